@@ -1,0 +1,394 @@
+"""Facts: what the venue, the market, the clock or a person did. Past tense, immutable, versioned by tag.
+
+Every fact carries `ts_event_ns` (the source's clock, 0 if it gave none) and `ts_recv_ns` (ours), both UTC nanoseconds.
+Prices and quantities are the Decimals that the source wrote. A stored fact never changes its meaning: another shape or
+another default is another tag (`order_filled.2`), and `tests/events/golden` holds one sample of each.
+
+Order facts name their order by `client_order_id` (ours; "" where the venue knows none, as for OTO children) and
+`venue_order_id` ("" until known).
+"""
+
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from .values import Capabilities, Instrument, Mark, PositionSide, Side
+
+# --- what a position is asked to be ---------------------------------------------------------------------------------
+
+
+class TightenStep(msgspec.Struct, frozen=True, kw_only=True):
+    """Once open profit reaches `profit_bps`, the trail is to be no wider than `trail_offset_bps`."""
+
+    profit_bps: int
+    trail_offset_bps: int
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """Every time limit of the machine, in milliseconds. Part of the plan, so that a config change cannot rewrite a log."""
+
+    ack_timeout_ms: int = 15_000
+    entry_ttl_ms: int = 60_000
+    cancel_timeout_ms: int = 5_000
+    protect_timeout_ms: int = 2_000
+    amend_timeout_ms: int = 5_000
+    trigger_timeout_ms: int = 5_000
+    take_profit_timeout_ms: int = 30_000
+    maker_exit_timeout_ms: int = 5_000
+    market_fill_timeout_ms: int = 5_000
+    market_deadline_ms: int = 5_000
+    reconcile_timeout_ms: int = 10_000
+    audit_interval_ms: int = 60_000
+    page_interval_ms: int = 60_000
+    max_price_age_ms: int = 5_000
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What one position is to be, whole: entry, protection, exits. Fixed at the request; only tightening changes it.
+
+    `trail_offset_bps` asks for a trailing stop, `stop_price` for a static one; at least one is needed (both: the trail
+    protects, the static level is its floor). `take_profit_style` "internal" exits at market when the level is crossed
+    (A4); "maker" rests a post-only limit at the level once price is within `take_profit_arm_bps` of it (A3).
+    `panic_pnl_bps` is negative (A5). `time_stop_secs` None means no time stop, 0 is a misconfiguration (A6).
+    """
+
+    symbol: str
+    side: PositionSide
+    qty: Decimal
+    margin: bool = False
+    entry_type: Literal["market", "limit"] = "market"
+    entry_price: Decimal | None = None
+    attach_stop: bool = False
+    trail_offset_bps: int | None = None
+    stop_price: Decimal | None = None
+    tighten: tuple[TightenStep, ...] = ()
+    take_profit_price: Decimal | None = None
+    take_profit_style: Literal["internal", "maker"] = "internal"
+    take_profit_arm_bps: int = 5
+    panic_pnl_bps: int | None = None
+    time_stop_secs: int | None = None
+    strategy: Literal["standard", "ignition"] = "standard"
+    timing: Timing = Timing()
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all facts: when it happened by its source, and when we got it (UTC ns)."""
+
+    ts_event_ns: int = 0
+    ts_recv_ns: int
+
+
+class PositionRequested(Fact, frozen=True, kw_only=True, tag="position_requested.1"):
+    """A strategy or a person asks for a position."""
+
+    position_id: str
+    plan: Plan
+    instrument: Instrument
+    capabilities: Capabilities
+
+
+class PositionAdopted(Fact, frozen=True, kw_only=True, tag="position_adopted.1"):
+    """Exposure that exists without a position of ours is taken over (A8); `qty` at `px`, None if the cost is unknown."""
+
+    position_id: str
+    plan: Plan
+    instrument: Instrument
+    capabilities: Capabilities
+    px: Decimal | None
+    evidence: str
+    mark: Mark | None = None
+
+
+ExitReason = Literal[
+    "take_profit", "panic", "time_stop", "signal", "operator", "stop_crossed", "stop_unfilled", "protection_failed", "ignition", "hard_take_profit", "shutdown"
+]
+
+
+class ExitRequested(Fact, frozen=True, kw_only=True, tag="exit_requested.1"):
+    """Somebody wants the position closed. `patient` asks for a resting exit first (MakerExiting), else market."""
+
+    reason: ExitReason
+    patient: bool = False
+    mark: Mark | None = None
+
+
+class PlanTightened(Fact, frozen=True, kw_only=True, tag="plan_tightened.1"):
+    """A tighter trail or stop is wanted; what would loosen is ignored (I3)."""
+
+    trail_offset_bps: int | None = None
+    stop_price: Decimal | None = None
+
+
+class HaltRequested(Fact, frozen=True, kw_only=True, tag="halt_requested.1"):
+    """A person stops automatic trading of this position. Protection goes on (I16)."""
+
+    reason: str
+
+
+# --- what the venue said of an order --------------------------------------------------------------------------------
+
+RejectClass = Literal["caller_bug", "funds", "gone", "rate", "venue_state", "deadline", "auth", "reduce_only", "through_market", "post_only", "other"]
+
+
+class OrderFact(Fact, frozen=True, kw_only=True):
+    """Base of the facts about one order."""
+
+    client_order_id: str
+    venue_order_id: str = ""
+
+
+class OrderSubmitted(OrderFact, frozen=True, kw_only=True, tag="order_submitted.1"):
+    """The order's frame was handed to the socket. No evidence of anything at the venue."""
+
+
+class OrderNotSent(OrderFact, frozen=True, kw_only=True, tag="order_not_sent.1"):
+    """The channel was closed before the frame left: positive evidence that the venue never saw this `operation`."""
+
+    operation: Literal["submit", "amend", "cancel"]
+
+
+class OrderAccepted(OrderFact, frozen=True, kw_only=True, tag="order_accepted.1"):
+    """The order rests, or its stop is armed. From the private stream or a snapshot, never from the reply alone."""
+
+    leaves_qty: Decimal | None = None
+    effective_stop: Decimal | None = None
+
+
+class OrderRejected(OrderFact, frozen=True, kw_only=True, tag="order_rejected.1"):
+    """The venue refused the order (positive evidence)."""
+
+    reject_class: RejectClass
+    text: str
+
+
+class Fee(msgspec.Struct, frozen=True, kw_only=True):
+    """One fee of a fill, as charged: `qty` of `asset`; negative is a rebate."""
+
+    asset: str
+    qty: Decimal
+
+
+class OrderFilled(OrderFact, frozen=True, kw_only=True, tag="order_filled.1"):
+    """One execution. `trade_id` is the venue's execution id: the same id again changes nothing (I8).
+
+    `last_px` is None where the venue gave none or nonsense (A16): quantity is booked, the price is asked for.
+    `cum_qty` is the venue's running total including this fill, None if it gave none.
+    """
+
+    trade_id: str
+    side: Side
+    last_qty: Decimal
+    last_px: Decimal | None
+    cum_qty: Decimal | None = None
+    fees: tuple[Fee, ...] = ()
+    liquidity_side: Literal["maker", "taker", ""] = ""
+
+
+class OrderCompleted(OrderFact, frozen=True, kw_only=True, tag="order_completed.1"):
+    """The venue says that the order is filled. Not a fill itself: quantity comes from executions only (K7)."""
+
+    cum_qty: Decimal | None = None
+
+
+class OrderTriggered(OrderFact, frozen=True, kw_only=True, tag="order_triggered.1"):
+    """A stop fired and is now a market order: from here on it protects nothing."""
+
+    px: Decimal | None = None
+
+
+class OrderAmended(OrderFact, frozen=True, kw_only=True, tag="order_amended.1"):
+    """The order was changed, by us or (`by_venue`) by the engine there. None fields did not change or were not said."""
+
+    order_qty: Decimal | None = None
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    trail_offset_bps: int | None = None
+    effective_stop: Decimal | None = None
+    by_venue: bool = False
+
+
+class AmendRejected(OrderFact, frozen=True, kw_only=True, tag="amend_rejected.1"):
+    """The venue refused a change; the order stands as it was, if it still stands."""
+
+    reject_class: RejectClass
+    text: str
+
+
+class OrderCanceled(OrderFact, frozen=True, kw_only=True, tag="order_canceled.1"):
+    """The order ended without (further) fills. `cum_qty` is what had filled by then; not asked for by us if `by_venue`."""
+
+    cum_qty: Decimal | None = None
+    reason: str = ""
+
+
+class CancelRejected(OrderFact, frozen=True, kw_only=True, tag="cancel_rejected.1"):
+    """The venue refused a cancel. "gone" means: ended, reason unknown, perhaps filled (P05)."""
+
+    reject_class: RejectClass
+    text: str
+
+
+class OrderExpired(OrderFact, frozen=True, kw_only=True, tag="order_expired.1"):
+    """The order ended by its time limit or deadline."""
+
+    cum_qty: Decimal | None = None
+    reason: str = ""
+
+
+class ChildDiscovered(OrderFact, frozen=True, kw_only=True, tag="child_discovered.1"):
+    """An attached (OTO) stop came to life at the venue: `qty` of it, from a fill of the order `parent_venue_order_id`.
+
+    The venue gives it no client id; `client_order_id` is the local one that was derived for it.
+    """
+
+    parent_venue_order_id: str
+    qty: Decimal
+    trigger_price: Decimal | None = None
+    trail_offset_bps: int | None = None
+
+
+class OrderNotFound(OrderFact, frozen=True, kw_only=True, tag="order_not_found.1"):
+    """The order is absent from the freshest answer, asked for at `asked_ns`.
+
+    `trades_complete`: the same answer holds every execution since our last known one, so fills cannot be missing.
+    Without it absence proves nothing (K8, P15).
+    """
+
+    asked_ns: int
+    trades_complete: bool
+
+
+class OutcomeUnknown(OrderFact, frozen=True, kw_only=True, tag="outcome_unknown.1"):
+    """No proof either way of what became of an `operation` that was sent (I6)."""
+
+    operation: Literal["submit", "amend", "cancel"]
+    reason: str
+
+
+class StopReported(OrderFact, frozen=True, kw_only=True, tag="stop_reported.1"):
+    """The venue's effective stop of a live stop order, recorded where it moved the wrong way or differs from ours."""
+
+    effective_stop: Decimal
+    peak: Decimal | None = None
+
+
+# --- the market, the clock, the truth -------------------------------------------------------------------------------
+
+Level = Literal["take_profit", "panic", "stop", "tighten", "hard_take_profit"]
+
+
+class LevelCrossed(Fact, frozen=True, kw_only=True, tag="level_crossed.1"):
+    """A last price reached an armed level. `step` is the index of a tighten step, 0 otherwise."""
+
+    level: Level
+    mark: Mark
+    step: int = 0
+
+
+class TrailDistanceChanged(Fact, frozen=True, kw_only=True, tag="trail_distance_changed.1"):
+    """The distance policy gives another trail (ATR known now, horizon shorter). Only a narrower one is used (A11)."""
+
+    trail_offset_bps: int
+    basis: str
+
+
+DeadlineKind = Literal["entry", "time_stop", "watch"]
+
+
+class DeadlinePassed(Fact, frozen=True, kw_only=True, tag="deadline_passed.1"):
+    """A deadline of the position's state passed. `which` names it; `at_ns` is when it was due."""
+
+    which: DeadlineKind
+    at_ns: int
+    mark: Mark | None = None
+
+
+class ChannelClosed(Fact, frozen=True, kw_only=True, tag="channel_closed.1"):
+    """The private channel is gone: what was in flight is unknown."""
+
+    reason: str
+
+
+class ChannelLive(Fact, frozen=True, kw_only=True, tag="channel_live.1"):
+    """The private channel delivers again; its snapshot follows."""
+
+
+class SnapshotAgreed(Fact, frozen=True, kw_only=True, tag="snapshot_agreed.1"):
+    """A fresh snapshot of orders and trades was compared with this position and nothing differed."""
+
+    asked_ns: int
+    mark: Mark | None = None
+
+
+class SnapshotDiffered(Fact, frozen=True, kw_only=True, tag="snapshot_differed.1"):
+    """A fresh snapshot differed; the differences came before this fact as facts of their own."""
+
+    asked_ns: int
+    differences: int
+    mark: Mark | None = None
+
+
+class TruthStale(Fact, frozen=True, kw_only=True, tag="truth_stale.1"):
+    """Private truth is older than allowed (A22, A24)."""
+
+    age_ns: int
+
+
+class BalanceShort(Fact, frozen=True, kw_only=True, tag="balance_short.1"):
+    """The venue holds less of `asset` than the position needs (A25)."""
+
+    asset: str
+    needed: Decimal
+    available: Decimal
+
+
+class ManualOrderSeen(Fact, frozen=True, kw_only=True, tag="manual_order_seen.1"):
+    """An order that is not ours appeared on the position's symbol. It is not touched (I12)."""
+
+    venue_order_id: str
+    side: Side
+    qty: Decimal
+
+
+class ManualFillSeen(Fact, frozen=True, kw_only=True, tag="manual_fill_seen.1"):
+    """The account's owner traded `qty` of this position away, or into it, by hand (P19)."""
+
+    trade_id: str
+    side: Side
+    last_qty: Decimal
+    last_px: Decimal | None
+    fees: tuple[Fee, ...] = ()
+
+
+class PositionAdjusted(Fact, frozen=True, kw_only=True, tag="position_adjusted.1"):
+    """An operator or a bounded reconciliation sets the open quantity to what the venue holds (P30). PnL is then uncertain."""
+
+    open_qty: Decimal
+    reason: str
+    evidence: str
+
+
+IntentFact = PositionRequested | PositionAdopted | ExitRequested | PlanTightened | HaltRequested
+VenueOrderFact = (
+    OrderSubmitted
+    | OrderNotSent
+    | OrderAccepted
+    | OrderRejected
+    | OrderFilled
+    | OrderCompleted
+    | OrderTriggered
+    | OrderAmended
+    | AmendRejected
+    | OrderCanceled
+    | CancelRejected
+    | OrderExpired
+    | ChildDiscovered
+    | OrderNotFound
+    | OutcomeUnknown
+    | StopReported
+)
+MarketFact = LevelCrossed | TrailDistanceChanged | DeadlinePassed
+TruthFact = ChannelClosed | ChannelLive | SnapshotAgreed | SnapshotDiffered | TruthStale | BalanceShort
+OperatorFact = ManualOrderSeen | ManualFillSeen | PositionAdjusted
+AnyFact = IntentFact | VenueOrderFact | MarketFact | TruthFact | OperatorFact

@@ -1,0 +1,48 @@
+"""Identifiers that are derived, never drawn: sending again after a crash is the same order (contract 5).
+
+    position_id       namespace (2) + number in base 36 (6)                     hf00001a
+    client_order_id   position_id (8) + version in base 36 (5) + index (1)      hf00001a0000c0
+
+14 characters of [a-z0-9]: fits Kraken (18 ASCII), BingX (lower-cases what it gets) and leaves 4 for a router's suffix.
+"""
+
+from .errors import BadInput
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+NAMESPACE_LENGTH = 2
+POSITION_ID_LENGTH = 8
+VERSION_LENGTH = 5
+
+
+def base36(number: int, length: int) -> str:
+    """Return `number` in base 36, padded to `length` characters. Raises BadInput if it does not fit."""
+    digits = []
+    rest = number
+    while rest:
+        rest, digit = divmod(rest, 36)
+        digits.append(_DIGITS[digit])
+    text = "".join(reversed(digits)).rjust(length, "0")
+    if number < 0 or len(text) > length:
+        raise BadInput("id", f"{number} does not fit {length} characters of base 36", "start a new namespace")
+    return text
+
+
+def position_id_from(namespace: str, number: int) -> str:
+    """Return the id of the `number`-th position of an engine's `namespace` (2 characters of [a-z0-9])."""
+    if len(namespace) != NAMESPACE_LENGTH or any(c not in _DIGITS for c in namespace):
+        raise BadInput("namespace", f"{namespace!r} is not two characters of [a-z0-9]", "set namespace = \"hf\"")
+    return namespace + base36(number, POSITION_ID_LENGTH - NAMESPACE_LENGTH)
+
+
+def client_order_id_from(position_id: str, version: int, index: int) -> str:
+    """Return the client order id of command `index` of the event that made `version` of a position."""
+    return position_id + base36(version, VERSION_LENGTH) + base36(index, 1)
+
+
+def position_id_of(client_order_id: str, namespace: str) -> str | None:
+    """Return the position that a client order id belongs to, or None if it is not ours (I12)."""
+    if not client_order_id.startswith(namespace) or len(client_order_id) < POSITION_ID_LENGTH + VERSION_LENGTH + 1:
+        return None
+    if any(c not in _DIGITS for c in client_order_id[: POSITION_ID_LENGTH + VERSION_LENGTH + 1]):
+        return None
+    return client_order_id[:POSITION_ID_LENGTH]
