@@ -1,0 +1,269 @@
+"""One table per machine: rows, the proof that they are complete, and two ways to run them.
+
+Rules of a table
+    1. Every (state, fact) cell is covered by rows, or listed as IGNORED (duplicate, late: recorded, nothing to do) or
+       ANOMALY (cannot be: recorded and reported).
+    2. A guard is a *classifier*: a pure function with a fixed set of answers. Within a cell the rows' guards cover every
+       combination of answers exactly once, so that exactly one row fires and nothing depends on the order of rows.
+    3. Callbacks do nothing but say which row fired. A row names commands; `policy.py` fills in their numbers.
+
+`Table.machine()` executes the rows with `transitions`: one `Machine(model=None)` for the process and one reusable model.
+`Table.flat()` is the same rows as a dictionary, for replay and benchmarks; `tests/fsm/test_tables.py` walks every cell and
+every guard assignment and holds that both give the same row.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
+from typing import Any, Protocol
+
+from transitions import EventData, Machine
+
+from events.errors import IllegalTransition
+
+SAME = "="
+ANY = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One state: its group in the life cycle and what it means. `end` states own no timer and absorb."""
+
+    name: str
+    group: str
+    doc: str
+    end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """A question with a fixed set of answers, asked of the booked position and the fact."""
+
+    name: str
+    answers: tuple[str, ...]
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """For each of `sources` and `facts`: where it goes when the guards match, and which commands leave.
+
+    `when` maps a classifier's name to the answer, or answers, for which the row fires. `target` SAME stays. `exit_reason`
+    names the decision to leave that this row is, "" for none.
+    """
+
+    sources: tuple[str, ...]
+    facts: tuple[str, ...]
+    when: Mapping[str, str | tuple[str, ...]]
+    target: str
+    commands: tuple[str, ...] = ()
+    doc: str = ""
+    exit_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FlatRow:
+    """One row of one cell: what `Row` says, with a single source, fact and answer per classifier dimension."""
+
+    row_id: str
+    source: str
+    fact: str
+    when: tuple[tuple[str, tuple[str, ...]], ...]
+    target: str
+    commands: tuple[str, ...]
+    kind: str
+    doc: str
+    exit_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """All rows of one (state, fact), and the classifiers they ask, in table order."""
+
+    dimensions: tuple[str, ...]
+    rows: tuple[FlatRow, ...]
+
+
+class Runner(Protocol):
+    """Finds the row that fires."""
+
+    def row(self, state: str, fact: str, answers: tuple[str, ...]) -> FlatRow:
+        """Return the row of a cell for `answers`, in the order of the cell's dimensions. Raises IllegalTransition."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A machine: states, facts, classifiers and rows. `ignored` and `anomaly` map a state to facts, ANY to all states."""
+
+    name: str
+    states: tuple[State, ...]
+    facts: tuple[str, ...]
+    classifiers: tuple[Classifier, ...]
+    rows: tuple[Row, ...]
+    ignored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    anomaly: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    initial: str = ""
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        return tuple(state.name for state in self.states)
+
+    def state(self, name: str) -> State:
+        """Return the state called `name`."""
+        return next(state for state in self.states if state.name == name)
+
+    def cells(self) -> dict[tuple[str, str], Cell]:
+        """Return every cell with its flat rows, in table order; IGNORED and ANOMALY cells have one unguarded row."""
+        found: dict[tuple[str, str], list[FlatRow]] = {(s, f): [] for s in self.state_names for f in self.facts}
+        for number, row in enumerate(self.rows):
+            when = tuple((name, (a,) if isinstance(a, str) else tuple(a)) for name, a in sorted(row.when.items()))
+            for source, fact in product(row.sources, row.facts):
+                target = source if row.target == SAME else row.target
+                row_id = f"{self.name}:{number:03d}:{source}:{fact}"
+                found[source, fact].append(FlatRow(row_id, source, fact, when, target, row.commands, "row", row.doc, row.exit_reason))
+        for kind, listed in (("ignored", self.ignored), ("anomaly", self.anomaly)):
+            for source, fact in self._listed(listed):
+                if not found[source, fact]:
+                    commands = ("alert_anomaly",) if kind == "anomaly" else ()
+                    found[source, fact].append(FlatRow(f"{self.name}:{kind}:{source}:{fact}", source, fact, (), source, commands, kind, kind))
+        order = [c.name for c in self.classifiers]
+        return {
+            key: Cell(tuple(n for n in order if any(n == name for row in rows for name, _ in row.when)), tuple(rows))
+            for key, rows in found.items()
+        }
+
+    def _listed(self, listed: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
+        for state, facts in listed.items():
+            for source in self.state_names if state == ANY else (state,):
+                for fact in self.facts if facts == (ANY,) else facts:
+                    yield source, fact
+
+    def problems(self) -> list[str]:
+        """Return what breaks the rules above, one sentence each; an empty list is the proof of completeness."""
+        answers_of = {c.name: c.answers for c in self.classifiers}
+        names = set(self.state_names)
+        out = [f"{self.name}: row {row} names an unknown state or fact" for row in self.rows if not self._names_known(row, names)]
+        for (state, fact), cell in self.cells().items():
+            if not cell.rows:
+                out.append(f"{self.name}: ({state}, {fact}) is neither a row nor IGNORED nor ANOMALY")
+            for assignment in product(*(answers_of[d] for d in cell.dimensions)):
+                hits = [row for row in cell.rows if _matches(row, cell.dimensions, assignment)]
+                if len(hits) != 1 and cell.rows:
+                    out.append(f"{self.name}: ({state}, {fact}) {dict(zip(cell.dimensions, assignment, strict=True))} fires {len(hits)} rows")
+        out += [f"{self.name}: {state} cannot be reached" for state in sorted(names - self._reachable())]
+        out += [f"{self.name}: {state} cannot end" for state in sorted(names - self._ending())]
+        return out
+
+    def _names_known(self, row: Row, names: set[str]) -> bool:
+        known_answers = {c.name: set(c.answers) for c in self.classifiers}
+        for name, answer in row.when.items():
+            if not set((answer,) if isinstance(answer, str) else answer) <= known_answers.get(name, set()):
+                return False
+        return set(row.sources) <= names and set(row.facts) <= set(self.facts) and (row.target == SAME or row.target in names)
+
+    def edges(self) -> set[tuple[str, str]]:
+        """Return every (source, target) that some row makes."""
+        return {(row.source, row.target) for cell in self.cells().values() for row in cell.rows}
+
+    def _reachable(self) -> set[str]:
+        return _closure({self.initial}, self.edges())
+
+    def _ending(self) -> set[str]:
+        return _closure({s.name for s in self.states if s.end}, {(target, source) for source, target in self.edges()})
+
+    def flat(self) -> "FlatRunner":
+        """Return the rows as a dictionary from (state, fact) and answers to the row."""
+        return FlatRunner(self)
+
+    def machine(self) -> "MachineRunner":
+        """Return the rows executed by `transitions`."""
+        return MachineRunner(self)
+
+
+def _matches(row: FlatRow, dimensions: tuple[str, ...], assignment: tuple[str, ...]) -> bool:
+    given = dict(zip(dimensions, assignment, strict=True))
+    return all(given[name] in answers for name, answers in row.when)
+
+
+def _closure(start: set[str], edges: set[tuple[str, str]]) -> set[str]:
+    seen, frontier = set(start), set(start)
+    while frontier:
+        frontier = {target for source, target in edges if source in frontier} - seen
+        seen |= frontier
+    return seen
+
+
+class FlatRunner:
+    """The rows as a dictionary."""
+
+    def __init__(self, table: Table) -> None:
+        self._name = table.name
+        answers_of = {c.name: c.answers for c in table.classifiers}
+        self._rows: dict[tuple[str, str, tuple[str, ...]], FlatRow] = {}
+        for (state, fact), cell in table.cells().items():
+            for assignment in product(*(answers_of[d] for d in cell.dimensions)):
+                for row in cell.rows:
+                    if _matches(row, cell.dimensions, assignment):
+                        self._rows[state, fact, assignment] = row
+
+    def row(self, state: str, fact: str, answers: tuple[str, ...]) -> FlatRow:
+        """Return the row that fires. Raises IllegalTransition where there is none."""
+        try:
+            return self._rows[state, fact, answers]
+        except KeyError:
+            raise IllegalTransition(self._name, state, fact, answers) from None
+
+
+class _Model:
+    """The one reusable model: loaded before each trigger, read after it."""
+
+    def __init__(self) -> None:
+        self.state = ""
+        self.answers: dict[str, str] = {}
+        self.fired: FlatRow | None = None
+
+
+def _allows(name: str, answers: tuple[str, ...], event: EventData) -> bool:
+    return event.model.answers[name] in answers
+
+
+def _collect(row: FlatRow, event: EventData) -> None:
+    event.model.fired = row
+
+
+class MachineRunner:
+    """The rows executed by one `transitions.Machine` without models of its own.
+
+    Binding a model per position costs 15 kB each and is quadratic, so one model is loaded before each trigger. Not
+    thread-safe: one writer per aggregate, one core per process.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._name = table.name
+        self._cells = table.cells()
+        self._model = _Model()
+        self._machine = Machine(
+            model=None, states=list(table.state_names), initial=table.initial, auto_transitions=False, send_event=True, queued=False
+        )
+        for cell in self._cells.values():
+            for row in cell.rows:
+                conditions: list[Callable[[EventData], bool]] = [partial(_allows, name, answers) for name, answers in row.when]
+                self._machine.add_transition(
+                    row.fact, row.source, row.target, conditions=conditions, after=partial(_collect, row)
+                )
+        self._events: dict[str, Any] = dict(self._machine.events)
+
+    def row(self, state: str, fact: str, answers: tuple[str, ...]) -> FlatRow:
+        """Return the row that fires. Raises IllegalTransition where there is none, with nothing changed."""
+        model = self._model
+        cell = self._cells.get((state, fact))
+        if cell is None or not cell.rows:
+            raise IllegalTransition(self._name, state, fact, answers)
+        model.state, model.fired = state, None
+        model.answers = dict(zip(cell.dimensions, answers, strict=True))
+        self._events[fact].trigger(model)
+        # A failed guard makes `transitions` return False silently; here it is a hole in the table.
+        if model.fired is None or model.state != model.fired.target:
+            raise IllegalTransition(self._name, state, fact, answers)
+        return model.fired
