@@ -43,7 +43,8 @@ ROWS = (
     Row(_IN_FLIGHT, ("OrderRejected",), {}, REJECTED, doc="refused with evidence"),
     Row(_IN_FLIGHT, ("OutcomeUnknown",), {"operation": "SUBMIT"}, UNKNOWN, doc="a timeout is not a rejection"),
     Row(_IN_FLIGHT, ("OutcomeUnknown",), {"operation": "CHANGE"}, "=", doc="the order itself is as unknown as before"),
-    Row(_OPEN, ("OrderAccepted", "OrderAmended", "ChildDiscovered"), {}, LIVE, doc="positive evidence that it rests"),
+    Row((SUBMITTED, UNKNOWN, LIVE), ("OrderAccepted", "OrderAmended", "ChildDiscovered"), {}, LIVE, doc="positive evidence that it rests"),
+    Row((TRIGGERED,), ("OrderAccepted", "OrderAmended", "ChildDiscovered"), {}, "=", doc="listed as open, but fired: still no protection"),
     # evidence for anything that may still be open
     Row(_OPEN, ("OrderFilled",), {"fills": "COMPLETE"}, FILLED, doc="cumulative quantity decides, not the status text (K7)"),
     Row((SUBMITTED, UNKNOWN), ("OrderFilled",), {"fills": "PARTIAL"}, LIVE, doc="a fill seen before its order's `new`"),

@@ -1,0 +1,376 @@
+"""Booking: what a fact changes in a position, before anything is decided and whatever the table says (contract 2).
+
+A fill changes quantity in every state. Order statuses move by the order machine; which status is stored in the event
+(`order_to`), so that next year's order table cannot rewrite last year's history.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from events import facts as f
+from events.values import Side
+
+from .model import Order, Position
+from .order import ABSENT, END_STATUSES, LIVE, OPEN_STATUSES
+
+replace = msgspec.structs.replace
+
+
+def order_answers(position: Position, order: Order, fact: f.VenueOrderFact) -> dict[str, str]:
+    """Return the order machine's classifiers for a fact about `order`, as they stand once the fact is booked."""
+    filled = order.filled_lots
+    cum = order.cum_lots
+    if isinstance(fact, f.OrderFilled) and fact.trade_id not in position.trade_ids:
+        filled += position.instrument.floor_lots(fact.last_qty)
+    if isinstance(fact, f.OrderCompleted | f.OrderCanceled | f.OrderExpired):
+        stated = order.qty_lots if isinstance(fact, f.OrderCompleted) and fact.cum_qty is None else _lots(position, fact.cum_qty)
+        cum = max(cum, stated)
+    operation = getattr(fact, "operation", "submit")
+    asked_ns = fact.asked_ns if isinstance(fact, f.OrderNotFound) else 0
+    proven = isinstance(fact, f.OrderNotFound) and fact.trades_complete and asked_ns > max(order.sent_ns, order.decided_ns)
+    return {
+        "fills": "COMPLETE" if filled >= order.qty_lots else "PARTIAL",
+        "books": "AGREE" if filled >= cum else "MISSING",
+        "operation": "SUBMIT" if operation == "submit" else "CHANGE",
+        "absence": "PROVEN" if proven else "UNPROVEN",
+    }
+
+
+def book(position: Position, fact: f.AnyFact, order_to: str) -> Position:
+    """Return the position with `fact` booked: quantities, costs, order values and statuses; state and version untouched."""
+    mark = getattr(fact, "mark", None)
+    if mark is not None:
+        position = replace(position, mark=mark)
+    booking = _BOOKINGS.get(type(fact))
+    return position if booking is None else booking(position, fact, order_to)
+
+
+def _lots(position: Position, qty: Decimal | None) -> int:
+    return 0 if qty is None else position.instrument.floor_lots(qty)
+
+
+def with_order(position: Position, order: Order) -> Position:
+    """Return the position with `order` in the place of the one of the same client id."""
+    orders = tuple(order if o.client_order_id == order.client_order_id else o for o in position.orders)
+    return replace(position, orders=orders)
+
+
+def _order_fact(position: Position, fact: Any, order_to: str) -> tuple[Position, Order | None]:
+    order = position.order(fact.client_order_id, fact.venue_order_id)
+    if order is None:
+        return position, None
+    order = replace(
+        order,
+        status=order_to or order.status,
+        venue_order_id=fact.venue_order_id or order.venue_order_id,
+        ended_ns=fact.ts_recv_ns if order_to in END_STATUSES and order.status in OPEN_STATUSES else order.ended_ns,
+    )
+    if order_to in END_STATUSES:
+        order = _settled(order)
+    return with_order(position, order), order
+
+
+def _settled(order: Order) -> Order:
+    return replace(order, pending="", pending_ns=0, pending_qty_lots=None, pending_trigger_ticks=None, pending_trail_offset_bps=None)
+
+
+def _touch(position: Position, fact: f.OrderFact, order_to: str) -> Position:
+    return _order_fact(position, fact, order_to)[0]
+
+
+def _submitted(position: Position, fact: f.OrderSubmitted, order_to: str) -> Position:
+    position, order = _order_fact(position, fact, order_to)
+    return position if order is None or order.sent_ns else with_order(position, replace(order, sent_ns=fact.ts_recv_ns))
+
+
+def _not_sent(position: Position, fact: f.OrderNotSent, order_to: str) -> Position:
+    position, order = _order_fact(position, fact, order_to)
+    if order is None or fact.operation == "submit":
+        return position
+    return with_order(position, _settled(order))
+
+
+def _accepted(position: Position, fact: f.OrderAccepted, order_to: str) -> Position:
+    position, order = _order_fact(position, fact, order_to)
+    if order is None:
+        return position
+    order = replace(order, accepted_ns=order.accepted_ns or fact.ts_recv_ns)
+    if fact.leaves_qty is not None and order.pending == "" and order.is_open:
+        # A snapshot states what is left; with our own fills that gives the confirmed total after an unseen amend.
+        order = replace(order, qty_lots=max(order.filled_lots + _lots(position, fact.leaves_qty), order.filled_lots))
+    return with_order(position, _effective(position, order, fact.effective_stop))
+
+
+def _effective(position: Position, order: Order, effective_stop: Decimal | None) -> Order:
+    if effective_stop is None or effective_stop <= 0:
+        return order
+    rounding = position.instrument.floor_ticks if position.side.sign > 0 else position.instrument.ceil_ticks
+    return replace(order, effective_stop_ticks=rounding(effective_stop))
+
+
+def _rejected(position: Position, fact: f.OrderRejected, order_to: str) -> Position:
+    position, order = _order_fact(position, fact, order_to)
+    if order is None:
+        return position
+    position = with_order(position, replace(order, reject_class=fact.reject_class))
+    return replace(position, protect_attempts=position.protect_attempts + 1) if order.role == "stop" else position
+
+
+def _filled(position: Position, fact: f.OrderFilled, order_to: str) -> Position:
+    if fact.trade_id in position.trade_ids:
+        return _priced_late(_touch(position, fact, order_to), fact)
+    position, order = _order_fact(position, fact, order_to)
+    lots = _lots(position, fact.last_qty)
+    if order is not None:
+        order = replace(order, filled_lots=order.filled_lots + lots, accepted_ns=order.accepted_ns or fact.ts_recv_ns)
+        if fact.cum_qty is not None:
+            order = replace(order, cum_lots=max(order.cum_lots, _lots(position, fact.cum_qty)))
+        position = with_order(position, order)
+    return _executed(position, fact.trade_id, fact.side, lots, fact.last_qty, fact.last_px, fact.fees, fact.ts_recv_ns)
+
+
+def _priced_late(position: Position, fact: f.OrderFilled) -> Position:
+    # The quantity was booked without a price (A16); the same execution with its price completes the cost.
+    if not position.price_pending or fact.last_px is None or fact.side is not position.side.entry_side:
+        return position
+    missing = position.filled_lots - position.priced_lots
+    lots = min(missing, _lots(position, fact.last_qty))
+    cost = fact.last_px * position.instrument.qty(lots)
+    return replace(
+        position, entry_cost=position.entry_cost + cost, priced_lots=position.priced_lots + lots, price_pending=lots < missing
+    )
+
+
+def _executed(
+    position: Position, trade_id: str, side: Side, lots: int, qty: Decimal, px: Decimal | None, fees: tuple[f.Fee, ...], now_ns: int
+) -> Position:
+    base = sum((fee.qty for fee in fees if fee.asset == position.instrument.base), Decimal(0))
+    position = replace(position, trade_ids=position.trade_ids | {trade_id}, fee_base=position.fee_base + base)
+    if side is not position.side.entry_side:
+        return replace(position, exited_lots=position.exited_lots + lots)
+    known = px is not None and px.is_finite() and px > 0
+    return replace(
+        position,
+        filled_lots=position.filled_lots + lots,
+        opened_ns=position.opened_ns or now_ns,
+        entry_cost=position.entry_cost + (px * qty if known and px is not None else Decimal(0)),
+        priced_lots=position.priced_lots + (lots if known else 0),
+        price_pending=position.price_pending or not known,
+    )
+
+
+def _ended(position: Position, fact: f.OrderCompleted | f.OrderCanceled | f.OrderExpired, order_to: str) -> Position:
+    position, order = _order_fact(position, fact, order_to)
+    if order is None:
+        return position
+    stated = order.qty_lots if isinstance(fact, f.OrderCompleted) and fact.cum_qty is None else _lots(position, fact.cum_qty)
+    return with_order(position, replace(order, cum_lots=max(order.cum_lots, stated)))
+
+
+def _amended(position: Position, fact: f.OrderAmended, order_to: str) -> Position:
+    position, order = _order_fact(position, fact, order_to)
+    if order is None:
+        return position
+    if order.pending == "amend" and not fact.by_venue:
+        # The frame names only what the venue chose to repeat; what we asked for and it confirmed is what stands.
+        order = _settled(
+            replace(
+                order,
+                qty_lots=order.pending_qty_lots or order.qty_lots,
+                trigger_ticks=order.pending_trigger_ticks or order.trigger_ticks,
+                trail_offset_bps=order.pending_trail_offset_bps or order.trail_offset_bps,
+            )
+        )
+        position = replace(position, tighten_attempts=0)
+    if fact.order_qty is not None:
+        order = replace(order, qty_lots=max(_lots(position, fact.order_qty), order.filled_lots))
+    if fact.trigger_price is not None and fact.trigger_price > 0 and order.order_type == "stop-loss":
+        order = replace(order, trigger_ticks=position.instrument.floor_ticks(fact.trigger_price))
+    if fact.trail_offset_bps is not None:
+        order = replace(order, trail_offset_bps=fact.trail_offset_bps)
+    return with_order(position, _effective(position, order, fact.effective_stop))
+
+
+def _amend_failed(position: Position, fact: f.AmendRejected, order_to: str) -> Position:
+    position, order = _order_fact(position, fact, order_to)
+    if order is None or order.pending != "amend":
+        return position
+    position = replace(position, tighten_attempts=position.tighten_attempts + 1)
+    return with_order(position, _settled(order))
+
+
+def _cancel_failed(position: Position, fact: f.CancelRejected, order_to: str) -> Position:
+    position, order = _order_fact(position, fact, order_to)
+    # "gone" is no proof of how it ended; the order stays open in our books until a query tells (P05).
+    return position if order is None else with_order(position, replace(_settled(order), cancel_refused=True))
+
+
+def _child(position: Position, fact: f.ChildDiscovered, order_to: str) -> Position:
+    if position.order(fact.client_order_id, fact.venue_order_id) is not None:
+        return _touch(position, fact, order_to)
+    trigger = None if fact.trigger_price is None else position.instrument.floor_ticks(fact.trigger_price)
+    child = Order(
+        client_order_id=fact.client_order_id,
+        venue_order_id=fact.venue_order_id,
+        role="stop",
+        order_type="stop-loss" if fact.trail_offset_bps is None else "trailing-stop",
+        qty_lots=_lots(position, fact.qty),
+        status=order_to or LIVE,
+        trigger_ticks=trigger,
+        trail_offset_bps=fact.trail_offset_bps,
+        decided_ns=fact.ts_recv_ns,
+        sent_ns=fact.ts_recv_ns,
+        accepted_ns=fact.ts_recv_ns,
+    )
+    return replace(position, orders=(*position.orders, child))
+
+
+def _unknown(position: Position, fact: f.OutcomeUnknown, order_to: str) -> Position:
+    position, order = _order_fact(position, fact, order_to)
+    if order is None or fact.operation == "submit":
+        return position
+    if fact.operation == "amend":
+        # Whether it was applied is open. The smaller size and the old level keep counting until a report of the order comes.
+        position = replace(position, tighten_attempts=position.tighten_attempts + 1)
+        smaller = order.qty_lots if order.pending_qty_lots is None else min(order.qty_lots, order.pending_qty_lots)
+        return with_order(position, _settled(replace(order, qty_lots=max(smaller, order.filled_lots))))
+    return with_order(position, _settled(order))
+
+
+def _stop_reported(position: Position, fact: f.StopReported, order_to: str) -> Position:
+    position, order = _order_fact(position, fact, order_to)
+    return position if order is None else with_order(position, _effective(position, order, fact.effective_stop))
+
+
+def _exit_requested(position: Position, fact: f.ExitRequested, order_to: str) -> Position:
+    return replace(position, patient=fact.patient and not position.exit_reason)
+
+
+def _tightened(position: Position, fact: f.PlanTightened, order_to: str) -> Position:
+    if fact.trail_offset_bps is not None:
+        position = want_trail(position, fact.trail_offset_bps)
+    if fact.stop_price is not None and fact.stop_price > 0:
+        sign = position.side.sign
+        ticks = position.instrument.floor_ticks(fact.stop_price) if sign > 0 else position.instrument.ceil_ticks(fact.stop_price)
+        if position.wanted_stop_ticks is None or (ticks - position.wanted_stop_ticks) * sign > 0:
+            position = replace(position, wanted_stop_ticks=ticks)
+    return position
+
+
+def want_trail(position: Position, trail_offset_bps: int) -> Position:
+    """Return the position wanting the narrower of its trail and `trail_offset_bps`: never a wider one (I3)."""
+    wanted = position.wanted_trail_offset_bps
+    if wanted is None or 0 < trail_offset_bps < wanted:
+        return replace(position, wanted_trail_offset_bps=trail_offset_bps)
+    return position
+
+
+def _distance(position: Position, fact: f.TrailDistanceChanged, order_to: str) -> Position:
+    return want_trail(position, fact.trail_offset_bps) if position.plan.trail_offset_bps is not None else position
+
+
+def _crossed(position: Position, fact: f.LevelCrossed, order_to: str) -> Position:
+    if fact.mark.age_ns > position.plan.timing.max_price_age_ms * 1_000_000:
+        return position
+    if fact.level == "stop":
+        return replace(position, shadow_ns=position.shadow_ns or fact.ts_recv_ns)
+    if fact.level == "tighten" and fact.step < len(position.plan.tighten):
+        position = replace(position, tighten_done=max(position.tighten_done, fact.step + 1))
+        return want_trail(position, position.plan.tighten[fact.step].trail_offset_bps)
+    return position
+
+
+def _deadline(position: Position, fact: f.DeadlinePassed, order_to: str) -> Position:
+    return replace(position, watch_count=position.watch_count + 1) if fact.which == "watch" else position
+
+
+def _channel_closed(position: Position, fact: f.ChannelClosed, order_to: str) -> Position:
+    """What was in flight is unknown; changes in flight count as not applied until the order is seen again."""
+    orders = tuple(
+        replace(o, status="Unknown") if o.status == "Submitted" else replace(_settled(o), qty_lots=_smaller(o)) if o.pending else o
+        for o in position.orders
+    )
+    return replace(position, orders=orders)
+
+
+def _smaller(order: Order) -> int:
+    if order.pending_qty_lots is None:
+        return order.qty_lots
+    return max(min(order.qty_lots, order.pending_qty_lots), order.filled_lots)
+
+
+def _manual_fill(position: Position, fact: f.ManualFillSeen, order_to: str) -> Position:
+    if fact.trade_id in position.trade_ids:
+        return position
+    lots = _lots(position, fact.last_qty)
+    return _executed(position, fact.trade_id, fact.side, lots, fact.last_qty, fact.last_px, fact.fees, fact.ts_recv_ns)
+
+
+def _adjusted(position: Position, fact: f.PositionAdjusted, order_to: str) -> Position:
+    open_lots = _lots(position, fact.open_qty)
+    return replace(position, exited_lots=position.filled_lots - position.fee_lots - open_lots, price_pending=True)
+
+
+def position_from(fact: f.PositionRequested | f.PositionAdopted) -> Position:
+    """Return the position as it stands before its first event is applied."""
+    plan, instrument = fact.plan, fact.instrument
+    stop_ticks = None
+    if plan.stop_price is not None:
+        stop_ticks = instrument.floor_ticks(plan.stop_price) if plan.side.sign > 0 else instrument.ceil_ticks(plan.stop_price)
+    position = Position(
+        position_id=fact.position_id,
+        plan=plan,
+        instrument=instrument,
+        capabilities=fact.capabilities,
+        requested_ns=fact.ts_recv_ns,
+        state_ns=fact.ts_recv_ns,
+        watch_ns=fact.ts_recv_ns,
+        wanted_trail_offset_bps=plan.trail_offset_bps,
+        wanted_stop_ticks=stop_ticks,
+    )
+    if isinstance(fact, f.PositionRequested):
+        return position
+    lots = instrument.floor_lots(plan.qty)
+    return replace(
+        position,
+        adopted=True,
+        opened_ns=fact.ts_recv_ns,
+        filled_lots=lots,
+        entry_cost=Decimal(0) if fact.px is None else fact.px * plan.qty,
+        priced_lots=0 if fact.px is None else lots,
+        price_pending=fact.px is None,
+        mark=fact.mark,
+    )
+
+
+_BOOKINGS: dict[type, Callable[[Position, Any, str], Position]] = {
+    f.OrderSubmitted: _submitted,
+    f.OrderNotSent: _not_sent,
+    f.OrderAccepted: _accepted,
+    f.OrderRejected: _rejected,
+    f.OrderFilled: _filled,
+    f.OrderCompleted: _ended,
+    f.OrderTriggered: _touch,
+    f.OrderAmended: _amended,
+    f.AmendRejected: _amend_failed,
+    f.OrderCanceled: _ended,
+    f.CancelRejected: _cancel_failed,
+    f.OrderExpired: _ended,
+    f.ChildDiscovered: _child,
+    f.OrderNotFound: _touch,
+    f.OutcomeUnknown: _unknown,
+    f.StopReported: _stop_reported,
+    f.ExitRequested: _exit_requested,
+    f.PlanTightened: _tightened,
+    f.TrailDistanceChanged: _distance,
+    f.LevelCrossed: _crossed,
+    f.DeadlinePassed: _deadline,
+    f.ChannelClosed: _channel_closed,
+    f.ManualFillSeen: _manual_fill,
+    f.PositionAdjusted: _adjusted,
+}
+
+__all__ = ["ABSENT", "book", "order_answers", "position_from", "replace", "want_trail", "with_order"]

@@ -1,0 +1,81 @@
+"""Which prices matter to a position: the levels that are armed, and the trail that its own shadow of the stop follows.
+
+A tick is not an event. The price index fires a level once; only then does a fact reach the machine.
+"""
+
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from events.facts import Level
+
+from . import position as s
+from .model import Position
+
+Direction = Literal["at_or_below", "at_or_above"]
+_RESTING = (s.TAKE_PROFIT_WORKING, s.MAKER_EXITING)
+_ARMED = (
+    s.PROTECTED_PENDING_FILL, s.ENTRY_CANCEL_PENDING, s.PROTECTION_PENDING, s.PROTECTED, s.RESIZING, s.TIGHTENING, s.STOP_TRIGGERED,
+    s.EMERGENCY_PROTECTING, s.HALTED,
+)  # fmt: skip
+
+
+class ArmedLevel(msgspec.Struct, frozen=True):
+    """A price in ticks at which `level` fires, once."""
+
+    level: Level
+    step: int
+    direction: Direction
+    ticks: int
+
+
+class ArmedTrail(msgspec.Struct, frozen=True):
+    """A trailing stop to be shadowed: `start_ticks` is the first peak, the index keeps the exact one from there."""
+
+    side: int
+    trail_offset_bps: int
+    start_ticks: int
+
+
+def armed_levels(position: Position) -> tuple[ArmedLevel, ...]:
+    """Return the levels that are to be armed in the index, in a fixed order; none once the exit cannot be called back."""
+    if position.state not in _ARMED + _RESTING or not position.is_tradable:
+        return ()
+    sign, plan, instrument = position.side.sign, position.plan, position.instrument
+    worse: Direction = "at_or_below" if sign > 0 else "at_or_above"
+    better: Direction = "at_or_above" if sign > 0 else "at_or_below"
+    out: list[ArmedLevel] = []
+    if position.wanted_stop_ticks is not None and not position.shadow_ns:
+        out.append(ArmedLevel("stop", 0, worse, position.wanted_stop_ticks))
+    entry = position.avg_entry_px
+    if plan.panic_pnl_bps is not None and entry is not None:
+        level = entry * (10_000 + sign * plan.panic_pnl_bps) / 10_000
+        out.append(ArmedLevel("panic", 0, worse, instrument.floor_ticks(level) if sign > 0 else instrument.ceil_ticks(level)))
+    if position.state in _RESTING:
+        return tuple(out)
+    if plan.take_profit_price is not None:
+        level = plan.take_profit_price
+        if plan.take_profit_style == "maker":
+            level = level * (10_000 - sign * plan.take_profit_arm_bps) / 10_000
+        out.append(ArmedLevel("take_profit", 0, better, instrument.ceil_ticks(level) if sign > 0 else instrument.floor_ticks(level)))
+    if entry is not None and position.tighten_done < len(plan.tighten):
+        level = entry * (10_000 + sign * plan.tighten[position.tighten_done].profit_bps) / 10_000
+        ticks = instrument.ceil_ticks(level) if sign > 0 else instrument.floor_ticks(level)
+        out.append(ArmedLevel("tighten", position.tighten_done, better, ticks))
+    return tuple(out)
+
+
+def armed_trail(position: Position) -> ArmedTrail | None:
+    """Return the trail to be shadowed, None where the position has none or its start is not known."""
+    if position.state not in _ARMED + _RESTING or not position.is_tradable or position.wanted_trail_offset_bps is None:
+        return None
+    start = position.avg_entry_px or (position.mark.px if position.mark is not None else None)
+    if start is None or position.shadow_ns:
+        return None
+    return ArmedTrail(position.side.sign, position.wanted_trail_offset_bps, _nearest(position, start))
+
+
+def _nearest(position: Position, px: Decimal) -> int:
+    # Away from the market's favour: the first peak is never better than the entry.
+    return position.instrument.floor_ticks(px) if position.side.sign > 0 else position.instrument.ceil_ticks(px)

@@ -1,0 +1,157 @@
+"""What a position is: its plan, its quantities, its orders, and what was last decided. Immutable; `core.evolve` makes the next.
+
+Quantities are integer lots, prices integer ticks where they are compared; costs and fees stay exact Decimals.
+"""
+
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from events.commands import OrderType, Role
+from events.facts import Plan
+from events.values import Capabilities, Instrument, Mark, PositionSide
+
+from .order import END_STATUSES, LIVE, SUBMITTED, TRIGGERED
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One order of a position, as far as evidence goes.
+
+    `qty_lots` is the confirmed total, fills included. A change that is out but not confirmed stands in `pending*`; until
+    it is confirmed the old values count. `cum_lots` is the total that the venue stated where it is more than we booked.
+    `effective_stop_ticks` is what the venue last reported, None if it never did.
+    """
+
+    client_order_id: str
+    venue_order_id: str = ""
+    role: Role
+    order_type: OrderType
+    qty_lots: int
+    filled_lots: int = 0
+    cum_lots: int = 0
+    status: str = SUBMITTED
+    limit_ticks: int | None = None
+    trigger_ticks: int | None = None
+    trail_offset_bps: int | None = None
+    effective_stop_ticks: int | None = None
+    decided_ns: int
+    sent_ns: int = 0
+    accepted_ns: int = 0
+    ended_ns: int = 0
+    pending: Literal["", "amend", "cancel"] = ""
+    pending_ns: int = 0
+    pending_qty_lots: int | None = None
+    pending_trigger_ticks: int | None = None
+    pending_trail_offset_bps: int | None = None
+    cancel_refused: bool = False
+    reject_class: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still fill, by evidence."""
+        return self.status not in END_STATUSES
+
+    @property
+    def leaves_lots(self) -> int:
+        """Quantity that may still fill; with an unconfirmed smaller amend the larger one counts."""
+        return max(0, max(self.qty_lots, self.cum_lots) - self.filled_lots) if self.is_open else 0
+
+    @property
+    def protects_lots(self) -> int:
+        """Quantity that is protected by confirmed evidence: a live stop, at the smaller of old and wanted size."""
+        if self.role != "stop" or self.status != LIVE:
+            return 0
+        size = self.qty_lots if self.pending_qty_lots is None else min(self.qty_lots, self.pending_qty_lots)
+        return max(0, size - self.filled_lots)
+
+    @property
+    def is_triggered(self) -> bool:
+        """Whether this is a stop that fired, by its status or by a fill."""
+        return self.role == "stop" and self.is_open and (self.status == TRIGGERED or self.filled_lots > 0)
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """One position. `version` is the number of its last event; `state` a name of `fsm.position`.
+
+    `filled_lots` counts executions on the entry side, `exited_lots` on the exit side; `fee_base` is what was charged in
+    the base asset (it leaves the position, P23). `wanted_*` is the protection that is desired; orders say what is
+    confirmed. `trade_ids` makes fills idempotent (I8). `watch_ns` is where the state's own clock started; it starts again
+    with each attempt. `shadow_ns` is when a last price passed the stop that the venue holds.
+    """
+
+    position_id: str
+    version: int = 0
+    state: str = ""
+    plan: Plan
+    instrument: Instrument
+    capabilities: Capabilities
+    adopted: bool = False
+    requested_ns: int
+    opened_ns: int = 0
+    state_ns: int = 0
+    filled_lots: int = 0
+    exited_lots: int = 0
+    fee_base: Decimal = Decimal(0)
+    entry_cost: Decimal = Decimal(0)
+    priced_lots: int = 0
+    price_pending: bool = False
+    orders: tuple[Order, ...] = ()
+    trade_ids: frozenset[str] = frozenset()
+    wanted_trail_offset_bps: int | None = None
+    wanted_stop_ticks: int | None = None
+    tighten_done: int = 0
+    exit_reason: str = ""
+    patient: bool = False
+    exit_attempts: int = 0
+    protect_attempts: int = 0
+    tighten_attempts: int = 0
+    maker_attempts: int = 0
+    watch_count: int = 0
+    watch_ns: int = 0
+    shadow_ns: int = 0
+    mark: Mark | None = None
+
+    @property
+    def side(self) -> PositionSide:
+        return self.plan.side
+
+    @property
+    def fee_lots(self) -> int:
+        """Lots that base fees took, rounded up: what is left of the last lot is dust."""
+        return -int(-self.fee_base // self.instrument.size_increment)
+
+    @property
+    def open_lots(self) -> int:
+        """Executed entries minus executed exits; below zero means that more was closed than was open."""
+        return self.filled_lots - self.exited_lots
+
+    @property
+    def held_lots(self) -> int:
+        """Whole lots that exist and can be protected or sold: open quantity net of base fees."""
+        return max(0, self.open_lots - self.fee_lots)
+
+    @property
+    def is_tradable(self) -> bool:
+        """Whether what is held is at least the venue's smallest order; below it is dust (P28)."""
+        return self.held_lots >= self.instrument.min_lots
+
+    @property
+    def avg_entry_px(self) -> Decimal | None:
+        """Average entry price of the fills whose price is known, None before the first."""
+        if not self.priced_lots:
+            return None
+        return self.entry_cost / self.instrument.qty(self.priced_lots)
+
+    def order(self, client_order_id: str, venue_order_id: str = "") -> Order | None:
+        """Return the order of that client id, else of that venue id, else None."""
+        for order in self.orders:
+            if client_order_id and order.client_order_id == client_order_id:
+                return order
+            if venue_order_id and order.venue_order_id == venue_order_id:
+                return order
+        return None
+
+    def open_orders(self, *roles: Role) -> tuple[Order, ...]:
+        """Return the orders that may still fill, of `roles` or of all roles."""
+        return tuple(o for o in self.orders if o.is_open and (not roles or o.role in roles))

@@ -1,0 +1,387 @@
+"""From a row's command names to commands: sizes, prices and ids, taken from the booked position at the time of sending (I7).
+
+Each builder looks at what is confirmed and in flight and returns only what is missing, so that naming it twice sends once.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any, Literal
+
+from events import commands as c
+from events import facts as f
+from events.ids import client_order_id_from
+
+from .model import Order, Position
+from .order import ENDED, LIVE, SUBMITTED, TRIGGERED, UNKNOWN
+from .position import EMERGENCY_PROTECTING, EXIT_ATTEMPTS, misaligned
+
+# Degraded trail where a plan gives none (A8).
+EMERGENCY_TRAIL_OFFSET_BPS = 80
+# How far through the market the third attempt of an exit goes: a marketable limit, where a plain market order is refused.
+MARKETABLE_LIMIT_BPS = 100
+# Watches in one state after which a person is woken.
+PAGE_AFTER_WATCHES = 3
+
+
+class Draft:
+    """The commands of one event while they are made; hands out the derived ids."""
+
+    def __init__(self, position: Position, fact: f.AnyFact) -> None:
+        self.position, self.fact = position, fact
+        self.now_ns = fact.ts_recv_ns
+        self.commands: list[c.AnyCommand] = []
+
+    def next_id(self) -> str:
+        """Return the client order id of the command that is added next."""
+        return client_order_id_from(self.position.position_id, self.position.version + 1, len(self.commands))
+
+    def is_named(self, client_order_id: str) -> bool:
+        """Whether a command of this event already concerns that order: one mutation per slot (I4)."""
+        return any(isinstance(x, c.AmendOrder | c.CancelOrder) and x.client_order_id == client_order_id for x in self.commands)
+
+
+def commands_for(names: tuple[str, ...], position: Position, fact: f.AnyFact) -> tuple[c.AnyCommand, ...]:
+    """Return the commands that `names` stand for, for a booked position whose exit reason is already set."""
+    draft = Draft(position, fact)
+    for name in names:
+        for command in BUILDERS[name](draft):
+            draft.commands.append(command)
+    return tuple(draft.commands)
+
+
+Commands = Iterator[c.AnyCommand]
+
+# --- entry ----------------------------------------------------------------------------------------------------------
+
+
+def _submit_entry(d: Draft) -> Commands:
+    p, plan = d.position, d.position.plan
+    attached = None
+    if plan.attach_stop and p.capabilities.attached_stop:
+        attached = c.AttachedStop(trigger_price=plan.stop_price, trail_offset_bps=None if plan.stop_price is not None else plan.trail_offset_bps)
+    yield c.SubmitOrder(
+        client_order_id=d.next_id(),
+        symbol=plan.symbol,
+        role="entry",
+        side=plan.side.entry_side,
+        order_type=plan.entry_type,
+        qty=plan.qty,
+        limit_price=plan.entry_price,
+        margin=plan.margin,
+        deadline_ns=d.now_ns + plan.timing.market_deadline_ms * 1_000_000 if plan.entry_type == "market" else 0,
+        attached=attached,
+    )
+
+
+def _cancel_entry(d: Draft) -> Commands:
+    for order in d.position.open_orders("entry"):
+        if order.pending != "cancel" and not order.cancel_refused and order.status != ENDED:
+            yield _cancel(d, order)
+
+
+def _cancel(d: Draft, order: Order) -> c.CancelOrder:
+    return c.CancelOrder(client_order_id=order.client_order_id, venue_order_id=order.venue_order_id, symbol=d.position.plan.symbol)
+
+
+# --- protection -----------------------------------------------------------------------------------------------------
+
+
+def _cover(d: Draft) -> Commands:
+    """Move coverage towards what is held by the best means that the venue has (A10): amend in place, else a delta stop."""
+    p = d.position
+    missing = p.held_lots - sum(_leased(o) for o in p.orders) - _expected_children(d)
+    if missing <= 0 or not p.is_tradable:
+        return
+    amendable = [o for o in p.open_orders("stop") if o.status == LIVE and not o.is_triggered]
+    if amendable and p.capabilities.amend_in_place:
+        # A mutation is in flight on each: its result settles the rest.
+        for order in amendable:
+            if not order.pending and not d.is_named(order.client_order_id):
+                yield _amend(d, order, order_qty=p.instrument.qty(order.qty_lots + missing))
+                return
+        return
+    if missing >= p.instrument.min_lots:
+        yield _stop_order(d, missing)
+
+
+def _leased(order: Order) -> int:
+    if not order.is_open or order.role in ("entry", "flatten"):
+        return 0
+    if order.role == "stop" and order.status == LIVE and order.pending_qty_lots is not None:
+        return max(0, order.pending_qty_lots - order.filled_lots)
+    return order.leaves_lots
+
+
+def _expected_children(d: Draft) -> int:
+    """Return the lots for which the venue's own attached stops are on their way: a second stop must not race them (A18)."""
+    p = d.position
+    if not (p.plan.attach_stop and p.capabilities.attached_stop) or p.state == EMERGENCY_PROTECTING or isinstance(d.fact, f.DeadlinePassed):
+        return 0
+    entered = sum(o.filled_lots for o in p.orders if o.role == "entry")
+    stopped = sum(o.qty_lots for o in p.orders if o.role == "stop")
+    return max(0, entered - stopped)
+
+
+def _stop_order(d: Draft, lots: int) -> c.SubmitOrder:
+    p = d.position
+    trail = p.wanted_trail_offset_bps
+    if trail is None and p.wanted_stop_ticks is None:
+        trail = EMERGENCY_TRAIL_OFFSET_BPS
+    native = trail is not None and p.capabilities.native_trail
+    return c.SubmitOrder(
+        client_order_id=d.next_id(),
+        symbol=p.plan.symbol,
+        role="stop",
+        side=p.side.exit_side,
+        order_type="trailing-stop" if native else "stop-loss",
+        qty=p.instrument.qty(lots),
+        trigger_price=None if native else p.instrument.price(_static_ticks(p, trail)),
+        trail_offset_bps=trail if native else None,
+        reduce_only=p.plan.margin and p.capabilities.reduce_only,
+        margin=p.plan.margin,
+    )
+
+
+def _static_ticks(p: Position, trail_offset_bps: int | None) -> int:
+    """Return the level of a static stop: the wanted one, else the trail's distance from the last price or the entry."""
+    if p.wanted_stop_ticks is not None:
+        return p.wanted_stop_ticks
+    assert trail_offset_bps is not None
+    reference = p.mark.px if p.mark is not None else p.avg_entry_px or Decimal(0)
+    level = reference * (10_000 - p.side.sign * trail_offset_bps) / 10_000
+    return p.instrument.floor_ticks(level) if p.side.sign > 0 else p.instrument.ceil_ticks(level)
+
+
+def _amend(
+    d: Draft, order: Order, *, order_qty: Decimal | None = None, trigger_price: Decimal | None = None, trail_offset_bps: int | None = None
+) -> c.AmendOrder:
+    return c.AmendOrder(
+        client_order_id=order.client_order_id,
+        venue_order_id=order.venue_order_id,
+        symbol=d.position.plan.symbol,
+        order_qty=order_qty,
+        trigger_price=trigger_price,
+        trail_offset_bps=trail_offset_bps,
+    )
+
+
+def _converge(d: Draft) -> Commands:
+    """Bring confirmed stops to what is wanted: tighter where looser, smaller where larger than what is held."""
+    p = d.position
+    for order in misaligned(p):
+        if not p.capabilities.amend_in_place:
+            # Cancel, and the lost coverage is created anew at the wanted level: a measured gap, where nothing better exists.
+            yield _cancel(d, order)
+        elif order.order_type == "trailing-stop":
+            yield _amend(d, order, trail_offset_bps=p.wanted_trail_offset_bps)
+        else:
+            assert p.wanted_stop_ticks is not None
+            yield _amend(d, order, trigger_price=p.instrument.price(p.wanted_stop_ticks))
+    yield from _trim(d)
+
+
+def _trim(d: Draft) -> Commands:
+    p = d.position
+    surplus = sum(o.protects_lots for o in p.orders) - p.held_lots
+    for order in reversed(p.open_orders("stop")):
+        if surplus <= 0:
+            return
+        if order.status != LIVE or order.pending or order.is_triggered or d.is_named(order.client_order_id):
+            continue
+        lots = order.protects_lots
+        if p.capabilities.amend_in_place and lots - surplus >= p.instrument.min_lots:
+            yield _amend(d, order, order_qty=p.instrument.qty(order.qty_lots - surplus))
+            return
+        if lots <= surplus:
+            yield _cancel(d, order)
+            surplus -= lots
+
+
+# --- exits ----------------------------------------------------------------------------------------------------------
+
+
+def _cancel_rest(d: Draft) -> Commands:
+    """Cancel every own order that could still fill and is not being cancelled yet; ask where there is no proof."""
+    unproven = False
+    for order in d.position.open_orders():
+        unproven = unproven or order.status in (UNKNOWN, ENDED) or order.cancel_refused
+        if order.pending != "cancel" and not order.cancel_refused and order.status != ENDED:
+            yield _cancel(d, order)
+    if unproven:
+        yield from _refresh(d)
+
+
+def _cancel_again(d: Draft) -> Commands:
+    """Repeat the cancels that have no proof: a cancel of an ended order does no harm. A market order in flight is left alone."""
+    for order in d.position.open_orders():
+        market = order.order_type == "market"
+        if order.status in (LIVE, TRIGGERED) or (order.status in (UNKNOWN, SUBMITTED) and not market):
+            yield _cancel(d, order)
+
+
+def _exit_lots(d: Draft) -> int:
+    p = d.position
+    leased = sum(_leased(o) for o in p.orders)
+    return p.held_lots - leased if p.held_lots - leased >= p.instrument.min_lots else 0
+
+
+def _exit_market(d: Draft) -> Commands:
+    p = d.position
+    lots = _exit_lots(d)
+    if not lots:
+        return
+    rung = p.exit_attempts % EXIT_ATTEMPTS
+    limit = _marketable_limit(p) if rung == EXIT_ATTEMPTS - 1 else None
+    yield _exit_order(d, lots, "exit", limit_price=limit, immediate_or_cancel=limit is not None)
+
+
+def _marketable_limit(p: Position) -> Decimal | None:
+    if p.mark is None:
+        return None
+    level = p.mark.px * (10_000 - p.side.sign * MARKETABLE_LIMIT_BPS) / 10_000
+    return p.instrument.price(p.instrument.floor_ticks(level) if p.side.sign > 0 else p.instrument.ceil_ticks(level))
+
+
+def _exit_order(
+    d: Draft,
+    lots: int,
+    role: Literal["exit", "take_profit"],
+    *,
+    limit_price: Decimal | None,
+    post_only: bool = False,
+    immediate_or_cancel: bool = False,
+) -> c.SubmitOrder:
+    p = d.position
+    return c.SubmitOrder(
+        client_order_id=d.next_id(),
+        symbol=p.plan.symbol,
+        role=role,
+        side=p.side.exit_side,
+        order_type="market" if limit_price is None else "limit",
+        qty=p.instrument.qty(lots),
+        limit_price=limit_price,
+        post_only=post_only,
+        reduce_only=p.plan.margin and p.capabilities.reduce_only,
+        margin=p.plan.margin,
+        immediate_or_cancel=immediate_or_cancel,
+        deadline_ns=0 if post_only else d.now_ns + p.plan.timing.market_deadline_ms * 1_000_000,
+    )
+
+
+def _exit_take_profit(d: Draft) -> Commands:
+    lots = _exit_lots(d)
+    level = d.position.plan.take_profit_price
+    if lots and level is not None:
+        yield _exit_order(d, lots, "take_profit", limit_price=_on_grid(d.position, level), post_only=True)
+
+
+def _exit_patient(d: Draft) -> Commands:
+    p = d.position
+    lots = _exit_lots(d)
+    if lots and p.mark is not None:
+        # One tick on our side of the last price: a post-only order that would take is refused, and then market follows.
+        px = _on_grid(p, p.mark.px) + p.side.sign * p.instrument.price_increment
+        yield _exit_order(d, lots, "take_profit", limit_price=px, post_only=True)
+
+
+def _on_grid(p: Position, px: Decimal) -> Decimal:
+    return p.instrument.price(p.instrument.ceil_ticks(px) if p.side.sign > 0 else p.instrument.floor_ticks(px))
+
+
+def _flatten(d: Draft) -> Commands:
+    p = d.position
+    lots = -p.open_lots - sum(o.leaves_lots for o in p.open_orders("flatten"))
+    if lots < p.instrument.min_lots:
+        return
+    yield c.SubmitOrder(
+        client_order_id=d.next_id(),
+        symbol=p.plan.symbol,
+        role="flatten",
+        side=p.side.entry_side,
+        order_type="market",
+        qty=p.instrument.qty(lots),
+        reduce_only=p.plan.margin and p.capabilities.reduce_only,
+        margin=p.plan.margin,
+        deadline_ns=d.now_ns + p.plan.timing.market_deadline_ms * 1_000_000,
+    )
+
+
+# --- questions and notices ------------------------------------------------------------------------------------------
+
+
+def _refresh(d: Draft) -> Commands:
+    if not any(isinstance(x, c.RefreshTruth) for x in d.commands):
+        yield c.RefreshTruth(symbol=d.position.plan.symbol)
+
+
+def _alert(code: str, text: str) -> Callable[[Draft], Commands]:
+    def build(d: Draft) -> Commands:
+        yield c.RaiseAlert(code=code, text=text.format(p=d.position, fact=d.fact))
+
+    return build
+
+
+def _page(code: str, text: str) -> Callable[[Draft], Commands]:
+    def build(d: Draft) -> Commands:
+        yield c.Page(code=code, text=text.format(p=d.position, fact=d.fact))
+
+    return build
+
+
+def _page_long(d: Draft) -> Commands:
+    p = d.position
+    if p.watch_count >= PAGE_AFTER_WATCHES:
+        yield c.Page(code="STATE_TOO_LONG", text=f"{p.position_id} has been in {p.state} for {p.watch_count} watches")
+
+
+def _alert_plan(d: Draft) -> Commands:
+    if d.position.plan.time_stop_secs == 0:
+        yield c.RaiseAlert(code="EXIT_TIME_STOP_MISCONFIGURED", text=f"{d.position.position_id}: time_stop_secs is 0, 60 is used")
+
+
+def _alert_anomaly(d: Draft) -> Commands:
+    p = d.position
+    text = f"{p.position_id}: {type(d.fact).__name__} in {p.state}"
+    if type(d.fact).__name__ in ("OrderFilled", "ManualFillSeen", "OrderAccepted", "ChildDiscovered"):
+        yield c.Page(code="LATE_EVIDENCE", text=text)
+    else:
+        yield c.RaiseAlert(code="ANOMALY", text=text)
+
+
+BUILDERS: Mapping[str, Callable[[Draft], Commands]] = {
+    "submit_entry": _submit_entry,
+    "cancel_entry": _cancel_entry,
+    "cover": _cover,
+    "converge": _converge,
+    "cancel_rest": _cancel_rest,
+    "cancel_again": _cancel_again,
+    "exit_market": _exit_market,
+    "exit_take_profit": _exit_take_profit,
+    "exit_patient": _exit_patient,
+    "flatten": _flatten,
+    "refresh": _refresh,
+    "check_stop": _alert("STOP_MOVED_THE_WRONG_WAY", "{p.position_id}: the venue reports its stop at {fact.effective_stop}, looser than before"),
+    "alert_plan": _alert_plan,
+    "alert_adopted": _alert("EXPOSURE_ADOPTED", "{p.position_id}: exposure without protection is taken over: {fact.evidence}"),
+    "alert_unprotected": _alert("UNPROTECTED", "{p.position_id}: held without confirmed protection, attempt {p.protect_attempts}"),
+    "alert_exit_refused": _alert("EXIT_REFUSED", "{p.position_id}: the exit was refused: {fact.text}"),
+    "alert_exposure": _alert("MARKET_FILL_TIMEOUT_EXPOSURE_RISK", "{p.position_id}: no fill of the market exit in time, attempt {p.exit_attempts}"),
+    "alert_stale": _alert("PRICE_STALE", "{p.position_id}: a price of {fact.mark.age_ns} ns age decides nothing"),
+    "alert_degraded": _alert("PRIVATE_STREAM_DEGRADED", "{p.position_id}: private truth is {fact.age_ns} ns old"),
+    "alert_balance": _alert("BALANCE_SHORT", "{p.position_id}: {fact.asset} needed {fact.needed}, available {fact.available}"),
+    "alert_manual": _alert("MANUAL_ORDER", "{p.position_id}: an order that is not ours on its symbol: {fact.venue_order_id}"),
+    "alert_anomaly": _alert_anomaly,
+    "page_long": _page_long,
+    "page_triggered": _page("STOP_TRIGGERED_UNFILLED", "{p.position_id}: its stop fired and is not filled"),
+    "page_exposure": _page("EXIT_NOT_POSSIBLE", "{p.position_id}: {p.exit_attempts} exits have failed; a stop is put back and it goes on"),
+    "page_link": _page("LINK_DOWN_WITH_EXPOSURE", "{p.position_id}: no truth from the venue while in {p.state}"),
+    "page_halted": _page("HALTED", "{p.position_id}: halted, waiting for a person"),
+}  # fmt: skip
+
+
+def known_names() -> frozenset[str]:
+    """Return every command name that a table may use."""
+    return frozenset(BUILDERS)
+
+
+__all__: list[Any] = ["BUILDERS", "commands_for", "known_names"]

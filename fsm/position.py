@@ -1,0 +1,524 @@
+"""The position machine: the only place where a position's state follows a state.
+
+How to read it
+    A fact is booked first (`booking.py`), then the *situation* is read off the booked position: what is held, what is
+    confirmed at the venue, what is in flight. Most rows only say: go where the evidence is. `SETTLE` is that map for a
+    position that stays, `LEAVE` the map for one that is to be closed. A state matters beyond the situation where
+    something is being waited for: a snapshot (`Reconciling`), a person (`Halted`), another attempt (`EmergencyProtecting`,
+    `MarketExiting`).
+
+    Decisions are level-triggered: after every result what is wanted is compared with what the venue confirmed, and the
+    next command follows from the difference. Nothing is remembered as "to be done later" but the wish itself.
+
+Deliberately absent: a row that fabricates evidence (I6), a row that revives an end (I5), a row that waits without a
+timer (`timers.py` gives every live state one, I13).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from events import facts as f
+
+from .model import Position
+from .order import LIVE
+from .table import ANY, SAME, Classifier, Row, State, Table
+
+NEW = "New"
+ENTRY_PENDING, PROTECTED_PENDING_FILL, ENTRY_CANCEL_PENDING = "EntryPending", "ProtectedPendingFill", "EntryCancelPending"
+PROTECTION_PENDING, PROTECTED, RESIZING, TIGHTENING = "ProtectionPending", "Protected", "Resizing", "Tightening"
+TAKE_PROFIT_WORKING, EMERGENCY_PROTECTING, STOP_TRIGGERED = "TakeProfitWorking", "EmergencyProtecting", "StopTriggered"
+CANCEL_PENDING, MAKER_EXITING, MARKET_EXITING, FLATTENING = "CancelPending", "MakerExiting", "MarketExiting", "Flattening"
+RECONCILING, HALTED, CLOSED, ABANDONED = "Reconciling", "Halted", "Closed", "Abandoned"
+
+STATES = (
+    State(NEW, "entry", "nothing has happened yet"),
+    State(ENTRY_PENDING, "entry", "entry sent, nothing known of it yet"),
+    State(PROTECTED_PENDING_FILL, "entry", "entry works at the venue; what has filled is covered"),
+    State(ENTRY_CANCEL_PENDING, "entry", "entry's time is up; waiting for cancelled or filled"),
+    State(PROTECTION_PENDING, "open", "filled quantity without confirmed protection: the unprotected clock runs"),
+    State(PROTECTED, "open", "confirmed live protection covers all that is held but dust"),
+    State(RESIZING, "open", "coverage is being moved to another quantity; the old protection stands"),
+    State(TIGHTENING, "open", "an amend is in flight; the old stop stands until the venue confirms"),
+    State(STOP_TRIGGERED, "open", "the stop fired and is not filled yet: no longer protection; a deadline runs"),
+    State(EMERGENCY_PROTECTING, "open", "exposure without protection, found or caused: bounded attempts, then out at market"),
+    State(CANCEL_PENDING, "exit", "exit decided; waiting for cancelled-or-filled of the orders in the way"),
+    State(TAKE_PROFIT_WORKING, "exit", "a resting take-profit holds what the stop cannot: uncovered by choice, clocked"),
+    State(MAKER_EXITING, "exit", "a patient exit rests until its time is up"),
+    State(MARKET_EXITING, "exit", "market order out, deadline running; retries, then re-protect and page, ever louder"),
+    State(FLATTENING, "exit", "more was closed than was open: the reverse quantity is being closed"),
+    State(RECONCILING, "any", "the link was down: evidence is being fetched; venue-side protection stands"),
+    State(HALTED, "any", "needs a person; pages; protection of what exists continues"),
+    State(CLOSED, "end", "flat, and nothing of ours is left at the venue", end=True),
+    State(ABANDONED, "end", "never filled", end=True),
+)
+
+LIVE_STATES = tuple(s.name for s in STATES if not s.end and s.name != NEW)
+_ENTRY = (ENTRY_PENDING, PROTECTED_PENDING_FILL, ENTRY_CANCEL_PENDING)
+_OPEN = (PROTECTION_PENDING, PROTECTED, RESIZING, TIGHTENING, STOP_TRIGGERED)
+_STAY = _ENTRY + _OPEN
+_RESTING = (TAKE_PROFIT_WORKING, MAKER_EXITING)
+_LEAVING = (CANCEL_PENDING, *_RESTING, MARKET_EXITING)
+_ENDS = (CLOSED, ABANDONED)
+
+FACTS = tuple(t.__name__ for t in f.AnyFact.__args__)  # type: ignore[attr-defined]
+# What changes quantities or orders: the situation is read anew after each.
+EVIDENCE = (
+    "OrderNotSent", "OrderAccepted", "OrderFilled", "OrderCompleted", "OrderTriggered", "OrderAmended", "AmendRejected",
+    "OrderCanceled", "CancelRejected", "OrderExpired", "ChildDiscovered", "OrderNotFound", "ManualFillSeen", "PositionAdjusted",
+)  # fmt: skip
+SNAPSHOT = ("SnapshotAgreed", "SnapshotDiffered")
+
+# --- questions ------------------------------------------------------------------------------------------------------
+
+STAYING = (
+    "SENT", "WORKING", "WITHDRAWING", "TRIGGERED", "COVERED", "COVERED_WORKING", "MISALIGNED", "SURPLUS", "AMENDING",
+    "RESIZE_OUT", "SHORT", "BARE",
+)  # fmt: skip
+OVER = ("FLIPPED", "NEVER", "DONE", "LEFTOVERS")
+GOING = ("TAKE_PROFIT_OUT", "PATIENT_OUT", "MARKET_OUT", "BLOCKED", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT", "CLEAR")
+
+CLASSIFIERS = (
+    Classifier("which", ("entry", "time_stop", "watch"), "which deadline passed"),
+    Classifier("signal", ("STALE", "TIGHTEN", "SHADOW", "EXIT"), "what a crossed level asks for; SHADOW: a live native stop should fire"),
+    Classifier("urgency", ("URGENT", "PATIENT"), "whether an exit may rest first"),
+    Classifier("refusal", ("THROUGH_MARKET", "OTHER"), "whether a stop was refused because its level is already crossed"),
+    Classifier("ladder", ("AGAIN", "SPENT"), "whether the attempts of this rung are used up"),
+    Classifier("upkeep", ("SHADOW_FIRED", "MISALIGNED", "SURPLUS", "FINE"), "what a routine look at a covered position finds"),
+    Classifier("tightenable", ("YES", "NO"), "a confirmed live stop differs from the wanted one and nothing is in flight on it"),
+    Classifier("situation", (*OVER, *STAYING, *GOING), "where the evidence puts the position"),
+    Classifier("way_out", (*OVER, *GOING), "where the evidence puts it once it is to be closed"),
+)
+
+# --- where the evidence is ------------------------------------------------------------------------------------------
+
+SETTLE: Mapping[str, tuple[str, tuple[str, ...], str]] = {
+    "FLIPPED": (FLATTENING, ("flatten", "cancel_rest"), "more was closed than was open: close the reverse at once (P24)"),
+    "NEVER": (ABANDONED, (), "the entry ended without a fill"),
+    "DONE": (CLOSED, (), "flat or dust, and every order of ours has ended by evidence"),
+    "LEFTOVERS": (CANCEL_PENDING, ("cancel_rest",), "flat, but orders of ours still rest: nothing may outlive the position (P08)"),
+    "SENT": (ENTRY_PENDING, (), "nothing known of the entry yet"),
+    "WORKING": (PROTECTED_PENDING_FILL, (), "the entry works; covered equals filled"),
+    "WITHDRAWING": (ENTRY_CANCEL_PENDING, (), "waiting for cancelled or filled of the entry"),
+    "TRIGGERED": (STOP_TRIGGERED, ("cancel_entry",), "the stop fired: it protects nothing, and the entry must not go on filling (P02)"),
+    "COVERED": (PROTECTED, (), "confirmed live protection covers what is held"),
+    "COVERED_WORKING": (PROTECTED_PENDING_FILL, (), "what has filled is covered, the entry goes on"),
+    "MISALIGNED": (TIGHTENING, ("converge",), "a tighter stop is wanted than the venue confirmed"),
+    "SURPLUS": (RESIZING, ("converge",), "a stop is larger than what is held (base fee, manual sale): amend it down (P19, P23)"),
+    "AMENDING": (TIGHTENING, (), "an amend is in flight; the old stop stands"),
+    "RESIZE_OUT": (RESIZING, (), "a change of quantity is in flight; all that is held is covered meanwhile"),
+    "SHORT": (RESIZING, ("cover",), "part is covered: move coverage to the whole by the venue's best means (A10)"),
+    "BARE": (PROTECTION_PENDING, ("cover",), "held, with no confirmed protection"),
+    "TAKE_PROFIT_OUT": (TAKE_PROFIT_WORKING, (), "the take-profit rests"),
+    "PATIENT_OUT": (MAKER_EXITING, (), "the patient exit rests"),
+    "MARKET_OUT": (MARKET_EXITING, (), "an exit is out; nothing else is sent for its quantity (I2)"),
+    "BLOCKED": (CANCEL_PENDING, ("cancel_rest",), "orders in the way: wait for cancelled or filled of exactly those (A13)"),
+    "CLEAR_TAKE_PROFIT": (TAKE_PROFIT_WORKING, ("exit_take_profit",), "nothing in the way: rest at the level (A3)"),
+    "CLEAR_PATIENT": (MAKER_EXITING, ("exit_patient",), "nothing in the way: rest at the touch"),
+    "CLEAR": (MARKET_EXITING, ("exit_market",), "nothing in the way: market for what is left, sized now (I7)"),
+}  # fmt: skip
+
+# The same for a position that is to be closed from here on; an urgent exit pre-empts a resting one (B8).
+LEAVE: Mapping[str, tuple[str, tuple[str, ...], str]] = {
+    **{key: SETTLE[key] for key in (*OVER, *GOING)},
+    "TAKE_PROFIT_OUT": (CANCEL_PENDING, ("cancel_rest",), "pre-empt the resting take-profit"),
+    "PATIENT_OUT": (CANCEL_PENDING, ("cancel_rest",), "pre-empt the patient exit"),
+}
+
+
+def settle(
+    sources: tuple[str, ...],
+    facts: tuple[str, ...],
+    when: Mapping[str, str | tuple[str, ...]] | None = None,
+    also: tuple[str, ...] = (),
+    **other: tuple[str, tuple[str, ...], str],
+) -> tuple[Row, ...]:
+    """Return one row per situation: where `SETTLE` says, or where `other` says for a situation of that name."""
+    mapping = {**SETTLE, **other}
+    return tuple(
+        Row(sources, facts, {**(when or {}), "situation": name}, target, (*commands, *also), doc)
+        for name, (target, commands, doc) in mapping.items()
+    )
+
+
+def leave(
+    sources: tuple[str, ...],
+    facts: tuple[str, ...],
+    reason: str,
+    when: Mapping[str, str | tuple[str, ...]] | None = None,
+    also: tuple[str, ...] = (),
+    **other: tuple[str, tuple[str, ...], str],
+) -> tuple[Row, ...]:
+    """Return one row per way out: where `LEAVE` says, with the decision to leave for `reason` ("fact": as the fact says)."""
+    mapping = {**LEAVE, **other}
+    return tuple(
+        Row(sources, facts, {**(when or {}), "way_out": name}, target, (*commands, *also), doc, reason)
+        for name, (target, commands, doc) in mapping.items()
+    )
+
+
+_WAIT = "wait for the snapshot: nothing is decided on half of the truth"
+_COVERED_WHILE_LEAVING = "the exit was refused for good, so a stop rests again; the watch tries the exit anew"
+
+ROWS: tuple[Row, ...] = (
+    # --- birth
+    Row((NEW,), ("PositionRequested",), {}, ENTRY_PENDING, ("submit_entry", "alert_plan"), "the entry leaves once this event is durable"),
+    Row((NEW,), ("PositionAdopted",), {}, EMERGENCY_PROTECTING, ("cover", "alert_adopted"), "exposure found without protection (A8)"),
+    # --- evidence about orders, while the position is to stay or on its way out
+    *settle((*_STAY, CANCEL_PENDING, *_RESTING), EVIDENCE),
+    *settle(
+        (MARKET_EXITING,), EVIDENCE,
+        CLEAR=(SAME, ("refresh",), "the exit ended short: look before the next attempt, never in the same event"),
+        CLEAR_TAKE_PROFIT=(SAME, ("refresh",), "the exit ended short: look before the next attempt"),
+        CLEAR_PATIENT=(SAME, ("refresh",), "the exit ended short: look before the next attempt"),
+    ),
+    *settle(
+        (EMERGENCY_PROTECTING,), EVIDENCE,
+        BARE=(SAME, (), "the watch makes the next attempt"),
+        SHORT=(SAME, (), "the watch makes the next attempt"),
+        BLOCKED=(SAME, (), _COVERED_WHILE_LEAVING),
+        CLEAR=(SAME, (), _COVERED_WHILE_LEAVING),
+        CLEAR_TAKE_PROFIT=(SAME, (), _COVERED_WHILE_LEAVING),
+        CLEAR_PATIENT=(SAME, (), _COVERED_WHILE_LEAVING),
+    ),
+    *settle((FLATTENING,), EVIDENCE, FLIPPED=(SAME, (), "the watch makes the next attempt")),
+    Row((RECONCILING,), EVIDENCE, {}, SAME, (), _WAIT),
+    # --- refusals
+    *leave(_STAY, ("OrderRejected",), "stop_crossed", {"refusal": "THROUGH_MARKET"}),
+    *settle(
+        _STAY, ("OrderRejected",), {"refusal": "OTHER"},
+        BARE=(EMERGENCY_PROTECTING, ("cover", "alert_unprotected"), "the stop was refused: another attempt at once, then by the watch"),
+        SHORT=(RESIZING, (), "a failed resize leaves the old protection standing (A10)"),
+    ),
+    *leave((EMERGENCY_PROTECTING,), ("OrderRejected",), "protection_failed", {"ladder": "SPENT"}),
+    *leave((EMERGENCY_PROTECTING,), ("OrderRejected",), "stop_crossed", {"ladder": "AGAIN", "refusal": "THROUGH_MARKET"}),
+    Row((EMERGENCY_PROTECTING,), ("OrderRejected",), {"ladder": "AGAIN", "refusal": "OTHER"}, SAME, (), "the watch makes the next attempt"),
+    *settle((CANCEL_PENDING, *_RESTING), ("OrderRejected",)),
+    *settle(
+        (MARKET_EXITING,), ("OrderRejected",),
+        CLEAR=(SAME, ("refresh", "alert_exit_refused"), "a refused close is not a close (P29)"),
+        CLEAR_TAKE_PROFIT=(SAME, ("refresh", "alert_exit_refused"), "a refused close is not a close (P29)"),
+        CLEAR_PATIENT=(SAME, ("refresh", "alert_exit_refused"), "a refused close is not a close (P29)"),
+    ),
+    *settle((FLATTENING,), ("OrderRejected",), FLIPPED=(SAME, ("refresh",), "the watch makes the next attempt")),
+    Row((RECONCILING,), ("OrderRejected",), {}, SAME, (), _WAIT),
+    # --- no proof either way: ask, send nothing for the same quantity (I4, I6)
+    Row((*LIVE_STATES,), ("OutcomeUnknown",), {}, SAME, ("refresh",), "a timeout is not a rejection: ask the venue"),
+    Row((*LIVE_STATES,), ("StopReported",), {}, SAME, ("check_stop",), "the venue's stop is compared with ours (I3)"),
+    # --- wishes
+    *leave((*_STAY, EMERGENCY_PROTECTING, HALTED), ("ExitRequested",), "fact"),
+    *leave(_RESTING, ("ExitRequested",), "fact", {"urgency": "URGENT"}),
+    Row(_RESTING, ("ExitRequested",), {"urgency": "PATIENT"}, SAME, (), "an equally patient second exit is suppressed (B8)"),
+    Row((RECONCILING,), ("ExitRequested",), {}, SAME, (), "the exit follows as soon as the snapshot has come", "fact"),
+    Row((*_STAY, EMERGENCY_PROTECTING, HALTED), ("PlanTightened", "TrailDistanceChanged"), {"tightenable": "NO"}, SAME, (), "kept as the wish"),
+    Row(
+        (PROTECTED_PENDING_FILL, PROTECTED, TIGHTENING, RESIZING), ("PlanTightened", "TrailDistanceChanged"), {"tightenable": "YES"},
+        TIGHTENING, ("converge",), "amend in place; the old stop stands until the venue confirms (P01)",
+    ),
+    Row(
+        (ENTRY_PENDING, ENTRY_CANCEL_PENDING, PROTECTION_PENDING, STOP_TRIGGERED, EMERGENCY_PROTECTING, HALTED),
+        ("PlanTightened", "TrailDistanceChanged"), {"tightenable": "YES"}, SAME, ("converge",), "amend in place, the state has its own matter",
+    ),
+    Row(tuple(s for s in LIVE_STATES if s != HALTED), ("HaltRequested",), {}, HALTED, ("cancel_entry", "page_halted"), "risk is blocked, protection is not (I16)"),
+    # --- crossed levels: a stale price decides nothing (A14)
+    Row((*_OPEN, PROTECTED_PENDING_FILL, ENTRY_CANCEL_PENDING, EMERGENCY_PROTECTING, *_RESTING, HALTED), ("LevelCrossed",), {"signal": "STALE"}, SAME, ("alert_stale",), "the native stop stands"),
+    Row((*_RESTING,), ("LevelCrossed",), {"signal": "TIGHTEN"}, SAME, (), "kept as the wish"),
+    Row((*_OPEN, PROTECTED_PENDING_FILL, ENTRY_CANCEL_PENDING, EMERGENCY_PROTECTING, HALTED), ("LevelCrossed",), {"signal": "TIGHTEN", "tightenable": "NO"}, SAME, (), "kept as the wish"),
+    Row((PROTECTED_PENDING_FILL, PROTECTED, TIGHTENING, RESIZING), ("LevelCrossed",), {"signal": "TIGHTEN", "tightenable": "YES"}, TIGHTENING, ("converge",), "amend in place (P01)"),
+    Row((ENTRY_CANCEL_PENDING, PROTECTION_PENDING, STOP_TRIGGERED, EMERGENCY_PROTECTING, HALTED), ("LevelCrossed",), {"signal": "TIGHTEN", "tightenable": "YES"}, SAME, ("converge",), "amend in place, the state has its own matter"),
+    Row((*_OPEN, PROTECTED_PENDING_FILL, ENTRY_CANCEL_PENDING, EMERGENCY_PROTECTING, *_RESTING, HALTED), ("LevelCrossed",), {"signal": "SHADOW"}, SAME, (), "the venue's own stop is due: a short clock runs until it reports"),
+    *leave((*_OPEN, PROTECTED_PENDING_FILL, ENTRY_CANCEL_PENDING, EMERGENCY_PROTECTING, *_RESTING, HALTED), ("LevelCrossed",), "fact", {"signal": "EXIT"}),
+    # --- deadlines: the entry's
+    Row((ENTRY_PENDING, PROTECTED_PENDING_FILL), ("DeadlinePassed",), {"which": "entry"}, ENTRY_CANCEL_PENDING, ("cancel_entry",), "the entry's time is up"),
+    Row((*_OPEN, EMERGENCY_PROTECTING, RECONCILING, HALTED), ("DeadlinePassed",), {"which": "entry"}, SAME, ("cancel_entry",), "the entry's time is up; what has filled has its own matter"),
+    Row((ENTRY_CANCEL_PENDING, *_LEAVING, FLATTENING), ("DeadlinePassed",), {"which": "entry"}, SAME, (), "the cancel is out already"),
+    # --- deadlines: the position's
+    *leave((*_STAY, EMERGENCY_PROTECTING, HALTED), ("DeadlinePassed",), "time_stop", {"which": "time_stop"}),
+    Row((RECONCILING,), ("DeadlinePassed",), {"which": "time_stop"}, SAME, (), "the exit follows as soon as the snapshot has come", "time_stop"),
+    Row((*_LEAVING, FLATTENING), ("DeadlinePassed",), {"which": "time_stop"}, SAME, (), "it is leaving already"),
+    # --- deadlines: each state's own watch (I13)
+    Row((ENTRY_PENDING,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("refresh", "page_long"), "no word of the entry: ask"),
+    Row((PROTECTED_PENDING_FILL,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("refresh",), "a routine look"),
+    Row((ENTRY_CANCEL_PENDING,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("cancel_again", "refresh", "page_long"), "no proof of the cancel: ask, and cancel again"),
+    *settle(
+        (PROTECTION_PENDING,), ("DeadlinePassed",), {"which": "watch"}, ("refresh",),
+        BARE=(EMERGENCY_PROTECTING, ("cover", "alert_unprotected"), "still nothing confirmed"),
+        SHORT=(EMERGENCY_PROTECTING, ("cover", "alert_unprotected"), "still nothing confirmed for the rest"),
+    ),
+    *settle(
+        (RESIZING,), ("DeadlinePassed",), {"which": "watch"}, ("refresh",),
+        BARE=(EMERGENCY_PROTECTING, ("cover", "alert_unprotected"), "still nothing confirmed"),
+        SHORT=(EMERGENCY_PROTECTING, ("cover", "alert_unprotected"), "still nothing confirmed for the rest"),
+    ),
+    Row((TIGHTENING,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("refresh",), "no word of the amend: ask; the old stop stands"),
+    Row((PROTECTED,), ("DeadlinePassed",), {"which": "watch", "upkeep": "FINE"}, SAME, ("refresh",), "a routine look"),
+    Row((PROTECTED,), ("DeadlinePassed",), {"which": "watch", "upkeep": "MISALIGNED"}, TIGHTENING, ("converge",), "try the refused tightening again, ever less often"),
+    Row((PROTECTED,), ("DeadlinePassed",), {"which": "watch", "upkeep": "SURPLUS"}, RESIZING, ("converge",), "try the refused trimming again"),
+    *leave((PROTECTED,), ("DeadlinePassed",), "stop_crossed", {"which": "watch", "upkeep": "SHADOW_FIRED"}),
+    Row((STOP_TRIGGERED,), ("DeadlinePassed",), {"which": "watch", "ladder": "AGAIN"}, SAME, ("refresh", "page_triggered"), "fired, not filled: ask"),
+    *leave((STOP_TRIGGERED,), ("DeadlinePassed",), "stop_unfilled", {"which": "watch", "ladder": "SPENT"}),
+    Row((EMERGENCY_PROTECTING,), ("DeadlinePassed",), {"which": "watch", "ladder": "AGAIN"}, SAME, ("cover", "refresh", "alert_unprotected"), "the next attempt"),
+    *leave((EMERGENCY_PROTECTING,), ("DeadlinePassed",), "protection_failed", {"which": "watch", "ladder": "SPENT"}),
+    Row((CANCEL_PENDING,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("cancel_again", "refresh", "page_long"), "no proof of the cancel: ask louder, fabricate nothing (P11)"),
+    Row(_RESTING, ("DeadlinePassed",), {"which": "watch"}, CANCEL_PENDING, ("cancel_rest",), "its time is up: cancel it, then market (A3)"),
+    *leave(
+        (MARKET_EXITING,), ("DeadlinePassed",), "", {"which": "watch", "ladder": "AGAIN"}, ("alert_exposure",),
+        MARKET_OUT=(SAME, ("cancel_again", "refresh"), "no fill in time: look, and pull what still rests (A5, A17)"),
+        CLEAR=(SAME, ("exit_market",), "the next attempt"),
+        CLEAR_TAKE_PROFIT=(SAME, ("exit_market",), "the next attempt"),
+        CLEAR_PATIENT=(SAME, ("exit_market",), "the next attempt"),
+    ),
+    *leave(
+        (MARKET_EXITING,), ("DeadlinePassed",), "", {"which": "watch", "ladder": "SPENT"}, ("page_exposure",),
+        MARKET_OUT=(SAME, ("cancel_again", "refresh"), "no fill in time: look, and pull what still rests"),
+        CLEAR=(EMERGENCY_PROTECTING, ("cover",), "this rung is spent: put a stop back, page, and come again"),
+        CLEAR_TAKE_PROFIT=(EMERGENCY_PROTECTING, ("cover",), "this rung is spent: put a stop back, page, and come again"),
+        CLEAR_PATIENT=(EMERGENCY_PROTECTING, ("cover",), "this rung is spent: put a stop back, page, and come again"),
+    ),
+    Row((FLATTENING,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("flatten", "refresh", "page_long"), "the reverse is still open"),
+    Row((RECONCILING,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("refresh", "page_link"), "still no truth from the venue"),
+    Row((HALTED,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("cover", "page_halted"), "still waiting for a person"),
+    # --- the truth as a whole
+    Row(tuple(s for s in LIVE_STATES if s not in (HALTED, RECONCILING)), ("ChannelClosed",), {}, RECONCILING, (), "what was in flight is unknown; venue-side protection stands"),
+    Row((RECONCILING, HALTED), ("ChannelClosed",), {}, SAME, (), "known"),
+    *settle((*_STAY, CANCEL_PENDING, *_RESTING, RECONCILING), SNAPSHOT),
+    *settle(
+        (MARKET_EXITING,), SNAPSHOT, {"ladder": "AGAIN"},
+        CLEAR=(SAME, ("exit_market",), "looked: what is left goes out again, sized now"),
+        CLEAR_TAKE_PROFIT=(SAME, ("exit_market",), "looked: what is left goes out again, sized now"),
+        CLEAR_PATIENT=(SAME, ("exit_market",), "looked: what is left goes out again, sized now"),
+    ),
+    *settle(
+        (MARKET_EXITING,), SNAPSHOT, {"ladder": "SPENT"},
+        CLEAR=(EMERGENCY_PROTECTING, ("cover", "page_exposure"), "this rung is spent: put a stop back, page, and come again"),
+        CLEAR_TAKE_PROFIT=(EMERGENCY_PROTECTING, ("cover", "page_exposure"), "this rung is spent: put a stop back, page, and come again"),
+        CLEAR_PATIENT=(EMERGENCY_PROTECTING, ("cover", "page_exposure"), "this rung is spent: put a stop back, page, and come again"),
+    ),
+    *settle(
+        (EMERGENCY_PROTECTING,), SNAPSHOT,
+        BARE=(SAME, (), "the watch makes the next attempt"),
+        SHORT=(SAME, (), "the watch makes the next attempt"),
+        BLOCKED=(SAME, (), _COVERED_WHILE_LEAVING),
+        CLEAR=(SAME, (), _COVERED_WHILE_LEAVING),
+        CLEAR_TAKE_PROFIT=(SAME, (), _COVERED_WHILE_LEAVING),
+        CLEAR_PATIENT=(SAME, (), _COVERED_WHILE_LEAVING),
+    ),
+    *settle((FLATTENING,), SNAPSHOT, FLIPPED=(SAME, ("flatten",), "looked: the reverse is still open")),
+    Row((*LIVE_STATES,), ("TruthStale",), {}, SAME, ("alert_degraded", "refresh"), "noticed, reported, asked for (A22)"),
+    Row((*LIVE_STATES,), ("BalanceShort",), {}, SAME, ("alert_balance", "refresh"), "an own order may hold the balance (A25)"),
+    Row((*LIVE_STATES,), ("ManualOrderSeen",), {}, SAME, ("alert_manual",), "not ours: never touched (I12)"),
+    # --- halted: protection of what exists goes on
+    *(
+        Row((HALTED,), (*EVIDENCE, "OrderRejected", *SNAPSHOT), {"situation": name}, target, commands, doc)
+        for name, (target, commands, doc) in {
+            **{name: (SAME, (), "waiting for a person") for name in (*OVER, *STAYING, *GOING)},
+            **{name: SETTLE[name] for name in ("FLIPPED", "NEVER", "DONE")},
+            "LEFTOVERS": (SAME, ("cancel_rest",), "flat: nothing may outlive the position"),
+            "SHORT": (SAME, ("cover",), "protection of what exists continues (I16)"),
+            "BARE": (SAME, ("cover",), "protection of what exists continues (I16)"),
+        }.items()
+    ),
+)  # fmt: skip
+
+IGNORED: Mapping[str, tuple[str, ...]] = {
+    # The sender's word that a frame left is booked (times), and decides nothing.
+    ANY: ("OrderSubmitted", "ChannelLive"),
+    ENTRY_PENDING: ("LevelCrossed",),
+    CANCEL_PENDING: ("ExitRequested", "PlanTightened", "TrailDistanceChanged", "LevelCrossed"),
+    TAKE_PROFIT_WORKING: ("PlanTightened", "TrailDistanceChanged"),
+    MAKER_EXITING: ("PlanTightened", "TrailDistanceChanged"),
+    MARKET_EXITING: ("ExitRequested", "PlanTightened", "TrailDistanceChanged", "LevelCrossed"),
+    FLATTENING: ("ExitRequested", "PlanTightened", "TrailDistanceChanged", "LevelCrossed"),
+    RECONCILING: ("PlanTightened", "TrailDistanceChanged", "LevelCrossed"),
+    HALTED: ("HaltRequested",),
+    # Late words about orders that have ended by evidence change nothing (I5).
+    **{
+        end: tuple(x for x in FACTS if x not in ("PositionRequested", "PositionAdopted", "OrderFilled", "ManualFillSeen", "OrderAccepted", "ChildDiscovered"))
+        for end in _ENDS
+    },
+}  # fmt: skip
+
+ANOMALY: Mapping[str, tuple[str, ...]] = {
+    NEW: (ANY,),
+    ANY: ("PositionRequested", "PositionAdopted"),
+    # A fill or a live order after the end: booked, paged, and the desk adopts the exposure as a position of its own (X17).
+    CLOSED: ("OrderFilled", "ManualFillSeen", "OrderAccepted", "ChildDiscovered"),
+    ABANDONED: ("OrderFilled", "ManualFillSeen", "OrderAccepted", "ChildDiscovered"),
+}
+
+POSITION = Table(
+    name="position",
+    states=STATES,
+    facts=FACTS,
+    classifiers=CLASSIFIERS,
+    rows=ROWS,
+    ignored=IGNORED,
+    anomaly=ANOMALY,
+    initial=NEW,
+)
+
+# --- answers --------------------------------------------------------------------------------------------------------
+
+PROTECT_ATTEMPTS = 3
+EXIT_ATTEMPTS = 3
+TRIGGER_LOOKS = 2
+
+EXIT_REASON_OF_LEVEL = {"take_profit": "take_profit", "panic": "panic", "hard_take_profit": "hard_take_profit", "stop": "stop_crossed"}
+
+
+def _situation(position: Position, exiting: bool, reason: str) -> str:
+    if position.open_lots < 0:
+        return "FLIPPED"
+    open_orders = position.open_orders()
+    entries = [o for o in open_orders if o.role == "entry"]
+    if not position.is_tradable:
+        if entries and not exiting:
+            return _entry_situation(entries)
+        if open_orders:
+            return "LEFTOVERS"
+        return "DONE" if position.filled_lots or position.adopted else "NEVER"
+    return _way_out(position, open_orders, reason) if exiting else _cover_situation(position, entries)
+
+
+def _entry_situation(entries: list[Any]) -> str:
+    if any(o.pending == "cancel" or o.cancel_refused for o in entries):
+        return "WITHDRAWING"
+    return "WORKING" if any(o.status == LIVE for o in entries) else "SENT"
+
+
+def _way_out(position: Position, open_orders: tuple[Any, ...], reason: str) -> str:
+    if any(o.role in ("exit", "flatten") for o in open_orders):
+        return "MARKET_OUT"
+    resting = [o for o in open_orders if o.role == "take_profit"]
+    if resting:
+        if any(o.pending == "cancel" or o.cancel_refused for o in resting):
+            return "BLOCKED"
+        return "TAKE_PROFIT_OUT" if reason == "take_profit" else "PATIENT_OUT"
+    if open_orders:
+        return "BLOCKED"
+    if position.maker_attempts == 0 and position.capabilities.post_only:
+        if reason == "take_profit" and position.plan.take_profit_style == "maker":
+            return "CLEAR_TAKE_PROFIT"
+        if position.patient and position.mark is not None:
+            return "CLEAR_PATIENT"
+    return "CLEAR"
+
+
+def _cover_situation(position: Position, entries: list[Any]) -> str:
+    stops = [o for o in position.orders if o.role == "stop" and o.is_open]
+    if any(o.is_triggered for o in stops):
+        return "TRIGGERED"
+    live = sum(o.protects_lots for o in stops)
+    missing = position.held_lots - live
+    if live <= 0:
+        return "BARE"
+    if missing >= position.instrument.min_lots or (missing > 0 and position.capabilities.amend_in_place and position.tighten_attempts == 0):
+        return "SHORT"
+    if any(o.pending == "amend" and o.pending_qty_lots is not None for o in stops):
+        return "RESIZE_OUT"
+    if any(o.pending for o in stops):
+        return "AMENDING"
+    if position.tighten_attempts == 0:
+        if missing < 0:
+            return "SURPLUS"
+        if misaligned(position):
+            return "MISALIGNED"
+    if entries:
+        return "WITHDRAWING" if _entry_situation(entries) == "WITHDRAWING" else "COVERED_WORKING"
+    return "COVERED"
+
+
+def misaligned(position: Position) -> tuple[Any, ...]:
+    """Return the confirmed live stops that are looser than what is wanted, with nothing in flight on them."""
+    sign = position.side.sign
+    out = []
+    for order in position.orders:
+        if order.role != "stop" or order.status != LIVE or order.pending:
+            continue
+        trail, stop = position.wanted_trail_offset_bps, position.wanted_stop_ticks
+        looser_trail = order.order_type == "trailing-stop" and trail is not None and (order.trail_offset_bps or trail) > trail
+        looser_stop = (
+            order.order_type == "stop-loss" and stop is not None and order.trigger_ticks is not None and (stop - order.trigger_ticks) * sign > 0
+        )
+        if looser_trail or looser_stop:
+            out.append(order)
+    return tuple(out)
+
+
+def exit_reason_of(position: Position, fact: f.AnyFact) -> str:
+    """Return the reason to leave that a fact gives by itself, "" if none."""
+    if isinstance(fact, f.ExitRequested):
+        return fact.reason
+    if isinstance(fact, f.LevelCrossed):
+        return EXIT_REASON_OF_LEVEL.get(fact.level, "")
+    return ""
+
+
+def _which(position: Position, fact: Any) -> str:
+    return str(fact.which)
+
+
+def _signal(position: Position, fact: Any) -> str:
+    if fact.mark.age_ns > position.plan.timing.max_price_age_ms * 1_000_000 or not fact.mark.px.is_finite() or fact.mark.px <= 0:
+        return "STALE"
+    if fact.level == "tighten":
+        return "TIGHTEN"
+    if fact.level == "stop" and any(o.protects_lots for o in position.orders):
+        return "SHADOW"
+    return "EXIT"
+
+
+def _urgency(position: Position, fact: Any) -> str:
+    return "PATIENT" if fact.patient else "URGENT"
+
+
+def _refusal(position: Position, fact: Any) -> str:
+    order = position.order(fact.client_order_id, fact.venue_order_id)
+    crossed = fact.reject_class == "through_market" and order is not None and order.role == "stop" and position.is_tradable
+    return "THROUGH_MARKET" if crossed and not any(o.protects_lots for o in position.orders) else "OTHER"
+
+
+def _ladder(position: Position, fact: Any) -> str:
+    if position.state == STOP_TRIGGERED:
+        return "SPENT" if position.watch_count >= TRIGGER_LOOKS else "AGAIN"
+    if position.state == EMERGENCY_PROTECTING:
+        spent = bool(position.exit_reason) or position.protect_attempts >= PROTECT_ATTEMPTS or position.watch_count > PROTECT_ATTEMPTS
+        return "SPENT" if spent else "AGAIN"
+    return "SPENT" if position.exit_attempts and position.exit_attempts % EXIT_ATTEMPTS == 0 else "AGAIN"
+
+
+def _upkeep(position: Position, fact: Any) -> str:
+    if position.shadow_ns and fact.ts_recv_ns - position.shadow_ns >= position.plan.timing.trigger_timeout_ms * 1_000_000:
+        return "SHADOW_FIRED"
+    if misaligned(position):
+        return "MISALIGNED"
+    return "SURPLUS" if sum(o.protects_lots for o in position.orders) > position.held_lots else "FINE"
+
+
+def _tightenable(position: Position, fact: Any) -> str:
+    return "YES" if misaligned(position) else "NO"
+
+
+def _situation_answer(position: Position, fact: Any) -> str:
+    return _situation(position, bool(position.exit_reason), position.exit_reason)
+
+
+def _way_out_answer(position: Position, fact: Any) -> str:
+    return _situation(position, True, exit_reason_of(position, fact) or position.exit_reason)
+
+
+ANSWERS: Mapping[str, Callable[[Position, Any], str]] = {
+    "which": _which,
+    "signal": _signal,
+    "urgency": _urgency,
+    "refusal": _refusal,
+    "ladder": _ladder,
+    "upkeep": _upkeep,
+    "tightenable": _tightenable,
+    "situation": _situation_answer,
+    "way_out": _way_out_answer,
+}
+
+
+def answers(position: Position, fact: f.AnyFact, dimensions: Iterable[str]) -> tuple[str, ...]:
+    """Return the classifiers' answers for a booked position, in the order of `dimensions`."""
+    return tuple(ANSWERS[name](position, fact) for name in dimensions)

@@ -1,0 +1,84 @@
+"""Which clocks run in a position: the entry's, the position's, each state's own watch, and one per unanswered request.
+
+Derived from the position, never stored beside it: after a restart the same events give the same deadlines.
+"""
+
+from collections.abc import Mapping
+from operator import attrgetter
+from typing import Literal
+
+import msgspec
+
+from events.facts import Timing
+
+from . import position as s
+from .model import Position
+from .order import SUBMITTED
+
+MS = 1_000_000
+SECOND = 1_000_000_000
+# A time stop of 0 is a misconfiguration; the mission (A6) uses a minute and says so.
+MISCONFIGURED_TIME_STOP_SECS = 60
+
+WATCH: Mapping[str, str] = {
+    s.ENTRY_PENDING: "ack_timeout_ms",
+    s.PROTECTED_PENDING_FILL: "audit_interval_ms",
+    s.ENTRY_CANCEL_PENDING: "cancel_timeout_ms",
+    s.PROTECTION_PENDING: "protect_timeout_ms",
+    s.PROTECTED: "audit_interval_ms",
+    s.RESIZING: "protect_timeout_ms",
+    s.TIGHTENING: "amend_timeout_ms",
+    s.STOP_TRIGGERED: "trigger_timeout_ms",
+    s.EMERGENCY_PROTECTING: "protect_timeout_ms",
+    s.CANCEL_PENDING: "cancel_timeout_ms",
+    s.TAKE_PROFIT_WORKING: "take_profit_timeout_ms",
+    s.MAKER_EXITING: "maker_exit_timeout_ms",
+    s.MARKET_EXITING: "market_fill_timeout_ms",
+    s.FLATTENING: "market_fill_timeout_ms",
+    s.RECONCILING: "reconcile_timeout_ms",
+    s.HALTED: "page_interval_ms",
+}
+
+
+class Deadline(msgspec.Struct, frozen=True, order=True):
+    """A clock that runs out at `at_ns`. `which` names it; for "ack" it is the request on `client_order_id`."""
+
+    at_ns: int
+    which: Literal["entry", "time_stop", "watch", "ack"]
+    client_order_id: str = ""
+    operation: Literal["submit", "amend", "cancel"] = "submit"
+
+
+def deadlines(position: Position) -> tuple[Deadline, ...]:
+    """Return every clock that runs in a position, earliest first. None runs in an end state."""
+    if position.state not in WATCH:
+        return ()
+    timing = position.plan.timing
+    out = [Deadline(watch_at_ns(position), "watch")]
+    for order in position.orders:
+        if not order.is_open:
+            continue
+        if order.role == "entry" and order.pending != "cancel" and not order.cancel_refused:
+            out.append(Deadline(position.requested_ns + timing.entry_ttl_ms * MS, "entry"))
+        if order.status == SUBMITTED:
+            out.append(Deadline(max(order.sent_ns, order.decided_ns) + timing.ack_timeout_ms * MS, "ack", order.client_order_id))
+        elif order.pending:
+            out.append(Deadline(order.pending_ns + timing.ack_timeout_ms * MS, "ack", order.client_order_id, order.pending))
+    if position.plan.time_stop_secs is not None and position.opened_ns and not position.exit_reason:
+        secs = position.plan.time_stop_secs or MISCONFIGURED_TIME_STOP_SECS
+        out.append(Deadline(position.opened_ns + secs * SECOND, "time_stop"))
+    return tuple(sorted(out))
+
+
+_LIMIT_OF = {state: attrgetter(name) for state, name in WATCH.items()}
+
+
+def watch_at_ns(position: Position) -> int:
+    """Return when the state's own clock runs out; sooner while the venue's stop is due, later after each refused tightening."""
+    timing: Timing = position.plan.timing
+    if position.state == s.PROTECTED:
+        if position.shadow_ns:
+            return max(position.shadow_ns, position.watch_ns) + timing.trigger_timeout_ms * MS
+        if position.tighten_attempts:
+            return position.watch_ns + (timing.amend_timeout_ms << min(position.tighten_attempts, 6)) * MS
+    return position.watch_ns + int(_LIMIT_OF[position.state](timing)) * MS
