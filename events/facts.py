@@ -80,12 +80,13 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PositionRequested(Fact, frozen=True, kw_only=True, tag="position_requested.1"):
-    """A strategy or a person asks for a position."""
+    """A strategy or a person asks for a position. `epoch` is the store's fencing token, part of derived ids."""
 
     position_id: str
     plan: Plan
     instrument: Instrument
     capabilities: Capabilities
+    epoch: int = 0
 
 
 class PositionAdopted(Fact, frozen=True, kw_only=True, tag="position_adopted.1"):
@@ -98,6 +99,7 @@ class PositionAdopted(Fact, frozen=True, kw_only=True, tag="position_adopted.1")
     px: Decimal | None
     evidence: str
     mark: Mark | None = None
+    epoch: int = 0
 
 
 ExitReason = Literal[
@@ -237,13 +239,17 @@ class OrderExpired(OrderFact, frozen=True, kw_only=True, tag="order_expired.1"):
 
 
 class ChildDiscovered(OrderFact, frozen=True, kw_only=True, tag="child_discovered.1"):
-    """An attached (OTO) stop came to life at the venue: `qty` of it, from a fill of the order `parent_venue_order_id`.
+    """An order of this position that its log does not know came to life at the venue, with `qty` left.
 
-    The venue gives it no client id; `client_order_id` is the local one that was derived for it.
+    Either an attached (OTO) stop, from a fill of the order `parent_venue_order_id`: the venue gives it no client id, and
+    `client_order_id` is the local one that was derived for it. Or, with `parent_venue_order_id` "", an order that left in
+    the last instant before a crash and is found again by its derived id (contract 4).
     """
 
     parent_venue_order_id: str
     qty: Decimal
+    role: Literal["entry", "stop", "take_profit", "exit", "flatten"] = "stop"
+    order_type: Literal["market", "limit", "stop-loss", "trailing-stop"] = "stop-loss"
     trigger_price: Decimal | None = None
     trail_offset_bps: int | None = None
 
@@ -305,9 +311,10 @@ class DeadlinePassed(Fact, frozen=True, kw_only=True, tag="deadline_passed.1"):
 
 
 class ChannelClosed(Fact, frozen=True, kw_only=True, tag="channel_closed.1"):
-    """The private channel is gone: what was in flight is unknown."""
+    """The private channel is gone: what was in flight is unknown. A restart is such a gap too, with the new `epoch`."""
 
     reason: str
+    epoch: int | None = None
 
 
 class ChannelLive(Fact, frozen=True, kw_only=True, tag="channel_live.1"):

@@ -1,9 +1,12 @@
 """Identifiers that are derived, never drawn: sending again after a crash is the same order (contract 5).
 
-    position_id       namespace (2) + number in base 36 (6)                     hf00001a
-    client_order_id   position_id (8) + version in base 36 (5) + index (1)      hf00001a0000c0
+    position_id       namespace (2) + number in base 36 (6)                                  hf00001a
+    client_order_id   position_id (8) + epoch (1) + version in base 36 (4) + index (1)       hf00001a2000c0
 
 14 characters of [a-z0-9]: fits Kraken (18 ASCII), BingX (lower-cases what it gets) and leaves 4 for a router's suffix.
+
+The epoch is the store's fencing token, modulo 36. Protection and exits leave before their event is durable; after a crash
+the version of a lost event is used again by another one, and without the epoch two different orders would share an id.
 """
 
 from .errors import BadInput
@@ -11,7 +14,9 @@ from .errors import BadInput
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 NAMESPACE_LENGTH = 2
 POSITION_ID_LENGTH = 8
-VERSION_LENGTH = 5
+EPOCHS = 36
+VERSION_LENGTH = 4
+CLIENT_ORDER_ID_LENGTH = POSITION_ID_LENGTH + 1 + VERSION_LENGTH + 1
 
 
 def base36(number: int, length: int) -> str:
@@ -34,15 +39,15 @@ def position_id_from(namespace: str, number: int) -> str:
     return namespace + base36(number, POSITION_ID_LENGTH - NAMESPACE_LENGTH)
 
 
-def client_order_id_from(position_id: str, version: int, index: int) -> str:
-    """Return the client order id of command `index` of the event that made `version` of a position."""
-    return position_id + base36(version, VERSION_LENGTH) + base36(index, 1)
+def client_order_id_from(position_id: str, epoch: int, version: int, index: int) -> str:
+    """Return the client order id of command `index` of the event that made `version` of a position, in a store's `epoch`."""
+    return position_id + base36(epoch % EPOCHS, 1) + base36(version, VERSION_LENGTH) + base36(index, 1)
 
 
 def position_id_of(client_order_id: str, namespace: str) -> str | None:
     """Return the position that a client order id belongs to, or None if it is not ours (I12)."""
-    if not client_order_id.startswith(namespace) or len(client_order_id) < POSITION_ID_LENGTH + VERSION_LENGTH + 1:
+    if not client_order_id.startswith(namespace) or len(client_order_id) < CLIENT_ORDER_ID_LENGTH:
         return None
-    if any(c not in _DIGITS for c in client_order_id[: POSITION_ID_LENGTH + VERSION_LENGTH + 1]):
+    if any(c not in _DIGITS for c in client_order_id[: CLIENT_ORDER_ID_LENGTH]):
         return None
     return client_order_id[:POSITION_ID_LENGTH]

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from events import facts as f
-from events.values import Side
+from events.values import Mark, Side
 
 from .model import Order, Position
-from .order import ABSENT, END_STATUSES, LIVE, OPEN_STATUSES
+from .order import END_STATUSES, LIVE, OPEN_STATUSES, SUBMITTED
 
 replace = msgspec.structs.replace
 
@@ -30,7 +30,9 @@ def order_answers(position: Position, order: Order, fact: f.VenueOrderFact) -> d
         cum = max(cum, stated)
     operation = getattr(fact, "operation", "submit")
     asked_ns = fact.asked_ns if isinstance(fact, f.OrderNotFound) else 0
-    proven = isinstance(fact, f.OrderNotFound) and fact.trades_complete and asked_ns > max(order.sent_ns, order.decided_ns)
+    # An entry may still wait for the disk: absence proves nothing of what has not left yet.
+    left = order.sent_ns > 0 or order.status != SUBMITTED
+    proven = isinstance(fact, f.OrderNotFound) and fact.trades_complete and left and asked_ns > max(order.sent_ns, order.decided_ns)
     return {
         "fills": "COMPLETE" if filled >= order.qty_lots else "PARTIAL",
         "books": "AGREE" if filled >= cum else "MISSING",
@@ -43,9 +45,16 @@ def book(position: Position, fact: f.AnyFact, order_to: str) -> Position:
     """Return the position with `fact` booked: quantities, costs, order values and statuses; state and version untouched."""
     mark = getattr(fact, "mark", None)
     if mark is not None:
-        position = replace(position, mark=mark)
+        position = _marked(position, mark)
     booking = _BOOKINGS.get(type(fact))
     return position if booking is None else booking(position, fact, order_to)
+
+
+def _marked(position: Position, mark: Mark) -> Position:
+    best, sign = position.best_px, position.side.sign
+    if position.opened_ns and mark.ts_recv_ns >= position.opened_ns and (best is None or (mark.px - best) * sign > 0):
+        best = mark.px
+    return replace(position, mark=mark, best_px=best)
 
 
 def _lots(position: Position, qty: Decimal | None) -> int:
@@ -215,8 +224,8 @@ def _child(position: Position, fact: f.ChildDiscovered, order_to: str) -> Positi
     child = Order(
         client_order_id=fact.client_order_id,
         venue_order_id=fact.venue_order_id,
-        role="stop",
-        order_type="stop-loss" if fact.trail_offset_bps is None else "trailing-stop",
+        role=fact.role,
+        order_type=fact.order_type if fact.trail_offset_bps is None else "trailing-stop",
         qty_lots=_lots(position, fact.qty),
         status=order_to or LIVE,
         trigger_ticks=trigger,
@@ -293,7 +302,7 @@ def _channel_closed(position: Position, fact: f.ChannelClosed, order_to: str) ->
         replace(o, status="Unknown") if o.status == "Submitted" else replace(_settled(o), qty_lots=_smaller(o)) if o.pending else o
         for o in position.orders
     )
-    return replace(position, orders=orders)
+    return replace(position, orders=orders, epoch=position.epoch if fact.epoch is None else fact.epoch)
 
 
 def _smaller(order: Order) -> int:
@@ -325,6 +334,7 @@ def position_from(fact: f.PositionRequested | f.PositionAdopted) -> Position:
         plan=plan,
         instrument=instrument,
         capabilities=fact.capabilities,
+        epoch=fact.epoch,
         requested_ns=fact.ts_recv_ns,
         state_ns=fact.ts_recv_ns,
         watch_ns=fact.ts_recv_ns,
@@ -373,4 +383,4 @@ _BOOKINGS: dict[type, Callable[[Position, Any, str], Position]] = {
     f.PositionAdjusted: _adjusted,
 }
 
-__all__ = ["ABSENT", "book", "order_answers", "position_from", "replace", "want_trail", "with_order"]
+__all__ = ["book", "order_answers", "position_from", "replace", "want_trail", "with_order"]

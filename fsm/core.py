@@ -186,7 +186,7 @@ def violations(before: Position | None, after: Position, event: PositionEvent) -
     if sends and leases.surplus_lots and not guaranteed:
         out.append(Violation("I2", f"{after.position_id}: {leases.surplus_lots} lots leased beyond {leases.held_lots} held"))
     if before is not None:
-        out += [Violation("I3", f"{after.position_id}: {x.client_order_id} loosened") for x in event.commands if _loosens(before, x)]
+        out += [Violation("I3", f"{after.position_id}: loosened by {x}") for x in event.commands if _loosens(before, x)]
         if before.state not in WATCH and before.state != NEW and after.state != before.state:
             out.append(Violation("I5", f"{after.position_id}: {before.state} was left for {after.state}"))
     return tuple(out)

@@ -46,7 +46,7 @@ def armed_levels(position: Position) -> tuple[ArmedLevel, ...]:
     worse: Direction = "at_or_below" if sign > 0 else "at_or_above"
     better: Direction = "at_or_above" if sign > 0 else "at_or_below"
     out: list[ArmedLevel] = []
-    if position.wanted_stop_ticks is not None and not position.shadow_ns:
+    if position.wanted_stop_ticks is not None and not position.shadow_ns and position.state != s.STOP_TRIGGERED:
         out.append(ArmedLevel("stop", 0, worse, position.wanted_stop_ticks))
     entry = position.avg_entry_px
     if plan.panic_pnl_bps is not None and entry is not None:
@@ -70,9 +70,13 @@ def armed_trail(position: Position) -> ArmedTrail | None:
     """Return the trail to be shadowed, None where the position has none or its start is not known."""
     if position.state not in _ARMED + _RESTING or not position.is_tradable or position.wanted_trail_offset_bps is None:
         return None
-    start = position.avg_entry_px or (position.mark.px if position.mark is not None else None)
-    if start is None or position.shadow_ns:
+    # A stop that fired has a clock of its own; its shadow has nothing more to say.
+    if position.shadow_ns or position.state == s.STOP_TRIGGERED:
         return None
+    known = [px for px in (position.avg_entry_px, position.best_px) if px is not None]
+    if not known:
+        return None
+    start = max(known) if position.side.sign > 0 else min(known)
     return ArmedTrail(position.side.sign, position.wanted_trail_offset_bps, _nearest(position, start))
 
 

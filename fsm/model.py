@@ -77,11 +77,13 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     `filled_lots` counts executions on the entry side, `exited_lots` on the exit side; `fee_base` is what was charged in
     the base asset (it leaves the position, P23). `wanted_*` is the protection that is desired; orders say what is
     confirmed. `trade_ids` makes fills idempotent (I8). `watch_ns` is where the state's own clock started; it starts again
-    with each attempt. `shadow_ns` is when a last price passed the stop that the venue holds.
+    with each attempt. `shadow_ns` is when a last price passed the stop that the venue holds; `best_px` the best price
+    that a fact brought since the position opened, so that a restart does not begin the trail anew (P27).
     """
 
     position_id: str
     version: int = 0
+    epoch: int = 0
     state: str = ""
     plan: Plan
     instrument: Instrument
@@ -111,6 +113,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     watch_ns: int = 0
     shadow_ns: int = 0
     mark: Mark | None = None
+    best_px: Decimal | None = None
 
     @property
     def side(self) -> PositionSide:

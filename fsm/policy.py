@@ -33,7 +33,7 @@ class Draft:
 
     def next_id(self) -> str:
         """Return the client order id of the command that is added next."""
-        return client_order_id_from(self.position.position_id, self.position.version + 1, len(self.commands))
+        return client_order_id_from(self.position.position_id, self.position.epoch, self.position.version + 1, len(self.commands))
 
     def is_named(self, client_order_id: str) -> bool:
         """Whether a command of this event already concerns that order: one mutation per slot (I4)."""

@@ -60,7 +60,7 @@ _RESTING = (TAKE_PROFIT_WORKING, MAKER_EXITING)
 _LEAVING = (CANCEL_PENDING, *_RESTING, MARKET_EXITING)
 _ENDS = (CLOSED, ABANDONED)
 
-FACTS = tuple(t.__name__ for t in f.AnyFact.__args__)  # type: ignore[attr-defined]
+FACTS = tuple(t.__name__ for t in f.AnyFact.__args__)
 # What changes quantities or orders: the situation is read anew after each.
 EVIDENCE = (
     "OrderNotSent", "OrderAccepted", "OrderFilled", "OrderCompleted", "OrderTriggered", "OrderAmended", "AmendRejected",

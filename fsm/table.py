@@ -225,11 +225,13 @@ class _Model:
 
 
 def _allows(name: str, answers: tuple[str, ...], event: EventData) -> bool:
-    return event.model.answers[name] in answers
+    model: Any = event.model
+    return model.answers[name] in answers
 
 
 def _collect(row: FlatRow, event: EventData) -> None:
-    event.model.fired = row
+    model: Any = event.model
+    model.fired = row
 
 
 class MachineRunner:
@@ -248,7 +250,7 @@ class MachineRunner:
         )
         for cell in self._cells.values():
             for row in cell.rows:
-                conditions: list[Callable[[EventData], bool]] = [partial(_allows, name, answers) for name, answers in row.when]
+                conditions: list[str | Callable[..., bool | None]] = [partial(_allows, name, answers) for name, answers in row.when]
                 self._machine.add_transition(
                     row.fact, row.source, row.target, conditions=conditions, after=partial(_collect, row)
                 )

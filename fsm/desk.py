@@ -1,0 +1,329 @@
+"""Many positions: whom a fact belongs to, which clocks run, which prices are armed. Pure; one writer (contract 6).
+
+Facts go in, `PositionEvent`s come out, in an order that depends on nothing but the order of the facts. What a fact does
+not change is not an event: a venue repeats itself (snapshots list the same orders and trades again and again), and
+duplicates are counted, not stored.
+"""
+
+import heapq
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from events import facts as f
+from events.ids import client_order_id_from, position_id_of
+from events.record import PositionEvent
+from events.values import Mark
+
+from .booking import book, replace
+from .core import Core, Violation, evolve, violations
+from .levels import ArmedLevel, armed_levels, armed_trail
+from .model import Position
+from .position import LIVE_STATES
+from .prices import PriceIndex
+from .timers import deadlines
+
+_LIVE = frozenset(LIVE_STATES)
+# Index of the local id of an attached stop: beyond any command of one event.
+_CHILD_INDEX = 35
+# Facts that a venue repeats: without effect they are no event.
+_REPEATED = (
+    f.OrderAccepted, f.OrderFilled, f.OrderCompleted, f.OrderTriggered, f.OrderAmended, f.OrderCanceled, f.OrderExpired, f.OrderNotFound,
+    f.StopReported, f.ChildDiscovered, f.SnapshotAgreed, f.OrderSubmitted,
+)  # fmt: skip
+
+
+class SnapshotOrder(NamedTuple):
+    """One open order of a snapshot, as far as the desk compares it."""
+
+    client_order_id: str
+    venue_order_id: str
+
+
+class Armed(NamedTuple):
+    """What is armed in the index for one position."""
+
+    levels: tuple[ArmedLevel, ...]
+    trail: tuple[int, int] | None
+
+
+class Desk:
+    """All positions of one engine on one account.
+
+    `positions` holds live ones, `ended` those that are over, both by id. `counters` tells what was left out and why.
+    `broken` collects invariants that a step broke (`core.violations`); it stays empty.
+    """
+
+    def __init__(self, namespace: str, executor: str = "machine") -> None:
+        self._namespace = namespace
+        self._core = Core(executor)
+        self.positions: dict[str, Position] = {}
+        self.ended: dict[str, Position] = {}
+        self.marks: dict[str, Mark] = {}
+        self.broken: list[Violation] = []
+        self.counters: dict[str, int] = {"duplicates": 0, "unowned": 0, "off_grid": 0}
+        self._by_venue_id: dict[str, str] = {}
+        self._indexes: dict[str, PriceIndex] = {}
+        self._increments: dict[str, Decimal] = {}
+        self._armed: dict[str, Armed] = {}
+        self._clock: list[tuple[int, str]] = []
+        self._due_ns: dict[str, int] = {}
+
+    # --- facts in -----------------------------------------------------------------------------------------------------
+
+    def restore(self, events: Iterable[PositionEvent]) -> int:
+        """Take the positions from a log, in its order; return how many events were read. Decides nothing."""
+        count = 0
+        for event in events:
+            self._take(event, self._known(event.position_id))
+            count += 1
+        for position in list(self.positions.values()):
+            self._rearm(None, position)
+        return count
+
+    def take(self, fact: f.AnyFact, position_id: str = "") -> list[PositionEvent]:
+        """Decide one fact: a birth, an order fact (its position is found), or a fact of the position that is named."""
+        if isinstance(fact, f.PositionRequested | f.PositionAdopted):
+            return self._step(None, fact)
+        if isinstance(fact, f.OrderFact) and not position_id:
+            return self._order_fact(fact)
+        position = self._known(position_id)
+        return [] if position is None else self._step(position, fact)
+
+    def take_all(self, fact: f.AnyFact) -> list[PositionEvent]:
+        """Decide one fact for every live position, by id."""
+        return [event for key in sorted(self.positions) for event in self._step(self.positions[key], fact)]
+
+    def price(self, symbol: str, px: Decimal, ts_event_ns: int, ts_recv_ns: int) -> list[PositionEvent]:
+        """Take a last price: the mark of its symbol, and every level that it crosses."""
+        self.marks[symbol] = Mark(px=px, ts_event_ns=ts_event_ns, ts_recv_ns=ts_recv_ns)
+        index = self._indexes.get(symbol)
+        if index is None:
+            return []
+        ticks = int(px // self._increments[symbol])
+        crossed = index.on_tick(ticks)
+        if not crossed:
+            return []
+        mark = self.marks[symbol]
+        out: list[PositionEvent] = []
+        for key in crossed:
+            position_id, level, step = key.split("|")
+            position = self.positions.get(position_id)
+            if position is not None:
+                self._forget(position_id, key)
+                fact = f.LevelCrossed(
+                    ts_event_ns=ts_event_ns, ts_recv_ns=ts_recv_ns, level=_LEVELS[level], step=int(step), mark=mark
+                )
+                out += self._step(position, fact)
+        return out
+
+    def quiet_range(self, symbol: str) -> tuple[int | None, int | None]:
+        """Return the ticks between which a price of `symbol` crosses nothing and makes no new peak."""
+        index = self._indexes.get(symbol)
+        return (None, None) if index is None else (index.quiet_low, index.quiet_high)
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when the next clock runs out, None if none runs."""
+        while self._clock and self._due_ns.get(self._clock[0][1]) != self._clock[0][0]:
+            heapq.heappop(self._clock)
+        return self._clock[0][0] if self._clock else None
+
+    def due(self, now_ns: int) -> list[PositionEvent]:
+        """Decide every deadline that has passed at `now_ns`, in order of time, then of position."""
+        out: list[PositionEvent] = []
+        at_ns = self.next_deadline_ns()
+        while at_ns is not None and at_ns <= now_ns:
+            _, position_id = heapq.heappop(self._clock)
+            self._due_ns.pop(position_id, None)
+            out += self._deadline(self.positions[position_id], now_ns)
+            at_ns = self.next_deadline_ns()
+        return out
+
+    def snapshot(self, orders: Sequence[SnapshotOrder], trades_complete: bool, asked_ns: int, now_ns: int) -> list[PositionEvent]:
+        """Compare a fresh snapshot with every live position: what it lacks becomes `OrderNotFound`, then agreed or differed."""
+        venue_ids = {o.venue_order_id for o in orders}
+        client_ids = {o.client_order_id for o in orders if o.client_order_id}
+        out: list[PositionEvent] = []
+        for key in sorted(self.positions):
+            differences = 0
+            for order in self.positions[key].open_orders():
+                if order.venue_order_id in venue_ids or order.client_order_id in client_ids or order.decided_ns >= asked_ns:
+                    continue
+                fact = f.OrderNotFound(
+                    ts_recv_ns=now_ns,
+                    client_order_id=order.client_order_id,
+                    venue_order_id=order.venue_order_id,
+                    asked_ns=asked_ns,
+                    trades_complete=trades_complete,
+                )
+                found = self._step(self.positions[key], fact) if key in self.positions else []
+                differences += bool(found)
+                out += found
+            position = self.positions.get(key)
+            if position is not None:
+                mark = self._mark(position, now_ns)
+                word: f.AnyFact = f.SnapshotAgreed(ts_recv_ns=now_ns, asked_ns=asked_ns, mark=mark)
+                if differences:
+                    word = f.SnapshotDiffered(ts_recv_ns=now_ns, asked_ns=asked_ns, differences=differences, mark=mark)
+                out += self._step(position, word)
+        return out
+
+    def mark_of(self, symbol: str, now_ns: int) -> Mark | None:
+        """Return the last price of a symbol with its age at `now_ns`, None if there was none."""
+        mark = self.marks.get(symbol)
+        return None if mark is None else msgspec.structs.replace(mark, age_ns=max(0, now_ns - mark.ts_recv_ns))
+
+    def owner_of(self, client_order_id: str, venue_order_id: str = "") -> str | None:
+        """Return the id of the position that an order belongs to, None if it is not ours (I12)."""
+        found = self._by_venue_id.get(venue_order_id) if venue_order_id else None
+        return found or position_id_of(client_order_id, self._namespace)
+
+    def get(self, position_id: str) -> Position | None:
+        """Return a position, live or ended."""
+        return self._known(position_id)
+
+    def peak_ticks(self, position_id: str) -> int | None:
+        """Return the exact best price since the position's shadow trail was armed, in ticks."""
+        position = self.positions.get(position_id)
+        index = None if position is None else self._indexes.get(position.plan.symbol)
+        return None if index is None else index.peak_of(f"{position_id}|stop|1")
+
+    # --- one step -----------------------------------------------------------------------------------------------------
+
+    def _known(self, position_id: str) -> Position | None:
+        return self.positions.get(position_id) or self.ended.get(position_id)
+
+    def _order_fact(self, fact: Any) -> list[PositionEvent]:
+        parent = fact.parent_venue_order_id if isinstance(fact, f.ChildDiscovered) else ""
+        position_id = self.owner_of(fact.client_order_id, fact.venue_order_id) or self.owner_of("", parent)
+        position = None if position_id is None else self._known(position_id)
+        if position is None:
+            self.counters["unowned"] += 1
+            return []
+        if isinstance(fact, f.ChildDiscovered) and not fact.client_order_id:
+            known = position.order("", fact.venue_order_id)
+            local = known.client_order_id if known else client_order_id_from(position.position_id, position.epoch, position.version + 1, _CHILD_INDEX)
+            fact = replace(fact, client_order_id=local)
+        elif not fact.client_order_id:
+            known = position.order("", fact.venue_order_id)
+            fact = replace(fact, client_order_id=known.client_order_id) if known else fact
+        return self._step(position, fact)
+
+    def _step(self, position: Position | None, fact: f.AnyFact) -> list[PositionEvent]:
+        event = self._core.decide(position, fact)
+        if position is not None and isinstance(fact, _REPEATED) and self._is_repeat(position, event):
+            self.counters["duplicates"] += 1
+            return []
+        before = position
+        after = self._take(event, position)
+        self.broken += violations(before, after, event)
+        self._rearm(before, after)
+        return [event]
+
+    def _is_repeat(self, position: Position, event: PositionEvent) -> bool:
+        if event.to != position.state or event.commands or event.exit_reason:
+            return False
+        booked = book(position, event.fact, event.order_to)
+        return replace(booked, mark=position.mark) == position
+
+    def _take(self, event: PositionEvent, position: Position | None) -> Position:
+        after = evolve(position, event)
+        key = event.position_id
+        if after.state in _LIVE:
+            self.positions[key] = after
+        else:
+            self.positions.pop(key, None)
+            self.ended[key] = after
+        for order in after.orders:
+            if order.venue_order_id and order.venue_order_id not in self._by_venue_id:
+                self._by_venue_id[order.venue_order_id] = key
+        return after
+
+    def _deadline(self, position: Position, now_ns: int) -> list[PositionEvent]:
+        first = next(iter(deadlines(position)), None)
+        if first is None or first.at_ns > now_ns:
+            self._schedule(position)
+            return []
+        fact: f.AnyFact
+        if first.which == "ack":
+            order = position.order(first.client_order_id)
+            fact = f.OutcomeUnknown(
+                ts_recv_ns=now_ns,
+                client_order_id=first.client_order_id,
+                venue_order_id=order.venue_order_id if order else "",
+                operation=first.operation,
+                reason="no answer in time",
+            )
+        else:
+            fact = f.DeadlinePassed(ts_recv_ns=now_ns, which=first.which, at_ns=first.at_ns, mark=self._mark(position, now_ns))
+        return self._step(position, fact)
+
+    def _mark(self, position: Position, now_ns: int) -> Mark | None:
+        return self.mark_of(position.plan.symbol, now_ns)
+
+    # --- clocks and prices ---------------------------------------------------------------------------------------------
+
+    def _rearm(self, before: Position | None, after: Position) -> None:
+        self._schedule(after)
+        symbol = after.plan.symbol
+        key = after.position_id
+        index = self._indexes.get(symbol)
+        if index is None:
+            index = self._indexes[symbol] = PriceIndex()
+            self._increments[symbol] = after.instrument.price_increment
+        levels = armed_levels(after)
+        trail = armed_trail(after)
+        wanted = Armed(levels, None if trail is None else (trail.side, trail.trail_offset_bps))
+        armed = self._armed.get(key, Armed((), None))
+        if wanted == armed:
+            return
+        for old in armed.levels:
+            if old not in levels:
+                index.disarm(_level_key(key, old))
+        for level in levels:
+            if level not in armed.levels:
+                index.arm(_level_key(key, level), level.direction, level.ticks)
+        self._rearm_trail(index, key, armed, wanted, trail.start_ticks if trail is not None else 0)
+        if wanted == Armed((), None):
+            self._armed.pop(key, None)
+        else:
+            self._armed[key] = wanted
+
+    def _forget(self, position_id: str, fired: str) -> None:
+        """The index disarmed what fired; so must we, or it would not be armed again."""
+        armed = self._armed[position_id]
+        levels = tuple(level for level in armed.levels if _level_key(position_id, level) != fired)
+        self._armed[position_id] = Armed(levels, None if fired == f"{position_id}|stop|1" else armed.trail)
+
+    def _rearm_trail(self, index: PriceIndex, key: str, armed: Armed, wanted: Armed, start_ticks: int) -> None:
+        if wanted.trail == armed.trail:
+            return
+        trail_key = f"{key}|stop|1"
+        peak = index.peak_of(trail_key)
+        if wanted.trail is None:
+            index.disarm(trail_key)
+            return
+        side, trail_offset_bps = wanted.trail
+        # A narrower trail keeps the peak: resetting it would loosen the stop (P27).
+        best = start_ticks if peak is None else max(side * peak, side * start_ticks) * side
+        index.trail(trail_key, side, trail_offset_bps, best)
+
+    def _schedule(self, position: Position) -> None:
+        key = position.position_id
+        running = deadlines(position)
+        if not running:
+            self._due_ns.pop(key, None)
+            return
+        at_ns = running[0].at_ns
+        if self._due_ns.get(key) != at_ns:
+            self._due_ns[key] = at_ns
+            heapq.heappush(self._clock, (at_ns, key))
+
+
+def _level_key(position_id: str, armed: ArmedLevel) -> str:
+    return f"{position_id}|{armed.level}|{armed.step if armed.level == 'tighten' else 0}"
+
+
+_LEVELS: dict[str, f.Level] = {
+    "take_profit": "take_profit", "panic": "panic", "stop": "stop", "tighten": "tighten", "hard_take_profit": "hard_take_profit",
+}  # fmt: skip
