@@ -1,0 +1,272 @@
+"""Every execution once, and every quantity that moves without one: what all money projections are folded from.
+
+Rules
+    1. An execution is keyed by venue and trade id (I8); the same key again changes nothing, except that it may bring the
+       price that was missing (A16). A trade by the owner's hand may be shared by several positions, so there the position
+       is part of the key. A venue whose ids are unique per symbol only gets the symbol into the id in its codec.
+    2. A price that is absent, not finite or not above zero is no price: the quantity counts, the price is pending.
+    3. Quantity is signed in the base asset: bought minus sold minus base fees, for longs and shorts alike (I9).
+    4. A fill of a position that has ended is *late*: what it bought or sold goes on to the `adopted` account at its own
+       price, from where the position that takes the exposure over gets it. Only its fees stay.
+    5. What a position holds when it closes is dust if it is under the venue's smallest order; it leaves as a `Transfer`.
+"""
+
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from events.commands import SubmitOrder
+from events.facts import ChildDiscovered, Fee, ManualFillSeen, OrderFilled, PositionAdjusted, PositionAdopted, PositionRequested
+from events.record import PositionEvent
+from events.values import Instrument, PositionSide, Side
+
+from .exact import ZERO, add, multiply, negate, subtract, total
+
+END_STATES = frozenset({"Closed", "Abandoned"})
+
+Source = Literal["order", "manual", "adopted"]
+
+
+class Fill(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution. `last_px` None: the price is pending. `role` is what the order was for, "" where it was not ours."""
+
+    number: int
+    notification_id: int
+    position_id: str
+    version: int
+    venue: str
+    symbol: str
+    base: str
+    quote: str
+    position_side: PositionSide
+    source: Source
+    trade_id: str
+    client_order_id: str
+    role: str
+    side: Side
+    last_qty: Decimal
+    last_px: Decimal | None
+    fees: tuple[Fee, ...]
+    liquidity_side: str
+    late: bool
+    ts_event_ns: int
+    ts_recv_ns: int
+
+    @property
+    def base_fee(self) -> Decimal:
+        """What was charged in the base asset."""
+        return total(fee.qty for fee in self.fees if fee.asset == self.base)
+
+    @property
+    def signed_qty(self) -> Decimal:
+        """Quantity bought (above zero) or sold."""
+        return self.last_qty if self.side is Side.BUY else negate(self.last_qty)
+
+    @property
+    def base_change(self) -> Decimal:
+        """Signed change of the position's quantity: bought or sold, less base fees."""
+        return subtract(ZERO if self.late else self.signed_qty, self.base_fee)
+
+    @property
+    def paid(self) -> Decimal | None:
+        """Quote paid (above zero) or received, fees aside; None while the price is pending."""
+        return None if self.last_px is None else multiply(self.signed_qty, self.last_px)
+
+
+class FillPriced(msgspec.Struct, frozen=True, kw_only=True):
+    """The price of `fill`, booked before without one, is known now; `notification_id` is the event that brought it."""
+
+    notification_id: int
+    fill: Fill
+    added_fees: tuple[Fee, ...]
+
+
+class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+    """Quantity that entered (above zero) or left a position without an execution."""
+
+    number: int
+    notification_id: int
+    position_id: str
+    venue: str
+    symbol: str
+    base: str
+    quote: str
+    position_side: PositionSide
+    kind: Literal["dust", "adjustment"]
+    qty: Decimal
+    ts_recv_ns: int
+
+
+Entry = Fill | FillPriced | Transfer
+
+
+class Holding(msgspec.Struct, kw_only=True):
+    """What the record says of one position that every money projection needs."""
+
+    position_id: str
+    venue: str
+    instrument: Instrument
+    side: PositionSide
+    qty: Decimal = ZERO
+    ended: bool = False
+    roles: dict[str, str] = {}
+
+    @property
+    def dust_limit(self) -> Decimal:
+        """Quantities below this one cannot be traded."""
+        return self.instrument.qty(self.instrument.min_lots)
+
+
+class FillBook:
+    """Fold of events into entries, in the order of the log. `entries` holds each fill as it is known now."""
+
+    def __init__(self) -> None:
+        self.holdings: dict[str, Holding] = {}
+        self.entries: list[Fill | Transfer] = []
+        self._keys: dict[tuple[str, str, str], int] = {}
+
+    def apply(self, notification_id: int, event: PositionEvent) -> list[Entry]:
+        """Book one event; return what it added, in order. Events of unknown positions add nothing."""
+        fact = event.fact
+        if isinstance(fact, PositionRequested | PositionAdopted):
+            self.holdings.setdefault(
+                event.position_id,
+                Holding(
+                    position_id=event.position_id, venue=fact.capabilities.venue, instrument=fact.instrument, side=fact.plan.side
+                ),
+            )
+        holding = self.holdings.get(event.position_id)
+        if holding is None:
+            return []
+        added: list[Entry] = []
+        if isinstance(fact, OrderFilled | ManualFillSeen):
+            added += self._fill(notification_id, event, holding, fact)
+        elif isinstance(fact, PositionAdopted):
+            plan = fact.plan
+            fill = self._new_fill(
+                notification_id, event, holding, "adopted", "", "", "entry", plan.side.entry_side, plan.qty, fact.px, (), ""
+            )
+            added.append(self._add(holding, fill))
+        elif isinstance(fact, PositionAdjusted):
+            wanted = fact.open_qty if holding.side is PositionSide.LONG else negate(fact.open_qty)
+            added += self._transfer(notification_id, event, holding, "adjustment", subtract(wanted, holding.qty))
+        elif isinstance(fact, ChildDiscovered):
+            holding.roles.setdefault(fact.client_order_id, "stop")
+        for command in event.commands:
+            if isinstance(command, SubmitOrder):
+                holding.roles.setdefault(command.client_order_id, command.role)
+        holding.ended = event.to in END_STATES
+        if holding.ended and ZERO < holding.qty.copy_abs() < holding.dust_limit:
+            added += self._transfer(notification_id, event, holding, "dust", negate(holding.qty))
+        return added
+
+    def _fill(self, notification_id: int, event: PositionEvent, holding: Holding, fact: OrderFilled | ManualFillSeen) -> list[Entry]:
+        manual = isinstance(fact, ManualFillSeen)
+        key = (holding.venue, fact.trade_id, holding.position_id if manual else "")
+        known = self._keys.get(key)
+        if known is not None:
+            return self._priced(notification_id, known, fact)
+        if fact.last_qty <= 0:
+            return []
+        client_order_id = fact.client_order_id if isinstance(fact, OrderFilled) else ""
+        fill = self._new_fill(
+            notification_id,
+            event,
+            holding,
+            "manual" if manual else "order",
+            fact.trade_id,
+            client_order_id,
+            holding.roles.get(client_order_id, ""),
+            fact.side,
+            fact.last_qty,
+            fact.last_px,
+            fact.fees,
+            fact.liquidity_side if isinstance(fact, OrderFilled) else "",
+        )
+        self._keys[key] = fill.number
+        return [self._add(holding, fill)]
+
+    def _new_fill(
+        self,
+        notification_id: int,
+        event: PositionEvent,
+        holding: Holding,
+        source: Source,
+        trade_id: str,
+        client_order_id: str,
+        role: str,
+        side: Side,
+        last_qty: Decimal,
+        last_px: Decimal | None,
+        fees: tuple[Fee, ...],
+        liquidity_side: str,
+    ) -> Fill:
+        return Fill(
+            number=len(self.entries),
+            notification_id=notification_id,
+            position_id=holding.position_id,
+            version=event.version,
+            venue=holding.venue,
+            symbol=holding.instrument.symbol,
+            base=holding.instrument.base,
+            quote=holding.instrument.quote,
+            position_side=holding.side,
+            source=source,
+            trade_id=trade_id,
+            client_order_id=client_order_id,
+            role=role,
+            side=side,
+            last_qty=last_qty,
+            last_px=_price(last_px),
+            fees=fees,
+            liquidity_side=liquidity_side,
+            late=holding.ended,
+            ts_event_ns=event.fact.ts_event_ns,
+            ts_recv_ns=event.fact.ts_recv_ns,
+        )
+
+    def _add(self, holding: Holding, fill: Fill) -> Fill:
+        self.entries.append(fill)
+        holding.qty = add(holding.qty, fill.base_change)
+        return fill
+
+    def _priced(self, notification_id: int, number: int, fact: OrderFilled | ManualFillSeen) -> list[Entry]:
+        fill = self.entries[number]
+        px = _price(fact.last_px)
+        assert isinstance(fill, Fill)
+        if fill.last_px is not None or px is None:
+            return []
+        # A frame that came without a price may have come without its fees too; fees that were booked stand.
+        added_fees = fact.fees if not fill.fees else ()
+        completed = msgspec.structs.replace(fill, last_px=px, fees=fill.fees or added_fees)
+        self.entries[number] = completed
+        holding = self.holdings[fill.position_id]
+        holding.qty = add(holding.qty, subtract(completed.base_change, fill.base_change))
+        return [FillPriced(notification_id=notification_id, fill=completed, added_fees=added_fees)]
+
+    def _transfer(
+        self, notification_id: int, event: PositionEvent, holding: Holding, kind: Literal["dust", "adjustment"], qty: Decimal
+    ) -> list[Entry]:
+        if not qty:
+            return []
+        transfer = Transfer(
+            number=len(self.entries),
+            notification_id=notification_id,
+            position_id=holding.position_id,
+            venue=holding.venue,
+            symbol=holding.instrument.symbol,
+            base=holding.instrument.base,
+            quote=holding.instrument.quote,
+            position_side=holding.side,
+            kind=kind,
+            qty=qty,
+            ts_recv_ns=event.fact.ts_recv_ns,
+        )
+        self.entries.append(transfer)
+        holding.qty = add(holding.qty, qty)
+        return [transfer]
+
+
+def _price(px: Decimal | None) -> Decimal | None:
+    return px if px is not None and px.is_finite() and px > 0 else None
