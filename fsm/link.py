@@ -168,7 +168,10 @@ CLASSIFIERS = (
     Classifier("page", ("DUE", "NOT_DUE"), "whether the trouble has lasted so long that a person must know, and was not told just now"),
 )
 
-def _paging(sources: tuple[str, ...], fact: str, when: Mapping[str, str], target: str, outputs: tuple[str, ...], doc: str) -> tuple[Row, Row]:
+
+def _paging(
+    sources: tuple[str, ...], fact: str, when: Mapping[str, str], target: str, outputs: tuple[str, ...], doc: str
+) -> tuple[Row, Row]:
     """Return a row and the same row once the trouble has lasted: then a person is told too."""
     return (
         Row(sources, (fact,), {**when, "page": "NOT_DUE"}, target, outputs, doc),
