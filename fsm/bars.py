@@ -54,9 +54,8 @@ class BarSeries:
             self.late_count += 1
             return
         if bar is not None and open_ns == bar.open_ns:
-            self._open = Bar(
-                open_ns, bar.open, max(bar.high, px_ticks), min(bar.low, px_ticks), px_ticks, bar.trade_count + 1, bar.volume_lots + qty_lots
-            )
+            high, low = max(bar.high, px_ticks), min(bar.low, px_ticks)
+            self._open = Bar(open_ns, bar.open, high, low, px_ticks, bar.trade_count + 1, bar.volume_lots + qty_lots)
             return
         if bar is None:
             self._whole_from_ns = max(self._whole_from_ns, ts_event_ns + 1)
