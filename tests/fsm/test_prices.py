@@ -40,7 +40,9 @@ class Naive:
         for key, (side, bps, peak) in self.trails.items():
             peak = max(peak, ticks) if side == 1 else min(peak, ticks)
             self.trails[key] = (side, bps, peak)
-            if side == 1 and ticks <= peak * (10_000 - bps) // 10_000 or side == -1 and ticks >= -(-peak * (10_000 + bps) // 10_000):
+            long_crossed = side == 1 and ticks <= peak * (10_000 - bps) // 10_000
+            short_crossed = side == -1 and ticks >= -(-peak * (10_000 + bps) // 10_000)
+            if long_crossed or short_crossed:
                 fired.append(key)
         for key in fired:
             self.disarm(key)

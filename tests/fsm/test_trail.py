@@ -115,7 +115,11 @@ def test_the_distance_narrows_while_the_peak_runs_fast_and_the_stop_stays_when_i
 
 @pytest.mark.parametrize(
     ("fields", "named"),
-    [({"trail_offset_bps": 0}, "trail_offset_bps"), ({"acceleration": (FasterThan(1, 10_000),)}, "acceleration"), ({"entry_ticks": 0}, "entry_ticks")],
+    [
+        ({"trail_offset_bps": 0}, "trail_offset_bps"),
+        ({"acceleration": (FasterThan(1, 10_000),)}, "acceleration"),
+        ({"entry_ticks": 0}, "entry_ticks"),
+    ],
 )
 def test_numbers_that_cannot_protect_are_refused_by_name(fields: dict, named: str) -> None:
     with pytest.raises(BadInput, match=named):

@@ -104,7 +104,7 @@ def _walk(draw: Callable[[], int], start_ticks: int, start_ns: int, price_increm
 
 def _next_name(name: str, level: int) -> str:
     drift = REGIMES[name].drift_ppb
-    leads_away = drift > 0 and level > _ONE + _TURN_AT or drift < 0 and level < _ONE - _TURN_AT
+    leads_away = level > _ONE + _TURN_AT if drift > 0 else level < _ONE - _TURN_AT
     return _MIRROR.get(name, name) if leads_away else name
 
 

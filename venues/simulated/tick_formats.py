@@ -9,7 +9,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
@@ -154,12 +154,14 @@ def session_trades(lines: Iterable[tuple[str, bytes]], found: Found) -> Iterator
 
 # Names in lower case, best first. The exchange's time comes before the time at which somebody received the trade.
 _NAMES: dict[str, tuple[str, ...]] = {
-    "time": ("trade_ms", "ts_event_ns", "ts_event", "trade_time", "time", "timestamp", "ts", "t", "date", "datetime", "event_ms", "recv_ns"),
+    "time": (
+        "trade_ms", "ts_event_ns", "ts_event", "trade_time", "time", "timestamp", "ts", "t", "date", "datetime", "event_ms", "recv_ns",
+    ),
     "price": ("price", "px", "last_px", "last", "p"),
     "quantity": ("quantity", "qty", "last_qty", "amount", "size", "volume", "q"),
     "side": ("taker_side", "side", "aggressor_side"),
     "maker": ("buyer_is_maker", "is_buyer_maker", "m"),
-}
+}  # fmt: skip
 _REQUIRED = ("time", "price", "quantity")
 _SIDES: dict[str, dict[str, TakerSide]] = {
     "side": {"buy": "buy", "b": "buy", "bid": "buy", "sell": "sell", "s": "sell", "ask": "sell", "a": "sell"},
@@ -201,7 +203,8 @@ def _columns(place: str, names: Sequence[str]) -> dict[str, int]:
     found = {kind: next((lower.index(name) for name in known if name in lower), -1) for kind, known in _NAMES.items()}
     missing = [kind for kind in _REQUIRED if found[kind] < 0]
     if missing:
-        raise BadInput(place, f"no column for {' and '.join(missing)} in {', '.join(names)[:80]!r}", "name the columns time, price, quantity")
+        problem = f"no column for {' and '.join(missing)} in {', '.join(names)[:80]!r}"
+        raise BadInput(place, problem, "name the columns time, price, quantity")
     return {kind: at for kind, at in found.items() if at >= 0}
 
 
@@ -229,11 +232,8 @@ def _ns_from_text(place: str, text: str) -> int:
     except ValueError:
         raise BadInput(f"{place} time", f"{text[:40]!r} is not a time", "write 2024-08-08T23:54:15.030Z, or a number since 1970") from None
     moment = moment.replace(tzinfo=moment.tzinfo or UTC)
-    seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // _SECOND
+    seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
     return seconds * 10**9 + (int(fraction[1].ljust(9, "0")) if fraction else 0)
-
-
-_SECOND = datetime(1970, 1, 1, 0, 0, 1) - datetime(1970, 1, 1)
 
 
 # --- Parquet ----------------------------------------------------------------------------------------------------------
@@ -249,7 +249,8 @@ def parquet_trades(path: Path, found: Found) -> Iterator[RawTrade]:
         import pyarrow as arrow
         from pyarrow import parquet
     except ImportError:
-        raise BadInput(str(path), "reading Parquet needs pyarrow, which is not installed", "install holdfast[data], or give a .gz or CSV file") from None
+        problem = "reading Parquet needs pyarrow, which is not installed"
+        raise BadInput(str(path), problem, "install holdfast[data], or give a .gz or CSV file") from None
     try:
         table = parquet.ParquetFile(path)
         names = list(table.schema_arrow.names)
@@ -270,8 +271,9 @@ def parquet_trades(path: Path, found: Found) -> Iterator[RawTrade]:
                     found.skipped["off_market"] += 1
                     continue
                 yield _trade_from(f"{path}: row {number}", cells)
-    except (arrow.ArrowException, OSError) as problem:
-        raise BadInput(str(path), f"cannot be read as Parquet ({str(problem)[:120]})", "write it again, or give a .gz or CSV file") from None
+    except (arrow.ArrowException, OSError) as failure:
+        said = str(failure).partition("\n")[0][:120]
+        raise BadInput(str(path), f"cannot be read as Parquet ({said})", "write it again, or give a .gz or CSV file") from None
 
 
 def _largest_market(table: Any, market_columns: list[str], found: Found) -> tuple[str, ...]:

@@ -125,10 +125,11 @@ def _ticks(path: Path, found: Found) -> Iterator[Tick]:
         px = positive_decimal_from(px_text, f"{place} price")
         qty = positive_decimal_from(qty_text, f"{place} quantity")
         if not 0 <= ts_event_ns < _END_OF_TIME_NS:
-            raise BadInput(f"{place} time", f"{ts_event_ns} ns is not a time after 1970", "give seconds, ms, µs or ns since 1970, or ISO 8601")
+            raise BadInput(f"{place} time", f"{ts_event_ns} ns is not a time after 1970", "give a number since 1970, or ISO 8601")
         if ts_event_ns < last_ns:
             back_ns = last_ns - ts_event_ns
-            raise BadInput(place, f"time runs backwards by {back_ns / 1e9:.6f} s", "sort the file by time, or give the trades of one market")
+            remedy = "sort the file by time, or give the trades of one market"
+            raise BadInput(place, f"time runs backwards by {back_ns / 1e9:.6f} s", remedy)
         if side is None:
             side = last_side if px == last_px else "buy" if px > last_px else "sell"
         last_ns, last_px, last_side = ts_event_ns, px, side

@@ -23,8 +23,8 @@ def test_another_seed_gives_another_market() -> None:
 def test_every_price_and_quantity_is_on_its_grid_and_time_never_runs_back() -> None:
     last_ns = 0
     for tick in islice(seeded_ticks(3, Decimal("1.2130"), 0, Decimal("0.0001"), Decimal("0.01")), 20_000):
-        assert tick.px > 0 and tick.px % Decimal("0.0001") == 0
-        assert tick.qty > 0 and tick.qty % Decimal("0.01") == 0
+        assert min(tick.px, tick.qty) > 0
+        assert (tick.px % Decimal("0.0001"), tick.qty % Decimal("0.01")) == (0, 0)
         assert tick.ts_event_ns >= last_ns
         last_ns = tick.ts_event_ns
 
