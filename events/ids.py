@@ -22,7 +22,7 @@ CLIENT_ORDER_ID_LENGTH = POSITION_ID_LENGTH + 1 + VERSION_LENGTH + 1
 def base36(number: int, length: int) -> str:
     """Return `number` in base 36, padded to `length` characters. Raises BadInput if it does not fit."""
     digits = []
-    rest = number
+    rest = max(number, 0)
     while rest:
         rest, digit = divmod(rest, 36)
         digits.append(_DIGITS[digit])

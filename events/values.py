@@ -114,15 +114,17 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     def floor_ticks(self, price: Decimal) -> int:
         """Return the highest whole tick at or below `price`: away from the market for a long's stop."""
-        return int(decimal_from(price, "price") // self.price_increment)
+        ticks, rest = _divided(price, self.price_increment, "price")
+        return ticks - (rest < 0)
 
     def ceil_ticks(self, price: Decimal) -> int:
         """Return the lowest whole tick at or above `price`: away from the market for a short's stop."""
-        return -int(-decimal_from(price, "price") // self.price_increment)
+        ticks, rest = _divided(price, self.price_increment, "price")
+        return ticks + (rest > 0)
 
     def floor_lots(self, qty: Decimal) -> int:
         """Return the whole lots in a non-negative `qty`; the rest is dust."""
-        return int(decimal_from(qty, "qty") // self.size_increment)
+        return _divided(qty, self.size_increment, "qty")[0]
 
     def price(self, ticks: int) -> Decimal:
         """Return the price of `ticks`, with the increment's digits."""
@@ -135,14 +137,25 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def min_lots(self) -> int:
         """Smallest order in lots, never below one."""
-        return max(1, -int(-self.min_qty // self.size_increment))
+        lots, rest = _divided(self.min_qty, self.size_increment, "min_qty")
+        return max(1, lots + (rest > 0))
 
 
 def _whole(value: Decimal, increment: Decimal, place: str) -> int:
-    quotient, remainder = divmod(decimal_from(value, place), increment)
+    quotient, remainder = _divided(value, increment, place)
     if remainder:
         raise OffGrid(place, value, increment)
-    return int(quotient)
+    return quotient
+
+
+def _divided(value: Decimal, increment: Decimal, place: str) -> tuple[int, Decimal]:
+    """Return whole increments and the rest, which has the sign of `value`: Decimal's `//` cuts towards zero, unlike int's."""
+    try:
+        quotient, remainder = divmod(decimal_from(value, place), increment)
+    except ArithmeticError:
+        # More increments than the 28 digits of the decimal context can count.
+        raise NotFinite(place, value) from None
+    return int(quotient), remainder
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
