@@ -1,0 +1,226 @@
+"""What is known of each order of the account: ids, merged numbers, whose it is. State of the translator, without meaning.
+
+An order is ours if its client id is of our namespace, if a reply to a request of ours named it, if it carries the
+`order_userref` of an entry with an attached stop (such an entry can have no client id), or if it is the child of one that
+is ours. An order that nobody owns yet, while a submit of ours has no venue id yet, may be that one: what is said of it is
+held back until a reply or `HOLD_NS` decides, so that no fill of ours is taken for somebody else's.
+
+Bounded: `ENDED_ORDERS_KEPT` ended orders and `ORDERS_KEPT` in all are remembered, `TRADE_IDS_KEPT` execution ids, and
+`HELD_PER_ORDER` held updates an order.
+"""
+
+from collections import OrderedDict, deque
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from events.ids import position_id_of
+from events.values import Side
+
+from .codec import ExecEntry
+
+ENDED_ORDERS_KEPT = 4096
+ORDERS_KEPT = 20_000
+TRADE_IDS_KEPT = 10_000
+HELD_PER_ORDER = 64
+HOLD_NS = 5_000_000_000
+
+_SIDES = {"buy": Side.BUY, "sell": Side.SELL}
+
+
+class OrderRecord(msgspec.Struct):
+    """All that was said of one order so far."""
+
+    venue_order_id: str
+    client_order_id: str = ""
+    wire_client_id: str = ""
+    is_ours: bool = False
+    parent_venue_order_id: str = ""
+    symbol: str = ""
+    side: Side | None = None
+    order_type: str = ""
+    order_qty: Decimal | None = None
+    cum_qty: Decimal | None = None
+    summed_qty: Decimal = Decimal(0)
+    limit_price: Decimal | None = None
+    trail_offset_bps: int | None = None
+    effective_stop: Decimal | None = None
+    is_child_told: bool = False
+    is_triggered: bool = False
+    ended: str = ""
+    held: list[ExecEntry] = []
+
+    @property
+    def leaves_qty(self) -> Decimal | None:
+        """Quantity still open, None if the venue never said how large the order is."""
+        if self.order_qty is None:
+            return None
+        return max(self.order_qty - max(self.cum_qty or Decimal(0), self.summed_qty), Decimal(0))
+
+
+class Orders:
+    """The orders of one account. `namespace` is the prefix of own client ids."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        self._records: dict[str, OrderRecord] = {}
+        self._ended: deque[str] = deque()
+        self._venue_ids: dict[str, str] = {}
+        self._userrefs: OrderedDict[int, tuple[str, Side | None]] = OrderedDict()
+        self._trade_ids: OrderedDict[str, None] = OrderedDict()
+        self._awaiting: dict[str, int] = {}
+        self._holding: dict[str, None] = {}
+
+    # --- ids of ours ------------------------------------------------------------------------------------------------
+
+    def client_order_id_of(self, venue_order_id: str) -> str:
+        """Return our client id of a venue's order, "" if it is not ours or has none."""
+        record = self._records.get(venue_order_id)
+        return record.client_order_id if record is not None else ""
+
+    def venue_order_id_of(self, client_order_id: str) -> str:
+        """Return the venue's id of an order of ours, "" until it is known."""
+        return self._venue_ids.get(client_order_id, "")
+
+    def bind(self, client_order_id: str, venue_order_id: str) -> None:
+        """Note that the order `venue_order_id` is ours, under `client_order_id`."""
+        record = self.record(venue_order_id)
+        record.client_order_id, record.is_ours = client_order_id, True
+        self._venue_ids[client_order_id] = venue_order_id
+        self._awaiting.pop(client_order_id, None)
+
+    def expect(self, client_order_id: str, now_ns: int) -> None:
+        """Note that an order of ours was sent and has no venue id yet."""
+        self._awaiting[client_order_id] = now_ns + HOLD_NS
+
+    def tag(self, order_userref: int, client_order_id: str, side: Side | None) -> None:
+        """Note that an order of ours, of `side` if known, is recognised by `order_userref`."""
+        self._userrefs[order_userref] = (client_order_id, side)
+        _keep_newest(self._userrefs, ENDED_ORDERS_KEPT)
+
+    def tag_of(self, order_userref: int, client_order_id: str) -> int:
+        """Return `order_userref` if the order `client_order_id` is known by it, else 0."""
+        return order_userref if self._userrefs.get(order_userref, ("",))[0] == client_order_id else 0
+
+    def settle(self, client_order_id: str) -> None:
+        """Note that a sent order was answered without a venue id."""
+        self._awaiting.pop(client_order_id, None)
+
+    def settle_all(self) -> None:
+        """Note that no sent order will be answered any more."""
+        self._awaiting.clear()
+
+    # --- executions that are known ----------------------------------------------------------------------------------
+
+    @property
+    def has_trades(self) -> bool:
+        """True if any execution is known."""
+        return bool(self._trade_ids)
+
+    def is_known_trade(self, trade_id: str | None) -> bool:
+        """Tell whether an execution is known."""
+        return trade_id in self._trade_ids
+
+    def remember_trade(self, trade_id: str) -> None:
+        """Note an execution as known: a snapshot must overlap with one to be complete."""
+        self._trade_ids[trade_id] = None
+        _keep_newest(self._trade_ids, TRADE_IDS_KEPT)
+
+    # --- records ----------------------------------------------------------------------------------------------------
+
+    def record(self, venue_order_id: str) -> OrderRecord:
+        """Return the record of an order, an empty one if it was never heard of."""
+        record = self._records.get(venue_order_id)
+        if record is None:
+            if len(self._records) >= ORDERS_KEPT:
+                # Somebody else's, or an ended one, before an open one of ours.
+                others = (key for key, kept in self._records.items() if kept.ended or not kept.is_ours)
+                self._forget(next(others, next(iter(self._records))))
+            record = self._records[venue_order_id] = OrderRecord(venue_order_id)
+        return record
+
+    def identify(self, entry: ExecEntry) -> OrderRecord:
+        """Return the record of an entry, with its ids, symbol and side merged in."""
+        record = self.record(entry.order_id)
+        if entry.cl_ord_id:
+            record.wire_client_id = entry.cl_ord_id
+            if not record.is_ours and position_id_of(entry.cl_ord_id, self._namespace) is not None:
+                self.bind(entry.cl_ord_id, entry.order_id)
+        record.symbol = entry.symbol or record.symbol
+        record.side = _SIDES.get(entry.side or "", record.side)
+        record.order_type = entry.order_type or record.order_type
+        record.parent_venue_order_id = entry.ord_ref_id or record.parent_venue_order_id
+        if entry.order_userref and not record.is_ours and not record.parent_venue_order_id:
+            self._identify_by_userref(record, entry.order_userref)
+        return record
+
+    def _identify_by_userref(self, record: OrderRecord, order_userref: int) -> None:
+        client_order_id, side = self._userrefs.get(order_userref, ("", None))
+        if not client_order_id:
+            return
+        bound = self._venue_ids.get(client_order_id)
+        # Whether a child inherits its parent's tag is not verified; if it does, it is told apart by id and side.
+        is_other_side = None not in (side, record.side) and side is not record.side
+        if bound is None and not is_other_side:
+            self.bind(client_order_id, record.venue_order_id)
+        elif bound is not None and bound != record.venue_order_id:
+            record.parent_venue_order_id = bound
+
+    def is_owned(self, record: OrderRecord) -> bool:
+        """Tell whether an order is ours, by now."""
+        if not record.is_ours and record.parent_venue_order_id:
+            parent = self._records.get(record.parent_venue_order_id)
+            record.is_ours = parent is not None and parent.is_ours
+        return record.is_ours
+
+    def end(self, record: OrderRecord, kind: str) -> bool:
+        """Note that an order ended; return False if just this was said before."""
+        if record.ended == kind:
+            return False
+        if not record.ended:
+            self._ended.append(record.venue_order_id)
+            if len(self._ended) > ENDED_ORDERS_KEPT:
+                self._forget(self._ended.popleft())
+        record.ended = kind
+        return True
+
+    def _forget(self, venue_order_id: str) -> None:
+        record = self._records.pop(venue_order_id, None)
+        if record is not None:
+            self._holding.pop(venue_order_id, None)
+            if self._venue_ids.get(record.client_order_id) == venue_order_id:
+                del self._venue_ids[record.client_order_id]
+
+    # --- holding back -----------------------------------------------------------------------------------------------
+
+    def is_undecided(self, record: OrderRecord) -> bool:
+        """Tell whether an order without an owner may turn out to be one that we just sent."""
+        if not self._awaiting or record.wire_client_id or len(record.held) >= HELD_PER_ORDER:
+            return False
+        return not self.is_owned(record)
+
+    def hold(self, record: OrderRecord, entry: ExecEntry) -> None:
+        """Keep an entry until it is known whose order it is."""
+        record.held.append(entry)
+        self._holding[record.venue_order_id] = None
+
+    def unhold(self, record: OrderRecord) -> list[ExecEntry]:
+        """Return what was held back for an order, oldest first, and hold it no longer."""
+        entries, record.held = record.held, []
+        self._holding.pop(record.venue_order_id, None)
+        return entries
+
+    def decided(self, ts_recv_ns: int) -> list[OrderRecord]:
+        """Return the orders with held entries whose owner is known by now, or can no longer be found out."""
+        if not self._holding:
+            return []
+        for client_order_id in [key for key, until_ns in self._awaiting.items() if until_ns <= ts_recv_ns]:
+            del self._awaiting[client_order_id]
+        records = [self._records[venue_order_id] for venue_order_id in self._holding]
+        return [record for record in records if not self.is_undecided(record)]
+
+
+def _keep_newest(kept: "OrderedDict[Any, Any]", limit: int) -> None:
+    while len(kept) > limit:
+        kept.popitem(last=False)
