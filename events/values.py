@@ -150,8 +150,11 @@ def _whole(value: Decimal, increment: Decimal, place: str) -> int:
 
 def _divided(value: Decimal, increment: Decimal, place: str) -> tuple[int, Decimal]:
     """Return whole increments and the rest, which has the sign of `value`: Decimal's `//` cuts towards zero, unlike int's."""
+    # A computed price, such as an average, has more places than any venue writes; here only its size must be sane.
+    if not value.is_finite() or value.adjusted() > MAX_EXPONENT + MAX_DIGITS:
+        raise NotFinite(place, value)
     try:
-        quotient, remainder = divmod(decimal_from(value, place), increment)
+        quotient, remainder = divmod(value, increment)
     except ArithmeticError:
         # More increments than the 28 digits of the decimal context can count.
         raise NotFinite(place, value) from None
