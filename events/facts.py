@@ -151,9 +151,13 @@ class OrderNotSent(OrderFact, frozen=True, kw_only=True, tag="order_not_sent.1")
 
 
 class OrderAccepted(OrderFact, frozen=True, kw_only=True, tag="order_accepted.1"):
-    """The order rests, or its stop is armed. From the private stream or a snapshot, never from the reply alone."""
+    """The order rests, or its stop is armed. From the private stream or a snapshot, never from the reply alone.
+
+    A snapshot states what is left and what had filled by then; fills that we do not know yet may follow it.
+    """
 
     leaves_qty: Decimal | None = None
+    cum_qty: Decimal | None = None
     effective_stop: Decimal | None = None
 
 

@@ -34,7 +34,7 @@ def order_answers(position: Position, order: Order, fact: f.VenueOrderFact) -> d
     left = order.sent_ns > 0 or order.status != SUBMITTED
     proven = isinstance(fact, f.OrderNotFound) and fact.trades_complete and left and asked_ns > max(order.sent_ns, order.decided_ns)
     return {
-        "fills": "COMPLETE" if filled >= order.qty_lots else "PARTIAL",
+        "fills": "COMPLETE" if filled >= order.possible_lots else "PARTIAL",
         "books": "AGREE" if filled >= cum else "MISSING",
         "operation": "SUBMIT" if operation == "submit" else "CHANGE",
         "absence": "PROVEN" if proven else "UNPROVEN",
@@ -107,9 +107,9 @@ def _accepted(position: Position, fact: f.OrderAccepted, order_to: str) -> Posit
     if order is None:
         return position
     order = replace(order, accepted_ns=order.accepted_ns or fact.ts_recv_ns)
-    if fact.leaves_qty is not None and order.pending == "" and order.is_open:
-        # A snapshot states what is left; with our own fills that gives the confirmed total after an unseen amend.
-        order = replace(order, qty_lots=max(order.filled_lots + _lots(position, fact.leaves_qty), order.filled_lots))
+    if fact.leaves_qty is not None and fact.cum_qty is not None and order.pending == "" and order.is_open:
+        # The confirmed total, also after an amend whose answer was lost; its executions may be listed after it.
+        order = replace(order, qty_lots=_lots(position, fact.leaves_qty + fact.cum_qty), ceiling_lots=0)
     return with_order(position, _effective(position, order, fact.effective_stop))
 
 
@@ -183,7 +183,7 @@ def _amended(position: Position, fact: f.OrderAmended, order_to: str) -> Positio
     position, order = _order_fact(position, fact, order_to)
     if order is None:
         return position
-    if order.pending == "amend" and not fact.by_venue:
+    if order.pending == "amend" and not fact.by_venue and _confirms(position, order, fact):
         # The frame names only what the venue chose to repeat; what we asked for and it confirmed is what stands.
         order = _settled(
             replace(
@@ -195,12 +195,19 @@ def _amended(position: Position, fact: f.OrderAmended, order_to: str) -> Positio
         )
         position = replace(position, tighten_attempts=0)
     if fact.order_qty is not None:
-        order = replace(order, qty_lots=max(_lots(position, fact.order_qty), order.filled_lots))
+        order = replace(order, qty_lots=max(_lots(position, fact.order_qty), order.filled_lots), ceiling_lots=0)
     if fact.trigger_price is not None and fact.trigger_price > 0 and order.order_type == "stop-loss":
         order = replace(order, trigger_ticks=position.instrument.floor_ticks(fact.trigger_price))
     if fact.trail_offset_bps is not None:
         order = replace(order, trail_offset_bps=fact.trail_offset_bps)
     return with_order(position, _effective(position, order, fact.effective_stop))
+
+
+def _confirms(position: Position, order: Order, fact: f.OrderAmended) -> bool:
+    """Whether the report is about the amend in flight and not about an earlier one that was repeated or late."""
+    same_qty = fact.order_qty is None or order.pending_qty_lots is None or _lots(position, fact.order_qty) == order.pending_qty_lots
+    wanted_trail = order.pending_trail_offset_bps
+    return same_qty and (fact.trail_offset_bps is None or wanted_trail is None or fact.trail_offset_bps == wanted_trail)
 
 
 def _amend_failed(position: Position, fact: f.AmendRejected, order_to: str) -> Position:
@@ -244,8 +251,7 @@ def _unknown(position: Position, fact: f.OutcomeUnknown, order_to: str) -> Posit
     if fact.operation == "amend":
         # Whether it was applied is open. The smaller size and the old level keep counting until a report of the order comes.
         position = replace(position, tighten_attempts=position.tighten_attempts + 1)
-        smaller = order.qty_lots if order.pending_qty_lots is None else min(order.qty_lots, order.pending_qty_lots)
-        return with_order(position, _settled(replace(order, qty_lots=max(smaller, order.filled_lots))))
+        return with_order(position, _unanswered(order))
     return with_order(position, _settled(order))
 
 
@@ -299,16 +305,18 @@ def _deadline(position: Position, fact: f.DeadlinePassed, order_to: str) -> Posi
 def _channel_closed(position: Position, fact: f.ChannelClosed, order_to: str) -> Position:
     """What was in flight is unknown; changes in flight count as not applied until the order is seen again."""
     orders = tuple(
-        replace(o, status="Unknown") if o.status == "Submitted" else replace(_settled(o), qty_lots=_smaller(o)) if o.pending else o
+        replace(o, status="Unknown") if o.status == "Submitted" else _unanswered(o) if o.pending else o
         for o in position.orders
     )
     return replace(position, orders=orders, epoch=position.epoch if fact.epoch is None else fact.epoch)
 
 
-def _smaller(order: Order) -> int:
+def _unanswered(order: Order) -> Order:
+    """An amend without an answer: the smaller size protects, the larger may still fill, until the order is seen again."""
     if order.pending_qty_lots is None:
-        return order.qty_lots
-    return max(min(order.qty_lots, order.pending_qty_lots), order.filled_lots)
+        return _settled(order)
+    smaller = max(min(order.qty_lots, order.pending_qty_lots), order.filled_lots)
+    return _settled(replace(order, qty_lots=smaller, ceiling_lots=max(order.possible_lots, order.pending_qty_lots)))
 
 
 def _manual_fill(position: Position, fact: f.ManualFillSeen, order_to: str) -> Position:

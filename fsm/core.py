@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,7 +21,7 @@ from .model import Order, Position
 from .order import LIVE, ORDER
 from .policy import commands_for
 from .position import NEW, POSITION, answers, exit_reason_of
-from .table import Runner, Table
+from .table import Runner
 from .timers import WATCH
 
 _ORDER_CELLS = ORDER.cells()
@@ -31,13 +32,19 @@ def _instrument_ticks(position: Position, price: Any) -> int | None:
     return None if price is None else position.instrument.floor_ticks(price)
 
 
+@cache
+def _runner(name: str, executor: str) -> Runner:
+    # Runners keep nothing between two facts, so that one of each kind serves the whole process.
+    table = {POSITION.name: POSITION, ORDER.name: ORDER}[name]
+    return table.machine() if executor == "machine" else table.flat()
+
+
 class Core:
     """Decides facts. `executor` "machine" runs the tables with `transitions`, "flat" as dictionaries: the same rows."""
 
     def __init__(self, executor: str = "machine") -> None:
-        runner = Table.machine if executor == "machine" else Table.flat
-        self._position_rows: Runner = runner(POSITION)
-        self._order_rows: Runner = runner(ORDER)
+        self._position_rows = _runner(POSITION.name, executor)
+        self._order_rows = _runner(ORDER.name, executor)
 
     def decide(self, position: Position | None, fact: f.AnyFact) -> PositionEvent:
         """Return the event that `fact` makes of `position` (None before its birth). Changes nothing.

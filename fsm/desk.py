@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import msgspec
+
 from events import facts as f
 from events.ids import client_order_id_from, position_id_of
 from events.record import PositionEvent

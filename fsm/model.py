@@ -19,7 +19,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One order of a position, as far as evidence goes.
 
     `qty_lots` is the confirmed total, fills included. A change that is out but not confirmed stands in `pending*`; until
-    it is confirmed the old values count. `cum_lots` is the total that the venue stated where it is more than we booked.
+    it is confirmed the old values count; `ceiling_lots` is the largest total that an amend without a clear answer may have
+    given it. `cum_lots` is the total that the venue stated where it is more than we booked.
     `effective_stop_ticks` is what the venue last reported, None if it never did.
     """
 
@@ -30,6 +31,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     qty_lots: int
     filled_lots: int = 0
     cum_lots: int = 0
+    ceiling_lots: int = 0
     status: str = SUBMITTED
     limit_ticks: int | None = None
     trigger_ticks: int | None = None
@@ -53,9 +55,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return self.status not in END_STATUSES
 
     @property
+    def possible_lots(self) -> int:
+        """The largest total that it may have at the venue."""
+        return max(self.qty_lots, self.cum_lots, self.ceiling_lots, self.pending_qty_lots or 0)
+
+    @property
     def leaves_lots(self) -> int:
-        """Quantity that may still fill; with an unconfirmed smaller amend the larger one counts."""
-        return max(0, max(self.qty_lots, self.cum_lots) - self.filled_lots) if self.is_open else 0
+        """Quantity that may still fill."""
+        return max(0, self.possible_lots - self.filled_lots) if self.is_open else 0
 
     @property
     def protects_lots(self) -> int:

@@ -195,24 +195,25 @@ def _closure(start: set[str], edges: set[tuple[str, str]]) -> set[str]:
 
 
 class FlatRunner:
-    """The rows as a dictionary."""
+    """The rows as a dictionary, filled as assignments occur: most of the product of answers never does."""
 
     def __init__(self, table: Table) -> None:
         self._name = table.name
-        answers_of = {c.name: c.answers for c in table.classifiers}
+        self._cells = table.cells()
         self._rows: dict[tuple[str, str, tuple[str, ...]], FlatRow] = {}
-        for (state, fact), cell in table.cells().items():
-            for assignment in product(*(answers_of[d] for d in cell.dimensions)):
-                for row in cell.rows:
-                    if _matches(row, cell.dimensions, assignment):
-                        self._rows[state, fact, assignment] = row
 
     def row(self, state: str, fact: str, answers: tuple[str, ...]) -> FlatRow:
         """Return the row that fires. Raises IllegalTransition where there is none."""
-        try:
-            return self._rows[state, fact, answers]
-        except KeyError:
-            raise IllegalTransition(self._name, state, fact, answers) from None
+        found = self._rows.get((state, fact, answers))
+        return self._find(state, fact, answers) if found is None else found
+
+    def _find(self, state: str, fact: str, answers: tuple[str, ...]) -> FlatRow:
+        cell = self._cells.get((state, fact))
+        hits = [row for row in cell.rows if _matches(row, cell.dimensions, answers)] if cell is not None else []
+        if len(hits) != 1:
+            raise IllegalTransition(self._name, state, fact, answers)
+        self._rows[state, fact, answers] = hits[0]
+        return hits[0]
 
 
 class _Model:

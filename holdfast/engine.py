@@ -1,0 +1,318 @@
+"""The live engine: takes inputs in order, runs the pipeline, hands events to the writer, and sends what may leave.
+
+One thread decides (the event loop), one writes (`events.store.Writer`), one task sends. Contract 4 in short: an entry waits
+until the event that explains it is durable; protection and exits are sent as their event is handed to the writer.
+
+    session inputs, timers, wishes  --record-->  session file
+                                    --feed---->  pipeline  --events-->  session file, writer, listeners
+                                                           --frames-->  gate  -->  sender  -->  venue
+"""
+
+import asyncio
+import contextlib
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Literal, Protocol
+
+import structlog
+
+from events import commands as c
+from events.errors import StoreProblem
+from events.record import PositionEvent, bytes_from
+from events.store import Outgoing as Gated
+from events.store import OutboxGate, Writer
+from fsm.order import OPEN_STATUSES
+from fsm.position import RECONCILING
+from replay.intents import EntriesHalted, Intent, Link, OpenPosition, Restarted, Sent, payload_from
+from replay.pipeline import Outgoing, Output, Pipeline, Refusal
+from replay.session import SessionWriter
+from venues.clock import Clock
+from venues.messages import FrameReceived, LinkChanged, SessionInput
+
+log = structlog.get_logger("holdfast.engine")
+
+
+class VenueSession(Protocol):
+    """What the engine needs of a venue's session (`venues.kraken.session`)."""
+
+    async def run(self) -> None: ...
+    def inputs(self) -> AsyncIterator[SessionInput]: ...
+    async def send(self, frame_text: str) -> bool: ...
+    def refresh_truth(self) -> None: ...
+    def refresh_token(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+_Item = Outgoing
+
+
+class Engine:
+    """Runs one pipeline against one venue session, one store and one session file.
+
+    `listeners` get each event after it was handed to the writer; `on_refusal` and `on_page` are told what a person should
+    know. `counters` counts what was sent, held, dropped and refused.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        session: VenueSession,
+        writer: Writer,
+        record: SessionWriter,
+        clock: Clock,
+        *,
+        epoch: int,
+        audit_interval_s: float = 60.0,
+        on_page: Callable[[str, str], None] | None = None,
+        on_refusal: Callable[[Refusal], None] | None = None,
+    ) -> None:
+        self.pipeline = pipeline
+        self.gate = OutboxGate()
+        self.listeners: list[Callable[[PositionEvent], None]] = []
+        self.counters: Counter[str] = Counter()
+        self._session, self._writer, self._record, self._clock = session, writer, record, clock
+        self._epoch = epoch
+        self._audit_interval_s = audit_interval_s
+        self._on_page, self._on_refusal = on_page, on_refusal
+        # Exits and protection never stand behind an entry (I14).
+        self._urgent: deque[_Item] = deque()
+        self._entries: deque[_Item] = deque()
+        self._frames: dict[tuple[str, int, int], Outgoing] = {}
+        self._later: deque[Sent] = deque()
+        self._to_send = asyncio.Event()
+        self._clock_changed = asyncio.Event()
+        self._synced = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._last_ns = 0
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set. Positions stay as they are: their protection rests at the venue.
+
+        Raises what the session raises for good (VenueProblem), after everything recorded was written.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._intent(Restarted(epoch=self._epoch))
+        tasks = [
+            asyncio.create_task(coroutine, name=name)
+            for name, coroutine in (
+                ("session", self._session.run()),
+                ("intake", self._intake()),
+                ("timers", self._timers()),
+                ("sender", self._sender()),
+                ("audit", self._audit()),
+                ("stop", self._wait(stop)),
+            )
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            with contextlib.suppress(Exception):
+                await self._session.close()
+
+    @staticmethod
+    async def _wait(stop: asyncio.Event) -> None:
+        await stop.wait()
+
+    async def synced(self) -> None:
+        """Wait until the first snapshot was compared and no position waits for truth: only then may entries leave."""
+        await self._synced.wait()
+
+    def store_failed(self, problem: StoreProblem) -> None:
+        """Called in the loop when the writer has given up the store: entries stop, protection and exits go on."""
+        self._drop(self.gate.store_failed(problem))
+        self._intent(EntriesHalted(reason=str(problem)))
+
+    def page(self, code: str, text: str) -> None:
+        """Tell a person."""
+        self.counters["pages"] += 1
+        log.critical("page", code=code, text=text)
+        if self._on_page is not None:
+            self._on_page(code, text)
+
+    def open(self, intent: OpenPosition) -> Output:
+        """Ask for a position; the refusal, if any, is in the output."""
+        return self._intent(intent)
+
+    def ask(self, intent: Intent) -> Output:
+        """Ask for anything else: an exit, a tightening, a halt."""
+        return self._intent(intent)
+
+    # --- inputs -------------------------------------------------------------------------------------------------------
+
+    async def _intake(self) -> None:
+        async for item in self._session.inputs():
+            if isinstance(item, FrameReceived):
+                self._feed("frame", item.ts_recv_ns, item.channel, item.text)
+            elif isinstance(item, LinkChanged):
+                log.info("link", channel=item.channel, state=item.state, reason=item.reason, code=item.code)
+                link = Link(state=item.state, code=item.code, reason=item.reason)
+                self._feed("link", item.ts_recv_ns, item.channel, payload_from(link))
+                if item.channel == "private" and item.state == "closed":
+                    self._withdraw_held()
+            self._look_synced()
+
+    def _look_synced(self) -> None:
+        if self._synced.is_set() or not self.pipeline.instruments or not self.pipeline.counters["snapshot"]:
+            return
+        if not any(p.state == RECONCILING for p in self.pipeline.desk.positions.values()):
+            self._synced.set()
+
+    def _withdraw_held(self) -> None:
+        # An entry that still waits for the disk must not leave over the next link: by then it counts as never sent.
+        for key in sorted(self.pipeline.desk.positions):
+            self._drop(self.gate.withdraw(key, "the link was closed before it left"))
+        while self._later:
+            word = self._later.popleft()
+            self._feed("sent", self._clock.now_ns(), "", payload_from(word))
+
+    async def _timers(self) -> None:
+        while True:
+            self._clock_changed.clear()
+            at_ns = self.pipeline.next_deadline_ns()
+            now_ns = self._clock.now_ns()
+            if at_ns is not None and at_ns <= now_ns:
+                self._feed("timer", now_ns, "", b"{}")
+                await asyncio.sleep(0)
+                continue
+            pause = None if at_ns is None else (at_ns - now_ns) / 1e9 / self._clock.speed
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._clock_changed.wait(), pause)
+
+    async def _audit(self) -> None:
+        # A frame can be lost on a healthy stream (P17): the whole truth is asked for now and then.
+        while True:
+            await self._clock.sleep(self._audit_interval_s)
+            self._session.refresh_truth()
+
+    def _intent(self, intent: Intent) -> Output:
+        return self._feed("intent", self._clock.now_ns(), "", payload_from(intent))
+
+    def _feed(self, kind: str, ts_recv_ns: int, source: str, payload: str | bytes) -> Output:
+        """Take one input; what it makes us feed in turn is taken after it, so that events reach the writer in their order."""
+        output = self._feed_one(kind, ts_recv_ns, source, payload)
+        while self._later:
+            self._feed_one("sent", self._clock.now_ns(), "", payload_from(self._later.popleft()))
+        return output
+
+    def _feed_one(self, kind: str, ts_recv_ns: int, source: str, payload: str | bytes) -> Output:
+        # The record's order is the order of time that the core saw: a frame stamped before a timer that was taken first
+        # keeps its place, not its stamp.
+        ts_recv_ns = self._last_ns = max(self._last_ns, ts_recv_ns)
+        self._record.append(kind, ts_recv_ns, 0, source, payload)
+        output = self.pipeline.feed(kind, ts_recv_ns, source, payload)
+        for event in output.events:
+            self._record.append("event", ts_recv_ns, 0, "", bytes_from(event))
+        if output.events:
+            self._admit(output)
+            self._clock_changed.set()
+        for refusal in output.refusals:
+            self.counters["refusals"] += 1
+            log.warning("refused", position=refusal.position_id, reason=refusal.reason)
+            if self._on_refusal is not None:
+                self._on_refusal(refusal)
+        if output.new_token:
+            self._session.refresh_token()
+        if output.refresh:
+            self._session.refresh_truth()
+        return output
+
+    # --- events to the writer, commands to the gate ---------------------------------------------------------------------
+
+    def _admit(self, output: Output) -> None:
+        frames = iter(output.outgoing)
+        for event in output.events:
+            for index, _ in enumerate(event.commands):
+                self._frames[event.position_id, event.version, index] = next(frames)
+            admission = self.gate.admit(event)
+            self._writer.submit([event], self._durable_callback(event) if admission.waits else None)
+            self._release(admission.send)
+            self._drop(admission.dropped)
+            self.counters["events"] += 1
+            for listener in self.listeners:
+                listener(event)
+
+    def _durable_callback(self, event: PositionEvent) -> Callable[[], None]:
+        def durable() -> None:
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(self._durable, event)
+
+        return durable
+
+    def _durable(self, event: PositionEvent) -> None:
+        self._release(self.gate.durable(event))
+
+    def _release(self, gated: Iterable[Gated]) -> None:
+        for item in gated:
+            outgoing = self._frames.pop((item.event.position_id, item.event.version, item.index))
+            command = item.command
+            if isinstance(command, c.Page):
+                self.page(command.code, command.text)
+            elif isinstance(command, c.RaiseAlert):
+                self.counters["alerts"] += 1
+                log.warning("alert", code=command.code, text=command.text)
+            elif outgoing.frame:
+                queue = self._entries if c.is_risk_increasing(command) else self._urgent
+                queue.append(outgoing)
+                self._to_send.set()
+
+    def _drop(self, gated: Iterable[Gated]) -> None:
+        for item in gated:
+            self._frames.pop((item.event.position_id, item.event.version, item.index), None)
+            self.counters["dropped"] += 1
+            log.warning("dropped", command=type(item.command).__name__, position=item.event.position_id, reason=item.reason)
+            self._not_sent(item.command)
+
+    # --- sending --------------------------------------------------------------------------------------------------------
+
+    async def _sender(self) -> None:
+        while True:
+            await self._to_send.wait()
+            self._to_send.clear()
+            while self._urgent or self._entries:
+                outgoing = (self._urgent or self._entries).popleft()
+                await self._send(outgoing)
+
+    async def _send(self, outgoing: Outgoing) -> None:
+        command = outgoing.command
+        if self._is_void(outgoing):
+            self.counters["void"] += 1
+            return
+        sent = await self._session.send(outgoing.frame)
+        operation = _operation_of(command)
+        if operation is None:
+            return
+        assert isinstance(command, c.SubmitOrder | c.AmendOrder | c.CancelOrder)
+        self.counters[f"sent_{operation}" if sent else "not_sent"] += 1
+        word = Sent(client_order_id=command.client_order_id, operation=operation, ok=sent)
+        self._feed("sent", self._clock.now_ns(), "", payload_from(word))
+
+    def _is_void(self, outgoing: Outgoing) -> bool:
+        """Whether the order was declared dead, or its position ended, before the command left: then it must not leave."""
+        command = outgoing.command
+        if not isinstance(command, c.SubmitOrder):
+            return False
+        position = self.pipeline.desk.get(outgoing.event.position_id)
+        order = None if position is None else position.order(command.client_order_id)
+        return order is None or order.status not in OPEN_STATUSES
+
+    def _not_sent(self, command: c.AnyCommand) -> None:
+        operation = _operation_of(command)
+        if operation is None:
+            return
+        assert isinstance(command, c.SubmitOrder | c.AmendOrder | c.CancelOrder)
+        self._later.append(Sent(client_order_id=command.client_order_id, operation=operation, ok=False))
+
+
+def _operation_of(command: c.AnyCommand) -> Literal["submit", "amend", "cancel"] | None:
+    if isinstance(command, c.SubmitOrder):
+        return "submit"
+    if isinstance(command, c.AmendOrder):
+        return "amend"
+    return "cancel" if isinstance(command, c.CancelOrder) else None

@@ -1,0 +1,107 @@
+"""What a person, a strategy or the process itself asks of the engine: the inputs that no venue sends. Recorded like frames."""
+
+from typing import Literal
+
+import msgspec
+
+from events.errors import BadInput
+from events.facts import ExitReason, Plan
+
+
+class OpenPosition(msgspec.Struct, frozen=True, kw_only=True, tag="open"):
+    """Open a position. The id and the store's epoch come from the process; the plan is checked against the instrument."""
+
+    position_id: str
+    epoch: int
+    plan: Plan
+
+
+class ExitPosition(msgspec.Struct, frozen=True, kw_only=True, tag="exit"):
+    """Close a position; `patient` lets it rest first."""
+
+    position_id: str
+    reason: ExitReason
+    patient: bool = False
+
+
+class TightenPosition(msgspec.Struct, frozen=True, kw_only=True, tag="tighten"):
+    """Narrow a position's stop."""
+
+    position_id: str
+    trail_offset_bps: int | None = None
+
+
+class HaltPosition(msgspec.Struct, frozen=True, kw_only=True, tag="halt"):
+    """Stop automatic trading of a position; its protection goes on (I16)."""
+
+    position_id: str
+    reason: str
+
+
+class Restarted(msgspec.Struct, frozen=True, kw_only=True, tag="restarted"):
+    """The process has begun with the store's `epoch`: what was in flight before is unknown."""
+
+    epoch: int
+
+
+class EntriesHalted(msgspec.Struct, frozen=True, kw_only=True, tag="entries_halted"):
+    """No entry may leave (store failed, venue not online); protection and exits go on (I16)."""
+
+    reason: str
+
+
+class EntriesResumed(msgspec.Struct, frozen=True, kw_only=True, tag="entries_resumed"):
+    """Entries may leave again."""
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True, tag="sent"):
+    """What the sender did with an order command: handed to the socket, or (`ok` false) never left."""
+
+    client_order_id: str
+    operation: Literal["submit", "amend", "cancel"]
+    ok: bool
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True, tag="link"):
+    """A channel's link changed. `asked`: a fresh snapshot was asked for."""
+
+    state: Literal["connecting", "open", "asked", "closed"]
+    code: int = 0
+    reason: str = ""
+
+
+Intent = OpenPosition | ExitPosition | TightenPosition | HaltPosition | Restarted | EntriesHalted | EntriesResumed
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_intents: msgspec.json.Decoder[Intent] = msgspec.json.Decoder(Intent)
+_sent = msgspec.json.Decoder(Sent)
+_link = msgspec.json.Decoder(Link)
+
+
+def payload_from(value: Intent | Sent | Link) -> bytes:
+    """Return the canonical JSON of an input."""
+    return _encoder.encode(value)
+
+
+def intent_from(data: bytes) -> Intent:
+    """Decode an intent. Raises BadInput."""
+    try:
+        return _intents.decode(data)
+    except msgspec.MsgspecError as problem:
+        raise BadInput("intent", str(problem), "see docs/session-format.md for its shape") from None
+
+
+def sent_from(data: bytes) -> Sent:
+    """Decode a sender's word. Raises BadInput."""
+    try:
+        return _sent.decode(data)
+    except msgspec.MsgspecError as problem:
+        raise BadInput("sent record", str(problem), "read the session with the version that wrote it") from None
+
+
+def link_from(data: bytes) -> Link:
+    """Decode a link record. Raises BadInput."""
+    try:
+        return _link.decode(data)
+    except msgspec.MsgspecError as problem:
+        raise BadInput("link record", str(problem), "read the session with the version that wrote it") from None
