@@ -88,7 +88,7 @@ class Server:
 
     def remove(self) -> None:
         """End it and delete its folder."""
-        self.stop()
+        self.stop(signal.SIGQUIT)
         shutil.rmtree(self.home, ignore_errors=True)
 
 

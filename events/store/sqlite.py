@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 from eventsourcing.domain import EventSourcingError
@@ -124,7 +125,7 @@ class SQLiteStore(Store):
         try:
             fd = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as problem:
-            raise StoreProblem(self.name, f"the lock file cannot be opened: {problem.strerror}", "free it or make room") from None
+            raise StoreProblem(self.name, f"the lock file cannot be opened: {problem.strerror}", "correct its permissions or make room") from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -207,34 +208,41 @@ def open_sqlite(path: Path, *, create: bool, disk: Disk) -> SQLiteStore:
 
 
 def _open(path: Path, create: bool, disk: Disk) -> SQLiteStore:
+    # Looked at before a connection of ours turns its write-ahead log on: a database of somebody else is left as it is.
+    has_tables = _check_marker(path)
+    if not has_tables and not create:
+        raise StoreProblem(str(path), "is an empty file", "name the store of an engine")
     factory = _Factory(path, disk)
     try:
         recorder = _Recorder(factory.datastore)
         recorder.store_name = str(path)
-        tables = _tables(factory)
-        if not tables:
-            if not create:
-                raise StoreProblem(str(path), "is an empty file", "name the store of an engine")
+        if not has_tables:
             recorder.create_table()
-        elif "holdfast_store" not in tables:
-            if "stored_events" in tables:
-                raise UnknownSchema(str(path), None, SCHEMA)
-            raise StoreProblem(str(path), "is a database of another program", "name another file")
         with factory.datastore.transaction(commit=False) as c:
-            c.execute("SELECT schema, store_id FROM holdfast_store")
-            schema, store_id = c.fetchone()
-        if schema != SCHEMA:
-            raise UnknownSchema(str(path), schema, SCHEMA)
+            c.execute("SELECT store_id FROM holdfast_store")
+            (store_id,) = c.fetchone()
     except BaseException:
         factory.close()
         raise
     return SQLiteStore(path, factory, recorder, store_id, disk)
 
 
-def _tables(factory: _Factory) -> set[str]:
-    with factory.datastore.transaction(commit=False) as c:
-        c.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        return {name for (name,) in c.fetchall()}
+def _check_marker(path: Path) -> bool:
+    """Tell whether there is a store of ours in a file, which may be missing or empty. Raises UnknownSchema or StoreProblem."""
+    if not path.exists():
+        return False
+    with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=LOCK_TIMEOUT_S)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not tables:
+            return False
+        if not tables & {"holdfast_store", "stored_events"}:
+            raise StoreProblem(str(path), "is a database of another program", "name another file")
+        schema = None
+        if "holdfast_store" in tables:
+            (schema,) = connection.execute("SELECT schema FROM holdfast_store").fetchone()
+    if schema != SCHEMA:
+        raise UnknownSchema(str(path), schema, SCHEMA)
+    return True
 
 
 def _check_path(path: Path, create: bool) -> None:
