@@ -11,7 +11,9 @@ Rules
     5. What a position holds when it closes is dust if it is under the venue's smallest order; it leaves as a `Transfer`.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
+from fractions import Fraction
 from typing import Literal
 
 import msgspec
@@ -21,7 +23,7 @@ from events.facts import ChildDiscovered, Fee, ManualFillSeen, OrderFilled, Posi
 from events.record import PositionEvent
 from events.values import Instrument, PositionSide, Side
 
-from .exact import ZERO, add, multiply, negate, subtract, total
+from .exact import ZERO, add, decimal_from_fraction, multiply, negate, plain, subtract, total
 
 END_STATES = frozenset({"Closed", "Abandoned"})
 
@@ -132,9 +134,7 @@ class FillBook:
         if isinstance(fact, PositionRequested | PositionAdopted):
             self.holdings.setdefault(
                 event.position_id,
-                Holding(
-                    position_id=event.position_id, venue=fact.capabilities.venue, instrument=fact.instrument, side=fact.plan.side
-                ),
+                Holding(position_id=event.position_id, venue=fact.capabilities.venue, instrument=fact.instrument, side=fact.plan.side),
             )
         holding = self.holdings.get(event.position_id)
         if holding is None:
@@ -152,7 +152,7 @@ class FillBook:
             wanted = fact.open_qty if holding.side is PositionSide.LONG else negate(fact.open_qty)
             added += self._transfer(notification_id, event, holding, "adjustment", subtract(wanted, holding.qty))
         elif isinstance(fact, ChildDiscovered):
-            holding.roles.setdefault(fact.client_order_id, "stop")
+            holding.roles.setdefault(fact.client_order_id, fact.role)
         for command in event.commands:
             if isinstance(command, SubmitOrder):
                 holding.roles.setdefault(command.client_order_id, command.role)
@@ -270,3 +270,71 @@ class FillBook:
 
 def _price(px: Decimal | None) -> Decimal | None:
     return px if px is not None and px.is_finite() and px > 0 else None
+
+
+def vwap(fills: Iterable[Fill]) -> Decimal | None:
+    """Return the average price of the fills whose price is known, None if there is none."""
+    known = [(fill.last_qty, fill.last_px) for fill in fills if fill.last_px is not None]
+    if not known:
+        return None
+    value = total(multiply(qty, px) for qty, px in known)
+    return decimal_from_fraction(Fraction(value) / Fraction(total(qty for qty, _ in known)))
+
+
+def fees_text(fees: Iterable[Fee]) -> str:
+    """Return the sums of `fees` per asset as text: "0.001 BTC 0.26 USD"; "" if there are none."""
+    sums: dict[str, Decimal] = {}
+    for fee in fees:
+        sums[fee.asset] = add(sums.get(fee.asset, ZERO), fee.qty)
+    return " ".join(f"{plain(qty)} {asset}" for asset, qty in sorted(sums.items()))
+
+
+class FillRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution as it is known now. `base_change` is the signed change of the position's quantity, net of base fees."""
+
+    number: int
+    notification_id: int
+    position_id: str
+    version: int
+    venue: str
+    symbol: str
+    source: str
+    trade_id: str
+    client_order_id: str
+    role: str
+    side: str
+    last_qty: Decimal
+    last_px: Decimal | None
+    quote: str
+    fees: str
+    base_change: Decimal
+    liquidity_side: str
+    is_late: bool
+    ts_event_ns: int
+    ts_recv_ns: int
+
+
+def row_from(fill: Fill) -> FillRow:
+    """Return the row of a fill."""
+    return FillRow(
+        number=fill.number,
+        notification_id=fill.notification_id,
+        position_id=fill.position_id,
+        version=fill.version,
+        venue=fill.venue,
+        symbol=fill.symbol,
+        source=fill.source,
+        trade_id=fill.trade_id,
+        client_order_id=fill.client_order_id,
+        role=fill.role,
+        side=fill.side.value,
+        last_qty=fill.last_qty,
+        last_px=fill.last_px,
+        quote=fill.quote,
+        fees=fees_text(fill.fees),
+        base_change=fill.base_change,
+        liquidity_side=fill.liquidity_side,
+        is_late=fill.late,
+        ts_event_ns=fill.ts_event_ns,
+        ts_recv_ns=fill.ts_recv_ns,
+    )

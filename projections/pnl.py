@@ -115,6 +115,11 @@ class PositionPnl:
         """Whether a price is missing, so that money stands as it was before that fill."""
         return self._folded < len(self._entries)
 
+    @property
+    def fills(self) -> list[Fill]:
+        """Its executions, an adoption among them, as they are known now."""
+        return [entry for entry in self._entries if isinstance(entry, Fill)]
+
     def _fold(self, entry: Fill | Transfer) -> bool:
         if isinstance(entry, Transfer):
             return self._moved(entry)

@@ -101,7 +101,8 @@ def _ns(time: datetime) -> int:
 def _add_in(asset: Asset, row: dict[str, str]) -> None:
     qty, spot = _number(row, "Crypto In"), _number(row, "Spot Price")
     crypto_fee, fee = _number(row, "Crypto Fee"), _number(row, "USD Fee")
-    assert qty is not None and spot is not None
+    assert qty is not None
+    assert spot is not None
     kind, time = row["Transaction Type"].upper(), _time(row)
     fee_value = Fraction(fee or 0) + Fraction(crypto_fee or 0) * Fraction(spot)
     without, with_fee = _number(row, "USD In (No Fee)"), _number(row, "USD In (With Fee)")
@@ -119,7 +120,8 @@ def _add_in(asset: Asset, row: dict[str, str]) -> None:
 
 def _add_out(asset: Asset, row: dict[str, str]) -> None:
     qty, spot, fee = _number(row, "Crypto Out"), _number(row, "Spot Price"), _number(row, "Crypto Fee") or Decimal(0)
-    assert qty is not None and spot is not None
+    assert qty is not None
+    assert spot is not None
     kind = row["Transaction Type"].upper()
     proceeds = Fraction(fee if kind == "FEE" else qty) * Fraction(spot)
     asset.outs.append(Taxable(kind, qty + fee, proceeds, _time(row)))
@@ -128,7 +130,8 @@ def _add_out(asset: Asset, row: dict[str, str]) -> None:
 
 def _add_intra(asset: Asset, row: dict[str, str]) -> None:
     sent, received, spot = _number(row, "Crypto Sent"), _number(row, "Crypto Received"), _number(row, "Spot Price")
-    assert sent is not None and received is not None
+    assert sent is not None
+    assert received is not None
     asset.wallet(row["From Exchange"], row["From Holder"])[1] += sent
     asset.wallet(row["To Exchange"], row["To Holder"])[2] += received
     if spot and sent > received:
@@ -151,7 +154,8 @@ def gains_from(asset: Asset, method: Method) -> list[Gain]:
         matches, rest = queue.dispose(disposal)
         assert not rest, f"{rest} of {event} has no lot"
         for match in matches:
-            assert match.proceeds is not None and match.cost is not None
+            assert match.proceeds is not None
+            assert match.cost is not None
             held = event.time - acquired_at[match.lot.lot_id]
             gains.append(Gain(event.kind, event.time, match.qty, match.proceeds, match.cost, held.days >= LONG_TERM_DAYS))
     return gains
