@@ -91,6 +91,7 @@ class TokenFetcher:
             with opener.open(request, timeout=TIMEOUT_S) as response:
                 raw = response.read(MAX_REPLY_BYTES)
         except urllib.error.HTTPError as problem:
+            problem.close()
             raise self._problem(f"the token request was answered with HTTP {problem.code}", problem.code in (400, 401, 403, 404)) from None
         except (OSError, ValueError) as problem:
             reason = getattr(problem, "reason", problem)

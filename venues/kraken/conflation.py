@@ -35,10 +35,14 @@ class _Step(msgspec.Struct):
     order: int
     low: Decimal
     high: Decimal
+    loss: Decimal = Decimal(0)
 
 
 class MarketQueue:
-    """A queue of the market frames of `symbols` and of link changes, conflated as the module says."""
+    """A queue of the market frames of `symbols` and of link changes, conflated as the module says.
+
+    `trades_kept` is at least 4: the ends and the extremes stay.
+    """
 
     def __init__(self, symbols: Collection[str], trades_kept: int = TRADES_KEPT, others_kept: int = OTHERS_KEPT) -> None:
         self._symbols = frozenset(symbols)
@@ -89,8 +93,12 @@ class MarketQueue:
     def _lengthen(self, symbol: str, step: _Step) -> None:
         path = self._paths.setdefault(symbol, [])
         path.append(step)
+        _weigh(path, len(path) - 2)
         if len(path) > self._trades_kept:
-            del self._waiting[path.pop(_index_of_least(path)).order]
+            index = _index_of_least(path)
+            del self._waiting[path.pop(index).order]
+            _weigh(path, index - 1)
+            _weigh(path, index)
             self.conflated_count += 1
 
     def _replace(self, key: str) -> None:
@@ -101,15 +109,26 @@ class MarketQueue:
         self._latest[key] = self._order
 
 
-def _index_of_least(path: list[_Step]) -> int:
-    highest = max(range(len(path)), key=lambda i: path[i].high)
-    lowest = min(range(len(path)), key=lambda i: path[i].low)
-    inner = [i for i in range(1, len(path) - 1) if i not in (highest, lowest)]
-    return min(inner, key=lambda i: _loss(path[i - 1], path[i], path[i + 1]))
-
-
-def _loss(before: _Step, step: _Step, after: _Step) -> Decimal:
+def _weigh(path: list[_Step], index: int) -> None:
     # How far the path reached at this step beyond what its neighbours show.
-    above = step.high - max(before.high, after.high)
-    below = min(before.low, after.low) - step.low
-    return max(above, below, Decimal(0))
+    if 0 < index < len(path) - 1:
+        before, step, after = path[index - 1 : index + 2]
+        above = step.high - max(before.high, after.high)
+        below = min(before.low, after.low) - step.low
+        step.loss = max(above, below, Decimal(0))
+
+
+def _index_of_least(path: list[_Step]) -> int:
+    inner = range(1, len(path) - 1)
+    least = min(inner, key=lambda index: path[index].loss)
+    if not _is_extreme(path, least):
+        return least
+    return min((index for index in inner if not _is_extreme(path, index)), key=lambda index: path[index].loss)
+
+
+def _is_extreme(path: list[_Step], index: int) -> bool:
+    step = path[index]
+    if not step.loss:
+        return False
+    others = [other for other in path if other is not step]
+    return all(other.high < step.high for other in others) or all(other.low > step.low for other in others)

@@ -232,8 +232,12 @@ class Link:
         interval_s = settings.silence_s / 16
         pinged_s = 0.0
         while True:
+            slept_s = time.monotonic()
             await asyncio.sleep(interval_s)
             now_s = time.monotonic()
+            if now_s - slept_s > 3 * interval_s:
+                # It was us who stood still: what came meanwhile waits in the socket and is heard first.
+                continue
             silence_s = now_s - self._heard_s
             # The limit would pass before the next look.
             if silence_s + interval_s >= settings.silence_s:
