@@ -117,7 +117,8 @@ def _effective(position: Position, order: Order, effective_stop: Decimal | None)
     if effective_stop is None or effective_stop <= 0:
         return order
     rounding = position.instrument.floor_ticks if position.side.sign > 0 else position.instrument.ceil_ticks
-    return replace(order, effective_stop_ticks=rounding(effective_stop))
+    ticks, known = rounding(effective_stop), order.effective_stop_ticks
+    return replace(order, effective_stop_ticks=ticks, stop_loosened=known is not None and (ticks - known) * position.side.sign < 0)
 
 
 def _rejected(position: Position, fact: f.OrderRejected, order_to: str) -> Position:
@@ -299,7 +300,11 @@ def _crossed(position: Position, fact: f.LevelCrossed, order_to: str) -> Positio
 
 
 def _deadline(position: Position, fact: f.DeadlinePassed, order_to: str) -> Position:
-    return replace(position, watch_count=position.watch_count + 1) if fact.which == "watch" else position
+    if fact.which == "watch":
+        return replace(position, watch_count=position.watch_count + 1)
+    if fact.which == "entry":
+        return replace(position, entry_expired_ns=fact.ts_recv_ns)
+    return replace(position, time_stop_passed=True)
 
 
 def _channel_closed(position: Position, fact: f.ChannelClosed, order_to: str) -> Position:

@@ -28,6 +28,8 @@ from .timers import deadlines
 _LIVE = frozenset(LIVE_STATES)
 # Index of the local id of an attached stop: beyond any command of one event.
 _CHILD_INDEX = 35
+# A trailing stop moves with every new peak; the log keeps the steps that a person wants to see.
+STOP_NEWS_BPS = 10
 # Facts that a venue repeats: without effect they are no event.
 _REPEATED = (
     f.OrderAccepted, f.OrderFilled, f.OrderCompleted, f.OrderTriggered, f.OrderAmended, f.OrderCanceled, f.OrderExpired, f.OrderNotFound,
@@ -63,7 +65,7 @@ class Desk:
         self.ended: dict[str, Position] = {}
         self.marks: dict[str, Mark] = {}
         self.broken: list[Violation] = []
-        self.counters: dict[str, int] = {"duplicates": 0, "unowned": 0, "off_grid": 0}
+        self.counters: dict[str, int] = {"duplicates": 0, "unowned": 0}
         self._by_venue_id: dict[str, str] = {}
         self._indexes: dict[str, PriceIndex] = {}
         self._increments: dict[str, Decimal] = {}
@@ -137,7 +139,11 @@ class Desk:
         while at_ns is not None and at_ns <= now_ns:
             _, position_id = heapq.heappop(self._clock)
             self._due_ns.pop(position_id, None)
+            before = deadlines(self.positions[position_id])
             out += self._deadline(self.positions[position_id], now_ns)
+            after = self.positions.get(position_id)
+            # A deadline that fires without effect would fire for ever.
+            assert after is None or deadlines(after) != before, f"{position_id}: {before[0]} changed nothing in {after.state}"
             at_ns = self.next_deadline_ns()
         return out
 
@@ -223,10 +229,17 @@ class Desk:
         return [event]
 
     def _is_repeat(self, position: Position, event: PositionEvent) -> bool:
-        if event.to != position.state or event.commands or event.exit_reason:
+        # An ended position pages for anything that reaches it; what it knows already is no evidence against its end.
+        if event.to != position.state or event.exit_reason or (event.commands and position.state in _LIVE):
             return False
         booked = book(position, event.fact, event.order_to)
-        return replace(booked, mark=position.mark) == position
+        if isinstance(event.fact, f.StopReported):
+            return not _is_news(position, event.fact, event.fact.effective_stop)
+        if isinstance(event.fact, f.OrderAccepted) and event.fact.effective_stop is not None:
+            if _is_news(position, event.fact, event.fact.effective_stop):
+                return False
+            booked = book(position, replace(event.fact, effective_stop=None), event.order_to)
+        return replace(booked, mark=position.mark, best_px=position.best_px) == position
 
     def _take(self, event: PositionEvent, position: Position | None) -> Position:
         after = evolve(position, event)
@@ -320,6 +333,16 @@ class Desk:
         if self._due_ns.get(key) != at_ns:
             self._due_ns[key] = at_ns
             heapq.heappush(self._clock, (at_ns, key))
+
+
+def _is_news(position: Position, fact: f.OrderFact, effective_stop: Decimal) -> bool:
+    """Whether a report of the venue's stop is to be an event: it loosened, or has moved by `STOP_NEWS_BPS` since the last one."""
+    order = position.order(fact.client_order_id, fact.venue_order_id)
+    if order is None or order.effective_stop_ticks is None:
+        return order is not None
+    known = position.instrument.price(order.effective_stop_ticks)
+    moved = (effective_stop - known) * position.side.sign
+    return moved <= -position.instrument.price_increment or moved * 10_000 >= known * STOP_NEWS_BPS
 
 
 def _level_key(position_id: str, armed: ArmedLevel) -> str:

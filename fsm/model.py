@@ -21,7 +21,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     `qty_lots` is the confirmed total, fills included. A change that is out but not confirmed stands in `pending*`; until
     it is confirmed the old values count; `ceiling_lots` is the largest total that an amend without a clear answer may have
     given it. `cum_lots` is the total that the venue stated where it is more than we booked.
-    `effective_stop_ticks` is what the venue last reported, None if it never did.
+    `effective_stop_ticks` is what the venue last reported, None if it never did; `stop_loosened` if that report was worse
+    than the one before.
     """
 
     client_order_id: str
@@ -37,6 +38,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     trigger_ticks: int | None = None
     trail_offset_bps: int | None = None
     effective_stop_ticks: int | None = None
+    stop_loosened: bool = False
     decided_ns: int
     sent_ns: int = 0
     accepted_ns: int = 0
@@ -119,6 +121,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     watch_count: int = 0
     watch_ns: int = 0
     shadow_ns: int = 0
+    entry_expired_ns: int = 0
+    time_stop_passed: bool = False
     mark: Mark | None = None
     best_px: Decimal | None = None
 

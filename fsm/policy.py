@@ -92,6 +92,10 @@ def _cover(d: Draft) -> Commands:
     missing = p.held_lots - sum(_leased(o) for o in p.orders) - _expected_children(d)
     if missing <= 0 or not p.is_tradable:
         return
+    is_watch = isinstance(d.fact, f.DeadlinePassed)
+    if p.capabilities.amend_in_place and not is_watch and any(o.status == SUBMITTED for o in p.open_orders("stop")):
+        # The stop is on its way: once it is confirmed one amend takes in all that filled meanwhile, instead of a stop per fill.
+        return
     amendable = [o for o in p.open_orders("stop") if o.status == LIVE and not o.is_triggered]
     if amendable and p.capabilities.amend_in_place:
         # A mutation is in flight on each: its result settles the rest.
@@ -334,6 +338,13 @@ def _page_long(d: Draft) -> Commands:
         yield c.Page(code="STATE_TOO_LONG", text=f"{p.position_id} has been in {p.state} for {p.watch_count} watches")
 
 
+def _check_stop(d: Draft) -> Commands:
+    if any(order.stop_loosened for order in d.position.open_orders("stop")):
+        fact = d.fact
+        seen = fact.effective_stop if isinstance(fact, f.StopReported) else "?"
+        yield c.RaiseAlert(code="STOP_MOVED_THE_WRONG_WAY", text=f"{d.position.position_id}: the venue reports its stop at {seen}, looser than before")
+
+
 def _alert_plan(d: Draft) -> Commands:
     if d.position.plan.time_stop_secs == 0:
         yield c.RaiseAlert(code="EXIT_TIME_STOP_MISCONFIGURED", text=f"{d.position.position_id}: time_stop_secs is 0, 60 is used")
@@ -360,7 +371,7 @@ BUILDERS: Mapping[str, Callable[[Draft], Commands]] = {
     "exit_patient": _exit_patient,
     "flatten": _flatten,
     "refresh": _refresh,
-    "check_stop": _alert("STOP_MOVED_THE_WRONG_WAY", "{p.position_id}: the venue reports its stop at {fact.effective_stop}, looser than before"),
+    "check_stop": _check_stop,
     "alert_plan": _alert_plan,
     "alert_adopted": _alert("EXPOSURE_ADOPTED", "{p.position_id}: exposure without protection is taken over: {fact.evidence}"),
     "alert_unprotected": _alert("UNPROTECTED", "{p.position_id}: held without confirmed protection, attempt {p.protect_attempts}"),

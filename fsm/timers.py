@@ -13,7 +13,7 @@ from events.facts import Timing
 
 from . import position as s
 from .model import Position
-from .order import SUBMITTED
+from .order import ENDED, SUBMITTED
 
 MS = 1_000_000
 SECOND = 1_000_000_000
@@ -58,16 +58,23 @@ def deadlines(position: Position) -> tuple[Deadline, ...]:
     for order in position.orders:
         if not order.is_open:
             continue
-        if order.role == "entry" and order.pending != "cancel" and not order.cancel_refused:
-            out.append(Deadline(position.requested_ns + timing.entry_ttl_ms * MS, "entry"))
+        if order.role == "entry" and order.status != ENDED and order.pending != "cancel" and not order.cancel_refused:
+            out.append(Deadline(_entry_at_ns(position), "entry"))
         if order.status == SUBMITTED:
             out.append(Deadline(max(order.sent_ns, order.decided_ns) + timing.ack_timeout_ms * MS, "ack", order.client_order_id))
         elif order.pending:
             out.append(Deadline(order.pending_ns + timing.ack_timeout_ms * MS, "ack", order.client_order_id, order.pending))
-    if position.plan.time_stop_secs is not None and position.opened_ns and not position.exit_reason:
+    if position.plan.time_stop_secs is not None and position.opened_ns and not position.exit_reason and not position.time_stop_passed:
         secs = position.plan.time_stop_secs or MISCONFIGURED_TIME_STOP_SECS
         out.append(Deadline(position.opened_ns + secs * SECOND, "time_stop"))
     return tuple(sorted(out))
+
+
+def _entry_at_ns(position: Position) -> int:
+    # A cancel whose answer was lost is asked for again; each deadline lies after the one that fired before it.
+    if position.entry_expired_ns:
+        return position.entry_expired_ns + position.plan.timing.cancel_timeout_ms * MS
+    return position.requested_ns + position.plan.timing.entry_ttl_ms * MS
 
 
 _LIMIT_OF = {state: attrgetter(name) for state, name in WATCH.items()}

@@ -31,6 +31,9 @@ from venues.messages import FrameReceived, LinkChanged, SessionInput
 
 log = structlog.get_logger("holdfast.engine")
 
+# Real seconds of the record that a kill -9 may take: the events of that time are in the store all the same.
+RECORD_FLUSH_S = 0.05
+
 
 class VenueSession(Protocol):
     """What the engine needs of a venue's session (`venues.kraken.session`)."""
@@ -102,6 +105,7 @@ class Engine:
                 ("timers", self._timers()),
                 ("sender", self._sender()),
                 ("audit", self._audit()),
+                ("record", self._flush_record()),
                 ("stop", self._wait(stop)),
             )
         ]
@@ -191,6 +195,12 @@ class Engine:
             await self._clock.sleep(self._audit_interval_s)
             self._session.refresh_truth()
 
+    async def _flush_record(self) -> None:
+        # What is flushed survives a kill -9. On a tick path of thousands a second one write per tick would cost more than all else.
+        while True:
+            await asyncio.sleep(RECORD_FLUSH_S)
+            self._record.flush()
+
     def _intent(self, intent: Intent) -> Output:
         return self._feed("intent", self._clock.now_ns(), "", payload_from(intent))
 
@@ -205,7 +215,8 @@ class Engine:
         # The record's order is the order of time that the core saw: a frame stamped before a timer that was taken first
         # keeps its place, not its stamp.
         ts_recv_ns = self._last_ns = max(self._last_ns, ts_recv_ns)
-        self._record.append(kind, ts_recv_ns, 0, source, payload)
+        # The core gets what was recorded, with secrets taken out: else replay would feed it something else.
+        payload = self._record.append(kind, ts_recv_ns, 0, source, payload)
         output = self.pipeline.feed(kind, ts_recv_ns, source, payload)
         for event in output.events:
             self._record.append("event", ts_recv_ns, 0, "", bytes_from(event))

@@ -178,6 +178,9 @@ class Life:
                 return
             if command.order_qty is not None:
                 order.qty = max(command.order_qty, order.filled)
+                if order.leaves <= 0:
+                    self.end(order, faults)
+                    return
             trail = command.trail_offset_bps
             self.say(f.OrderAmended(**ids, venue_order_id=order.venue_order_id, order_qty=order.qty, trail_offset_bps=trail, **base), faults)
 

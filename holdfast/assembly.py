@@ -1,0 +1,222 @@
+"""Puts an engine together from its parts, in the order that a restart needs, and takes it apart again.
+
+    store -> lease -> spool of the last life merged -> last session repaired -> positions restored -> session file -> engine
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+import structlog
+
+from events.errors import BadInput, StoreFailed, StoreProblem
+from events.ids import base36, position_id_from
+from events.record import PositionEvent, bytes_from
+from events.store import Lease, Recovery, Spool, Store, Writer, open_store, recover_spool
+from fsm.order import ORDER
+from fsm.position import POSITION
+from fsm.table import Table
+from replay.pipeline import Pipeline, Refusal, Settings
+from replay.session import Previous, SessionWriter, manifest_from, repair
+from venues.clock import Clock
+from venues.kraken.session import KrakenSession, TokenSource
+
+from .engine import Engine
+
+log = structlog.get_logger("holdfast.assembly")
+
+SESSION_SUFFIX = ".session"
+
+
+def table_hash() -> str:
+    """Return what names the tables that decide: the same rows give the same hash on every machine."""
+    return hashlib.sha256("\n".join(_lines_of(POSITION) + _lines_of(ORDER)).encode()).hexdigest()[:16]
+
+
+def _lines_of(table: Table) -> list[str]:
+    return [
+        f"{row.source}|{row.fact}|{row.when}|{row.target}|{row.commands}|{row.exit_reason}" for cell in table.cells().values() for row in cell.rows
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Where an engine's files and its venue are. `symbols` empty follows nothing. `key` chains the session with a secret."""
+
+    store_url: str
+    session_dir: Path
+    data_dir: Path
+    namespace: str
+    symbols: tuple[str, ...]
+    public_url: str
+    private_url: str
+    token_source: TokenSource
+    clock: Clock
+    configuration: dict[str, object] = field(default_factory=dict)
+    max_positions: int = 200
+    session_key: bytes | None = None
+    anchor_every: int = 1_000
+    audit_interval_s: float = 60.0
+
+
+@dataclass(kw_only=True)
+class Assembled:
+    """A running engine's parts, for whoever drives it. `close` releases them in order."""
+
+    engine: Engine
+    pipeline: Pipeline
+    session: KrakenSession
+    store: Store
+    lease: Lease
+    writer: Writer
+    record: SessionWriter
+    restored: int
+    recovery: Recovery
+    next_number: int
+
+    def next_position_id(self) -> str:
+        """Return the id of the next position, never used before in this store."""
+        self.next_number += 1
+        return position_id_from(self.pipeline.settings.namespace, self.next_number)
+
+    def close(self) -> None:
+        """Write what is left, end the record, release the lease. Positions stay protected at the venue."""
+        self.writer.close()
+        self.record.close()
+        self.lease.release()
+        self.store.close()
+
+
+def assemble(
+    parts: Parts, *, on_page: Callable[[str, str], None] | None = None, on_refusal: Callable[[Refusal], None] | None = None
+) -> Assembled:
+    """Open everything that an engine needs. Call it in the event loop that will run the engine.
+
+    Raises:
+        StoreProblem, StoreLocked, UnknownSchema, Tampered: the store cannot be used.
+        BadInput, NotFound: a folder cannot be written.
+    """
+    _folder(parts.session_dir)
+    _folder(parts.data_dir)
+    store = open_store(parts.store_url)
+    try:
+        lease = store.acquire_lease()
+        return _assemble(parts, store, lease, on_page, on_refusal)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _assemble(
+    parts: Parts,
+    store: Store,
+    lease: Lease,
+    on_page: Callable[[str, str], None] | None,
+    on_refusal: Callable[[Refusal], None] | None,
+) -> Assembled:
+    spool_path = parts.data_dir / "spool.jsonl"
+    recovery = recover_spool(store, spool_path)
+    if recovery.merged:
+        log.warning("spool merged", events=recovery.merged, kept_as=str(recovery.kept_as))
+    settings = Settings(namespace=parts.namespace, symbols=parts.symbols, max_positions=parts.max_positions)
+    pipeline = Pipeline(settings)
+    histories, known = _live_histories(store)
+    record = SessionWriter.create(
+        _session_path(parts, lease.token),
+        manifest_from(
+            configuration=parts.configuration,
+            table_hash=table_hash(),
+            started_ns=parts.clock.now_ns(),
+            namespace=parts.namespace,
+            previous=_previous(parts),
+            pipeline={"namespace": settings.namespace, "symbols": list(settings.symbols), "max_positions": settings.max_positions},
+        ),
+        key=parts.session_key,
+        anchor_every=parts.anchor_every,
+        on_failure=lambda sentence: log.critical("the record failed; the engine goes on", problem=sentence),
+    )
+    now_ns = parts.clock.now_ns()
+    for event in histories:
+        # What this life begins with stands at the head of its record, so that the record replays by itself.
+        record.append("event", now_ns, 0, "restored", bytes_from(event))
+    pipeline.restore(histories)
+    session = KrakenSession(
+        public_url=parts.public_url,
+        private_url=parts.private_url,
+        symbols=parts.symbols,
+        token_source=parts.token_source,
+        clock=parts.clock,
+    )
+    loop = asyncio.get_running_loop()
+    holder: list[Engine] = []
+    writer = Writer(
+        store,
+        Spool(spool_path, store),
+        on_failure=lambda problem: _in_loop(loop, lambda: holder[0].store_failed(problem)),
+        on_page=lambda code, text: _in_loop(loop, lambda: holder[0].page(code, text)),
+    )
+    engine = Engine(
+        pipeline, session, writer, record, parts.clock, epoch=lease.token, audit_interval_s=parts.audit_interval_s, on_page=on_page, on_refusal=on_refusal
+    )
+    holder.append(engine)
+    return Assembled(
+        engine=engine,
+        pipeline=pipeline,
+        session=session,
+        store=store,
+        lease=lease,
+        writer=writer,
+        record=record,
+        restored=len(pipeline.desk.positions),
+        recovery=recovery,
+        next_number=known,
+    )
+
+
+def _in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(call)
+
+
+def _live_histories(store: Store) -> tuple[list[PositionEvent], int]:
+    """Return the whole histories of the positions that have not ended, and the highest position number in the store."""
+    highest = 0
+    histories: list[PositionEvent] = []
+    ends = {state.name for state in POSITION.states if state.end}
+    for position_id in store.position_ids():
+        highest = max(highest, int(position_id[2:], 36))
+        events = store.events_of(position_id)
+        if events and events[-1].to not in ends:
+            histories += events
+    return histories, highest
+
+
+def _folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise BadInput(str(path), f"the folder cannot be made: {problem.strerror}", "name a folder that this user may write") from None
+
+
+def _session_path(parts: Parts, token: int) -> Path:
+    began = datetime.fromtimestamp(parts.clock.now_ns() // 1_000_000_000, timezone.utc)
+    return parts.session_dir / f"{began:%Y%m%dT%H%M%S}-{base36(token, 4)}{SESSION_SUFFIX}"
+
+
+def _previous(parts: Parts) -> Previous | None:
+    """Cut a torn tail off the last session and return what names its end; a session that cannot be repaired is left alone."""
+    sessions = sorted(parts.session_dir.glob(f"*{SESSION_SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
+    if not sessions:
+        return None
+    last = sessions[-1]
+    try:
+        repaired = repair(last, parts.session_key)
+    except (BadInput, StoreProblem, StoreFailed) as problem:
+        log.warning("the last session is left as it is", problem=str(problem))
+        return None
+    if repaired.cut_bytes:
+        log.warning("a torn tail was cut", file=last.name, bytes=repaired.cut_bytes)
+    return Previous(file=last.name, last_seq=repaired.last_seq, head=repaired.head)
