@@ -65,7 +65,8 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        serve = [str(self._binaries / "postgres"), "-D", "data", "-k", str(self.home), "-c", "listen_addresses="]
+        settings = ("listen_addresses=", "recovery_init_sync_method=syncfs")
+        serve = [str(self._binaries / "postgres"), "-D", "data", "-k", str(self.home), *(f"--{setting}" for setting in settings)]
         with open(self.home / "log", "ab") as log:
             self._process = process = subprocess.Popen(serve, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self._settings)
         end = time.monotonic() + START_TIMEOUT_S

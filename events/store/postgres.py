@@ -11,6 +11,7 @@ Needs psycopg (`pip install holdfast[postgres]`), which is imported only here.
 
 import contextlib
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -181,8 +182,10 @@ def open_postgres(url: str, *, create: bool, disk: Disk) -> PostgresStore:
 def _parts_of(url: str) -> tuple[str, str, dict[str, Any]]:
     """Return a name without secrets, the schema, and the options of a connection."""
     parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
     schema = query.pop("schema", "public")
+    if re.fullmatch(r"[a-z_][a-z0-9_]{0,47}", schema) is None:
+        raise Usage("store", f"{schema!r} cannot be a schema here", "name it with lower case letters, digits and _")
     try:
         options: dict[str, Any] = conninfo_to_dict(urlunsplit(parts._replace(query=urlencode(query))))
     except psycopg.Error as problem:
@@ -221,8 +224,7 @@ def _store_id(name: str, schema: str, connection: psycopg.Connection[tuple[Any, 
 
 
 def _exists(connection: psycopg.Connection[tuple[Any, ...]], schema: str, table: str) -> bool:
-    quoted = '"' + schema.replace('"', '""') + '"'
-    row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (f"{quoted}.{table}",)).fetchone()
+    row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (f"{schema}.{table}",)).fetchone()
     return row is not None and bool(row[0])
 
 

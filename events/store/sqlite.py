@@ -125,7 +125,8 @@ class SQLiteStore(Store):
         try:
             fd = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as problem:
-            raise StoreProblem(self.name, f"the lock file cannot be opened: {problem.strerror}", "correct its permissions or make room") from None
+            sentence = f"the lock file cannot be opened: {problem.strerror}"
+            raise StoreProblem(self.name, sentence, "correct its permissions or make room") from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
