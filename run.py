@@ -209,8 +209,9 @@ def run_all(steps: "list[list[str]]") -> None:
             where = f"its output is in {LOG}"
         except OSError:
             where = "its output could not be kept"
-        lines = done.stdout.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise CannotSetUp(cause_of(done.stdout) or f"{Path(step[0]).name} failed ({lines[-1].strip()}); {where}")
+        lines = [line.strip() for line in done.stdout.splitlines() if line.strip()] or [f"exit code {done.returncode}"]
+        errors = [line for line in lines if re.match(r"\w+Error: ", line)] or lines
+        raise CannotSetUp(cause_of(done.stdout) or f"{Path(step[0]).name} failed ({errors[-1]}); {where}")
 
 
 def cause_of(output: str) -> "str | None":

@@ -41,9 +41,9 @@ def listing(loaded: Loaded) -> Iterator[dict[str, object]]:
         value = value_at(loaded.config, path)
         if isinstance(value, dict) and value:
             for key, below in value.items():
-                yield {"setting": joined(path, key), "value": _plain(below), "source": loaded.source_of(joined(path, key))}
+                yield {"setting": joined(path, key), "value": below, "source": loaded.source_of(joined(path, key))}
         else:
-            yield {"setting": path, "value": _plain(value), "source": loaded.source_of(path)}
+            yield {"setting": path, "value": value, "source": loaded.source_of(path)}
 
 
 def json_schema() -> dict[str, Any]:
@@ -89,11 +89,6 @@ def _line(name: str, kind: mi.Type, value: object) -> str:
         others = " or ".join(f'"{other}"' for other in sorted(choices.values, key=str) if other != value)
         about = "; ".join(part for part in (f"or {others}", about) if part)
     return f"{text:<40}  # {about}\n" if about else f"{text}\n"
-
-
-def _plain(value: object) -> object:
-    """Return a value of JSON: numbers with a fraction as their exact text."""
-    return msgspec.to_builtins(value)
 
 
 def _write_decimals_as_numbers(schema: Any) -> None:

@@ -1,4 +1,5 @@
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def test_the_listing_has_every_setting_with_its_source() -> None:
     rows = {row["setting"]: row for row in listing(load_config(EXAMPLE, environ={}, sets=["simulated.settings.balances.EUR=5"]))}
     assert rows["simulated.settings.balances.EUR"] == {
         "setting": "simulated.settings.balances.EUR",
-        "value": "5",
+        "value": Decimal(5),
         "source": "--set simulated.settings.balances.EUR",
     }
     assert rows["engine.namespace"]["source"] == str(EXAMPLE)
