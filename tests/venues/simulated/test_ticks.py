@@ -1,6 +1,7 @@
 """Reading trades: what real recordings say, and one sentence for each way in which a file can be wrong."""
 
 import gzip
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -146,7 +147,6 @@ def test_without_a_side_the_tick_rule_names_the_taker(tmp_path: Path) -> None:
         (trade().replace(b'"p":"61800.30"', b'"p":61800.30'), "trades:1", "the frame cannot be read"),
         (gzip.compress(trade() * 2_000, mtime=0)[:-40], "trades:", "ends in the middle"),
         (gzip.compress(trade() * 2_000, mtime=0)[:-8] + b"\0" * 8, "trades:", "cannot be decompressed"),
-        (b"PAR1 and then nothing", "trades", "cannot be read as Parquet"),
     ],
 )
 def test_bad_input_is_one_sentence_with_the_place_and_the_remedy(tmp_path: Path, content: bytes, place: str, problem: str) -> None:
@@ -155,6 +155,16 @@ def test_bad_input_is_one_sentence_with_the_place_and_the_remedy(tmp_path: Path,
     assert problem in said
     assert "\n" not in said
     assert len(said.partition("; ")[2]) > 10, "a remedy"
+
+
+def test_a_broken_parquet_file_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    assert "cannot be read as Parquet" in sentence(written(tmp_path, b"PAR1 and then nothing"))
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert "needs pyarrow, which is not installed; install holdfast[data]" in sentence(written(tmp_path, b"PAR1 and then nothing"))
 
 
 def test_a_file_that_is_not_there_or_is_a_directory(tmp_path: Path) -> None:
