@@ -1,7 +1,7 @@
 """Follows a store and keeps books, and a file of view rows beside them that others may read.
 
-The books are in memory and are folded anew from the first event at each start: a fold costs microseconds per event, and a
-state that is never stored can never disagree with the code. What is persisted are the *rows*: those of every position that
+The books are in memory and are folded anew from the first event at each start: that costs some tens of microseconds per
+event, and a state that is never stored can never disagree with the code. What is persisted are the *rows*: those of every position that
 a batch touched, and the tracking position, in one transaction. A reader of the file sees rows and position that belong
 together; a crash leaves neither ahead of the other; a batch that is read twice writes the same rows.
 

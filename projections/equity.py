@@ -55,12 +55,14 @@ class Equity:
 
     def apply(self, notification_id: int, event: PositionEvent, venue: str, symbol: str, quote: str, entries: list[Entry]) -> None:
         """Take one event of a position on `symbol`, and what it added to the fill book."""
+        px, mark_ns = _mark(event.fact)
+        if px is None and not entries:
+            return
         exposure = self._exposures.setdefault((venue, symbol), _Exposure(quote))
         changed: dict[str, None] = {}
         before = exposure.value
         for entry in entries:
             self._entry(entry, exposure, changed)
-        px, mark_ns = _mark(event.fact)
         if px is not None:
             exposure.px, exposure.mark_ns = px, mark_ns
         if exposure.value != before:

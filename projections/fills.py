@@ -2,8 +2,8 @@
 
 Rules
     1. An execution is keyed by venue and trade id (I8); the same key again changes nothing, except that it may bring the
-       price that was missing (A16). A trade by the owner's hand may be shared by several positions, so there the position
-       is part of the key. A venue whose ids are unique per symbol only gets the symbol into the id in its codec.
+       price that was missing (A16). A trade by the owner's hand may be shared by several positions: each takes its part of
+       it once. A venue whose ids are unique per symbol only gets the symbol into the id in its codec.
     2. A price that is absent, not finite or not above zero is no price: the quantity counts, the price is pending.
     3. Quantity is signed in the base asset: bought minus sold minus base fees, for longs and shorts alike (I9).
     4. A fill of a position that has ended is *late*: what it bought or sold goes on to the `adopted` account at its own
@@ -26,6 +26,8 @@ from events.values import Instrument, PositionSide, Side
 from .exact import ZERO, add, decimal_from_fraction, multiply, negate, plain, subtract, total
 
 END_STATES = frozenset({"Closed", "Abandoned"})
+_BIRTHS = (PositionRequested, PositionAdopted)
+_EXECUTIONS = (OrderFilled, ManualFillSeen)
 
 Source = Literal["order", "manual", "adopted"]
 
@@ -131,7 +133,7 @@ class FillBook:
     def apply(self, notification_id: int, event: PositionEvent) -> list[Entry]:
         """Book one event; return what it added, in order. Events of unknown positions add nothing."""
         fact = event.fact
-        if isinstance(fact, PositionRequested | PositionAdopted):
+        if isinstance(fact, _BIRTHS):
             self.holdings.setdefault(
                 event.position_id,
                 Holding(position_id=event.position_id, venue=fact.capabilities.venue, instrument=fact.instrument, side=fact.plan.side),
@@ -140,7 +142,7 @@ class FillBook:
         if holding is None:
             return []
         added: list[Entry] = []
-        if isinstance(fact, OrderFilled | ManualFillSeen):
+        if isinstance(fact, _EXECUTIONS):
             added += self._fill(notification_id, event, holding, fact)
         elif isinstance(fact, PositionAdopted):
             plan = fact.plan
@@ -163,8 +165,8 @@ class FillBook:
 
     def _fill(self, notification_id: int, event: PositionEvent, holding: Holding, fact: OrderFilled | ManualFillSeen) -> list[Entry]:
         manual = isinstance(fact, ManualFillSeen)
-        key = (holding.venue, fact.trade_id, holding.position_id if manual else "")
-        known = self._keys.get(key)
+        own, anybodys = (holding.venue, fact.trade_id, holding.position_id), (holding.venue, fact.trade_id, "")
+        known = self._keys.get(own, self._keys.get(anybodys))
         if known is not None:
             return self._priced(notification_id, known, fact)
         if fact.last_qty <= 0:
@@ -184,7 +186,9 @@ class FillBook:
             fact.fees,
             fact.liquidity_side if isinstance(fact, OrderFilled) else "",
         )
-        self._keys[key] = fill.number
+        self._keys[own] = fill.number
+        if not manual:
+            self._keys[anybodys] = fill.number
         return [self._add(holding, fill)]
 
     def _new_fill(
@@ -286,7 +290,7 @@ def fees_text(fees: Iterable[Fee]) -> str:
     sums: dict[str, Decimal] = {}
     for fee in fees:
         sums[fee.asset] = add(sums.get(fee.asset, ZERO), fee.qty)
-    return " ".join(f"{plain(qty)} {asset}" for asset, qty in sorted(sums.items()))
+    return " ".join(f"{plain(qty):f} {asset}" for asset, qty in sorted(sums.items()))
 
 
 class FillRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -221,7 +221,7 @@ class Pnl:
             realized_gross=decimal_from_fraction(book.realized_gross),
             realized_fees=decimal_from_fraction(book.realized_fees.get(pnl.quote, _NOTHING)),
             open_fees=decimal_from_fraction(book.open_fees.get(pnl.quote, _NOTHING)),
-            fees_other=" ".join(f"{decimal_from_fraction(fee)} {asset}" for asset, fee in others.items()),
+            fees_other=" ".join(f"{decimal_from_fraction(fee):f} {asset}" for asset, fee in others.items()),
             cash=pnl.cash,
             is_price_pending=pnl.is_price_pending,
             is_uncertain=pnl.is_uncertain,

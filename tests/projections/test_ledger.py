@@ -92,6 +92,17 @@ def test_one_trade_by_hand_may_be_shared_by_two_positions() -> None:
     assert ledger.balance("manual:kraken", "BTC") == D("0.8")
 
 
+def test_a_trade_that_was_first_taken_for_one_by_hand_is_not_booked_again_as_our_order() -> None:
+    history = History()
+    history.request()
+    history.fill("buy", "1", "100")
+    trade = history.hand_fill("sell", "0.4", "110")
+    history.fill("sell", "0.4", "110", trade_id=trade)
+    history.hand_fill("sell", "0.4", "110", trade_id=trade)
+    book, _ = ledger_of(history)
+    assert book.holdings["hf000001"].qty == D("0.6")
+
+
 def test_dust_leaves_the_position_when_it_closes() -> None:
     history = History()
     history.request()

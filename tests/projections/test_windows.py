@@ -2,10 +2,12 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from booked import INSTRUMENT, START_NS, VENUE
+from booked import INSTRUMENT, START_NS, VENUE, History
 from played import MS, PLAN, Played
 
 from events import facts as f
+from events.commands import SubmitOrder
+from events.values import Side
 from projections.books import Books
 from projections.windows import Window, levels, over_budget, percentile, rows_from
 
@@ -36,15 +38,29 @@ def test_the_window_of_an_entry_runs_from_its_fill_to_the_ack_of_its_stop(played
     assert told(window) == (D("1.0000"), [("entry_fill", 20, 60)], "protected")
 
 
-def test_the_ack_of_the_first_partial_stop_does_not_reset_the_clock_of_the_second_fill(played: Played) -> None:
-    played.request()
-    played.at(10).accept(played.order("entry"))
-    played.at(20).fill(played.order("entry"), "0.3", "100")
-    played.at(50).fill(played.order("entry"), "0.2", "100")
-    first, second = (order for order in played.position().orders if order.role == "stop")
-    played.at(60).accept(first)
-    played.at(90).accept(second)
-    assert [told(window) for window in windows_of(played)] == [
+def test_the_ack_of_the_first_partial_stop_does_not_reset_the_clock_of_the_second_fill() -> None:
+    history = History()
+    history.request()
+    for ms, qty in ((20, "0.3"), (50, "0.2")):
+        stop = SubmitOrder(
+            client_order_id=f"stop{ms}",
+            symbol="BTC/USD",
+            role="stop",
+            side=Side.SELL,
+            order_type="trailing-stop",
+            qty=D(qty),
+            trail_offset_bps=80,
+        )
+        fill = f.OrderFilled(
+            client_order_id="hf000001e", trade_id=f"T{ms}", side=Side.BUY, last_qty=D(qty), last_px=D("100"), ts_recv_ns=START_NS + ms * MS
+        )
+        history.add("hf000001", fill, "ProtectionPending", commands=(stop,))
+    for ms, acked in ((60, "stop20"), (90, "stop50")):
+        history.add("hf000001", f.OrderAccepted(client_order_id=acked, ts_recv_ns=START_NS + ms * MS), "ProtectionPending", order_to="Live")
+    books = Books()
+    for number, event in history.events:
+        books.apply(number, event)
+    assert [told(window) for window in books.windows.of("hf000001")] == [
         (D("0.3000"), [("entry_fill", 20, 60)], "protected"),
         (D("0.2000"), [("entry_fill", 50, 90)], "protected"),
     ]
