@@ -19,8 +19,9 @@ from events.values import decimal_from
 
 from ..messages import RefusalCode
 
-# The largest frame seen is the instrument snapshot (about 1,400 pairs, 0.5 MB); the deepest has 6 levels.
+# The largest frame is the instrument snapshot (about 1,400 pairs and 700 assets, 0.6 MB); the deepest has 6 levels.
 MAX_FRAME_CHARS = 2 * 1024 * 1024
+MAX_CONTAINERS = 20_000
 MAX_DEPTH = 32
 MAX_NUMBER_CHARS = 64
 
@@ -42,12 +43,9 @@ class Header(msgspec.Struct, frozen=True):
     """The fields that tell what a frame is. Any value is possible in each."""
 
     channel: Any = None
-    type: Any = None
-    sequence: Any = None
     method: Any = None
     success: Any = None
     error: Any = None
-    req_id: Any = None
     params: Any = None
 
 
@@ -277,7 +275,11 @@ def header_from(text: str) -> Header:
     """Decode only what tells the kind of a frame. Raises Unreadable as `frame_from`."""
     if len(text) > MAX_FRAME_CHARS:
         raise Unreadable("too_long", f"{len(text)} characters, more than {MAX_FRAME_CHARS}")
-    if _is_deeper_than(text, MAX_DEPTH):
+    containers = text.count("[") + text.count("{")
+    if containers > MAX_CONTAINERS:
+        raise Unreadable("too_long", f"more than {MAX_CONTAINERS} lists and objects")
+    # Most frames have so few brackets that counting them is enough.
+    if containers > MAX_DEPTH and _is_deeper_than(text, MAX_DEPTH):
         raise Unreadable("too_deep", f"nested deeper than {MAX_DEPTH} levels")
     return _decoded(_header_decoder, text, "not_json")
 
@@ -308,9 +310,7 @@ _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 
 def _is_deeper_than(text: str, depth: int) -> bool:
     # msgspec recurses on the C stack, and how deep it comes before RecursionError depends on the caller: not the same in a
-    # replay. Most frames have so few brackets that counting them is enough.
-    if text.count("[") + text.count("{") <= depth:
-        return False
+    # replay.
     raw = text.encode("utf-8", "surrogatepass")
     # Brackets inside texts may be what is counted: only then look again without the texts.
     return _depth(raw) > depth and _depth(_STRINGS.sub(b"", raw)) > depth
@@ -321,14 +321,18 @@ def _depth(raw: bytes) -> int:
     return max(accumulate(steps), default=0)
 
 
+# What every number of a real frame looks like: within the limits of `decimal_from`, so that it need not look again.
+_is_plain = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?").fullmatch
+
+
 def number(value: object, place: str) -> Decimal:
     """Return the exact Decimal of a decoded number field; `place` names it.
 
     Raises:
         NotFinite: absent, not a number, not finite, or too long (see `events.values.decimal_from`).
     """
-    if isinstance(value, str):
-        return decimal_from(value, place)
+    if type(value) is str:
+        return Decimal(value) if _is_plain(value) else decimal_from(value, place)
     if type(value) is int and -(10**MAX_NUMBER_CHARS) < value < 10**MAX_NUMBER_CHARS:
         return decimal_from(value, place)
     raise NotFinite(place, type(value).__name__)

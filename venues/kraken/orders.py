@@ -64,7 +64,7 @@ class Orders:
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
-        self._records: dict[str, OrderRecord] = {}
+        self._records: OrderedDict[str, OrderRecord] = OrderedDict()
         self._ended: deque[str] = deque()
         self._venue_ids: dict[str, str] = {}
         self._userrefs: OrderedDict[int, tuple[str, Side | None]] = OrderedDict()
@@ -106,10 +106,6 @@ class Orders:
     def settle(self, client_order_id: str) -> None:
         """Note that a sent order was answered without a venue id."""
         self._awaiting.pop(client_order_id, None)
-
-    def settle_all(self) -> None:
-        """Note that no sent order will be answered any more."""
-        self._awaiting.clear()
 
     # --- executions that are known ----------------------------------------------------------------------------------
 
@@ -211,10 +207,13 @@ class Orders:
         self._holding.pop(record.venue_order_id, None)
         return entries
 
+    @property
+    def is_holding(self) -> bool:
+        """True while anything is held back."""
+        return bool(self._holding)
+
     def decided(self, ts_recv_ns: int) -> list[OrderRecord]:
         """Return the orders with held entries whose owner is known by now, or can no longer be found out."""
-        if not self._holding:
-            return []
         for client_order_id in [key for key, until_ns in self._awaiting.items() if until_ns <= ts_recv_ns]:
             del self._awaiting[client_order_id]
         records = [self._records[venue_order_id] for venue_order_id in self._holding]

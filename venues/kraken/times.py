@@ -12,19 +12,14 @@ _DAY_S = 86_400
 
 def ns_from_rfc3339(text: object) -> int:
     """Return the UTC nanoseconds of "2023-09-22T10:33:05.709982Z"; 0 for anything that is not such a text."""
-    if not isinstance(text, str) or not 20 <= len(text) <= 40 or text[-1] != "Z" or text[10] != "T" or not text.isascii():
+    if not isinstance(text, str) or not 20 <= len(text) <= 40 or text[-1] != "Z" or not text.isascii():
         return 0
-    hours, minutes, seconds = text[11:13], text[14:16], text[17:19]
-    fraction = text[20:-1]
-    if text[13] != ":" or text[16] != ":" or not (hours + minutes + seconds).isdigit():
+    # Frames that follow each other are mostly of the same minute.
+    minute_s = _minute_s(text[:17])
+    seconds, fraction = text[17:19], text[20:-1]
+    if minute_s is None or not seconds.isdigit() or (fraction and (text[19] != "." or not fraction.isdigit())):
         return 0
-    if fraction and (text[19] != "." or not fraction.isdigit()):
-        return 0
-    day = _epoch_day(text[:10])
-    if day is None:
-        return 0
-    whole_s = day * _DAY_S + int(hours) * 3600 + int(minutes) * 60 + int(seconds)
-    return whole_s * NS_PER_S + int(fraction[:9].ljust(9, "0"))
+    return (minute_s + int(seconds)) * NS_PER_S + int(fraction[:9].ljust(9, "0"))
 
 
 def rfc3339_ms_from(ts_ns: int) -> str:
@@ -36,7 +31,15 @@ def rfc3339_ms_from(ts_ns: int) -> str:
     return f"{year:04}-{month:02}-{date:02}T{clock}Z"
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
+def _minute_s(text: str) -> int | None:
+    # "2023-09-22T10:33:" in seconds since 1970.
+    day, hours, minutes = _epoch_day(text[:10]), text[11:13], text[14:16]
+    if day is None or text[10] != "T" or text[13] != ":" or text[16] != ":" or not (hours + minutes).isdigit():
+        return None
+    return day * _DAY_S + int(hours) * 3600 + int(minutes) * 60
+
+
 def _epoch_day(text: str) -> int | None:
     # Days since 1970-01-01 by the 400-year cycle of the Gregorian calendar, years counted from March.
     if text[4] != "-" or text[7] != "-" or not (text[:4] + text[5:7] + text[8:]).isdigit():

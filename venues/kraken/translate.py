@@ -87,14 +87,17 @@ class KrakenTranslator:
 
     def decode(self, text: str, ts_recv_ns: int) -> tuple[Output, ...]:
         """Return the facts and messages of one frame, in the order in which they are to be taken. Never raises."""
-        output = executions.release(self._orders, ts_recv_ns)
+        output: list[Output] = []
+        if self._orders.is_holding:
+            output += executions.release(self._orders, ts_recv_ns)
         try:
             frame = codec.frame_from(text)
         except codec.Unreadable as problem:
             output.append(FrameRefused(code=problem.code, reason=problem.problem, raw=text, ts_recv_ns=ts_recv_ns))
         else:
             output += self._handlers[type(frame)](frame, ts_recv_ns, text)
-            output += executions.release(self._orders, ts_recv_ns)
+            if self._orders.is_holding:
+                output += executions.release(self._orders, ts_recv_ns)
         return tuple(output)
 
     def reset_link(self, channel: Channel) -> None:
@@ -102,7 +105,6 @@ class KrakenTranslator:
         if channel == "private":
             self._next_sequence.clear()
             self._pending.clear()
-            self._orders.settle_all()
 
     def restore(self, orders: Iterable[tuple[str, str]], attached: Iterable[str], trade_ids: Iterable[str]) -> None:
         """Note what the log knows, before the first frame.
@@ -315,7 +317,9 @@ def order_userref_of(client_order_id: str) -> int:
 
 
 def _price(value: Any, place: str) -> Decimal:
-    return positive_decimal_from(codec.number(value, place), place)
+    price = codec.number(value, place)
+    # A price of 0 triggers nothing (I15).
+    return price if price > 0 else positive_decimal_from(price, place)
 
 
 def _instrument_from(pair: codec.PairEntry) -> Instrument:

@@ -84,7 +84,8 @@ def test_what_is_no_plain_number_is_refused(value):
         ('{"method":"add_order","params":{"side":"buy"},"req_id":1}', "request"),
         ('{"error":[],"result":{"count":1}}', "rest_reply"),
         ('{"channel":"heartbeat","x":' + "[" * 40 + "]" * 40 + "}", "too_deep"),
-        ('{"channel":"heartbeat","x":' + '{"a":' * 100_000, "too_deep"),
+        ('{"channel":"heartbeat","x":' + '{"a":' * 10_000, "too_deep"),
+        ('{"channel":"heartbeat","x":' + '{"a":' * 100_000, "too_long"),
         ('{"channel":"heartbeat","x":"' + "a" * codec.MAX_FRAME_CHARS + '"}', "too_long"),
     ],
 )
@@ -120,7 +121,7 @@ def test_depth_is_refused_alike_near_the_end_of_the_stack():
 @pytest.mark.parametrize(
     "text",
     [
-        '{"channel":"executions","type":"update","data":[' + ",".join(['{"order_id":"O"}'] * 60_000) + "]}",
+        '{"channel":"executions","type":"update","data":[' + ",".join(f'{{"order_id":"O{i:040}"}}' for i in range(19_000)) + "]}",
         '{"channel":"ticker","x":' + "[" * 500_000 + "]" * 500_000 + "}",
         '{"channel":"trade","data":[{"symbol":"B","price":' + "1" * 1_000_000 + ',"qty":1,"trade_id":1}]}',
         '{"channel":"ticker","data":[{"symbol":"B","bid":1e999999999,"ask":1,"last":1}]}',
@@ -131,25 +132,25 @@ def test_depth_is_refused_alike_near_the_end_of_the_stack():
 def test_a_megabyte_of_anything_is_read_or_refused_within_bounds(text):
     started = time.perf_counter()
     outputs_of(text)
-    # Measured 5 to 60 ms, and 250 ms for the 60,000 orders, which are understood; the limit is for busy machines.
+    # Measured 1 to 20 ms, and 150 ms for 19,000 orders, which are understood; the limit is for busy machines.
     assert time.perf_counter() - started < 2
 
 
 @given(st.text() | st.binary().map(lambda raw: raw.decode("utf-8", "backslashreplace")))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_text_raises(text):
     assert isinstance(outputs_of(text), tuple)
 
 
 @given(_JSON.map(json.dumps) | _FRAME.map(json.dumps) | _REPLY.map(json.dumps))
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_json_raises_and_what_is_refused_says_why(text):
     for output in outputs_of(text):
         assert not isinstance(output, FrameRefused) or (output.code and output.reason)
 
 
 @given(st.lists(_FRAME.map(json.dumps) | _REPLY.map(json.dumps), max_size=6))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_same_frames_give_the_same_output(texts):
     first, second = KrakenTranslator("hf"), KrakenTranslator("hf")
     assert [first.decode(text, i) for i, text in enumerate(texts)] == [second.decode(text, i) for i, text in enumerate(texts)]

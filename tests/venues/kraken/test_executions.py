@@ -372,6 +372,15 @@ def test_a_held_fill_is_told_when_the_reply_does_not_come(venue):
     assert kinds(venue.translator.decode('{"channel":"heartbeat"}', venue.now_ns)) == ["ForeignFill", "Heartbeat"]
 
 
+def test_a_fill_that_was_held_as_the_link_broke_is_ours_by_the_next_snapshot(venue):
+    venue.translator.encode(submit(), 10)
+    assert venue.trade("T1", 1.0, order_id="O1") == []
+    venue.translator.reset_link("private")
+    filled, again, taken = snapshot_of(venue, [past_trade("T1", 1, last_qty=1.0, cl_ord_id=OURS)])
+    assert (filled.trade_id, filled.client_order_id, again.trade_id) == ("T1", OURS, "T1")
+    assert isinstance(taken, SnapshotTaken)
+
+
 def test_what_was_held_keeps_its_order_when_the_owner_shows_up_in_the_stream(venue):
     venue.translator.encode(submit(), 10)
     assert venue.trade("T1", 0.5, order_id="O1") == []

@@ -321,7 +321,7 @@ async def test_a_venue_that_accepts_and_drops_is_not_stormed(venue):
 
     venue.on_open = drop
     async with venue.serving() as url, running(session_for(url)) as run:
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1)
         assert venue.opened <= 2 * 5
     assert len(run.ends()) == run.session.connect_count["private"]
 
@@ -353,7 +353,7 @@ async def test_an_overloaded_venue_is_tried_again_with_patience(venue, status):
     venue.status = status
     async with venue.serving() as url, running(session_for(url)) as run:
         await run.until(lambda: bool(run.ends()) and bool(run.ends("public")))
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.6)
         assert venue.opened == 2
         assert run.ends()[0].reason == f"HTTP {status.value} to the upgrade"
 
@@ -377,7 +377,7 @@ async def test_in_maintenance_it_waits_at_least_five_seconds(venue):
     venue.on_open = announce
     async with venue.serving() as url, running(session_for(url)) as run:
         await run.until(lambda: bool(run.ends()) and bool(run.ends("public")))
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.6)
         assert venue.opened == 2
 
 
