@@ -17,7 +17,7 @@ import msgspec
 
 from events.errors import BadInput, Usage
 
-from .books import VIEWS, Books, view_named
+from .books import Books, view_named
 from .exact import PLACES
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ def table_from(books: Books, name: str) -> "pyarrow.Table":
 
 def columns_of(name: str) -> list[tuple[str, str]]:
     """Return name and kind ("text", "int", "bool", "decimal") of every column of a view, with "?" where it may be missing."""
-    fields = msgspec.structs.fields(view_named(name).row_type)
-    return [(field.name, _KINDS[_base(field.type)] + ("?" if _is_optional(field.type) else "")) for field in fields]
+    return [(column, _KINDS[kind] + ("?" if is_optional else "")) for column, kind, is_optional in _columns(view_named(name).row_type)]
 
 
 def write_csv(stream: TextIO, row_type: type[msgspec.Struct], rows: Rows) -> None:
@@ -126,14 +125,13 @@ _WRITERS: Mapping[str, Callable[[Path, type[msgspec.Struct], Rows], None]] = {
 _KINDS: Mapping[type, str] = {str: "text", int: "int", bool: "bool", Decimal: "decimal"}
 
 
-def _base(annotation: Any) -> type:
-    """Return the Python type of a column; a Literal of texts is text."""
-    kinds = [kind for kind in (get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)) if kind is not type(None)]
-    return kinds[0] if kinds[0] in _KINDS else str
-
-
-def _is_optional(annotation: Any) -> bool:
-    return isinstance(annotation, UnionType) and type(None) in get_args(annotation)
+def _columns(row_type: type[msgspec.Struct]) -> list[tuple[str, type, bool]]:
+    """Return name, Python type and whether it may be missing, of every column; a Literal of texts is text."""
+    columns = []
+    for field in msgspec.structs.fields(row_type):
+        kinds = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
+        columns.append((field.name, next((kind for kind in kinds if kind in _KINDS), str), type(None) in kinds))
+    return columns
 
 
 def _table(row_type: type[msgspec.Struct], rows: Rows) -> "pyarrow.Table":
@@ -144,15 +142,13 @@ def _table(row_type: type[msgspec.Struct], rows: Rows) -> "pyarrow.Table":
     types = {str: pyarrow.string(), int: pyarrow.int64(), bool: pyarrow.bool_(), Decimal: pyarrow.decimal128(38, PLACES)}
     taken = list(rows)
     fields, columns = [], []
-    for field in msgspec.structs.fields(row_type):
-        kind = types[_base(field.type)]
-        values = [getattr(row, field.name) for row in taken]
+    for name, kind, is_optional in _columns(row_type):
+        values = [getattr(row, name) for row in taken]
         try:
-            columns.append(pyarrow.array(values, type=kind))
+            columns.append(pyarrow.array(values, type=types[kind]))
         except pyarrow.ArrowInvalid:
-            raise BadInput(f"column {field.name}", f"a number does not fit {kind}", "export csv or jsonl, which keep every digit") from None
-        fields.append(pyarrow.field(field.name, kind, nullable=_is_optional(field.type)))
+            raise BadInput(
+                f"column {name}", f"a number does not fit {types[kind]}", "export csv or jsonl, which keep every digit"
+            ) from None
+        fields.append(pyarrow.field(name, types[kind], nullable=is_optional))
     return pyarrow.Table.from_arrays(columns, schema=pyarrow.schema(fields))
-
-
-__all__ = ["VIEWS", "columns_of", "export", "table_from", "write_csv", "write_jsonl"]

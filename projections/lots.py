@@ -113,10 +113,6 @@ class LotQueue:
                 heapq.heappop(self._heap)
         return matches, rest
 
-    def open_lots(self) -> list[Lot]:
-        """Return what is left, in the order in which it would be consumed."""
-        return [lot for _, lot in sorted(self._heap, key=lambda item: item[0])]
-
 
 class LotRow(msgspec.Struct, frozen=True, kw_only=True):
     """One match: `qty` of lot `lot_id`, acquired at `acquired_ns`, went at `disposed_ns`. Money in `quote`, net of fees."""
