@@ -134,13 +134,15 @@ def make(wanted: "dict[str, str]") -> None:
     """Make or mend `.venv`, install the locked packages and the project, and write the stamp last."""
     if not os.access(ROOT, os.W_OK):
         raise CannotSetUp(f"no permission to write in {ROOT}; copy this folder to a place that you may write to")
+    if VENV.exists() and not VENV.is_dir():
+        raise CannotSetUp(f"{VENV} is a file where the environment is to be; remove it and start again")
+    uv = shutil.which("uv")
+    steps = with_uv(uv) if uv else with_pip()
     print("run.py: setting up .venv (once; a minute or two, needs the network) ...", file=sys.stderr, flush=True)
     if STAMP.exists():
         STAMP.unlink()
     if not is_usable(PYTHON):
         shutil.rmtree(VENV, ignore_errors=True)
-    uv = shutil.which("uv")
-    steps = with_uv(uv) if uv else with_pip()
     try:
         run_all(steps)
     except CannotSetUp:

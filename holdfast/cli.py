@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # One line a command: `name` is the function or App `command` in `holdfast/commands/<name>.py`.
 COMMANDS = {
     "config": "Check, show or describe the settings.",
+    "diagram": "Draw the machines from their tables, the way of a position, or a log in figures.",
+    "demo": "Run the main job end to end on recorded or seeded ticks.",
 }
 
 EPILOGUE = (
@@ -104,26 +106,25 @@ def _version() -> str:
 
 
 def _ended_by(error: Exception, debug: bool) -> int:
-    """Say what ended the command, and return its exit code."""
+    """Say what ended the command, and return its exit code. Secrets that a message may quote are taken out."""
     from events.errors import HoldfastError
+    from replay.redact import Redactor
 
+    redact = Redactor().redact
     if isinstance(error, HoldfastError):
-        return _said(str(error), error.exit_code)
+        return _said(redact(str(error)), error.exit_code)
     if isinstance(error, OSError) and error.errno in _FULL:
         return _said(f"{error.filename or 'disk'}: there is no space left; free some and start again", 3)
     if isinstance(error, OSError) and error.errno in _PATH and error.filename:
         return _said(f"{error.filename}: {error.strerror}; name a path that exists and that you may use", 3)
     if isinstance(error, OSError) and error.errno in _NETWORK:
         return _said(f"network: {error.strerror or error}; free the port or check the address", 5)
-    where = "shown above" if debug else f"in {_kept(error)}"
-    return _said(f"unexpected {type(error).__name__}: {_one_line(error)}; its traceback is {where}, please report it", 1)
+    where = "shown above" if debug else f"in {_kept(redact(''.join(traceback.format_exception(error))))}"
+    return _said(redact(f"unexpected {type(error).__name__}: {_one_line(error)}; its traceback is {where}, please report it"), 1)
 
 
-def _kept(error: Exception) -> str:
-    """Write the traceback to a file of the user's own and return its path. Secrets that a message may quote are taken out."""
-    from replay.redact import Redactor
-
-    text = Redactor().redact("".join(traceback.format_exception(error)))
+def _kept(text: str) -> str:
+    """Write a traceback to a file of the user's own and return its path."""
     try:
         descriptor, path = tempfile.mkstemp(prefix="holdfast-error-", suffix=".txt")
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
