@@ -142,6 +142,7 @@ def test_every_layer_and_every_part_of_the_core_is_seen() -> None:
     for pattern in CORE:
         assert any(_matches(path, pattern) for path in core), pattern
     assert not any(path.startswith("events/store/") for path in core)
+    assert NOT_CORE.keys() <= sources.keys() - core.keys()
 
 
 @pytest.mark.parametrize(
