@@ -61,8 +61,9 @@ class Delivery:
         """Send a frame along a way on which the faults may do something to it. `label` names it for them."""
         if connection.closing:
             return
-        if not self._faults:
-            self._send_in_order(connection, text, now_ns)
+        channel = label.partition(":")[0]
+        if not self._faults.armed:
+            self._send_in_order(connection, text, channel, now_ns)
             return
         take = self._faults.take
         if take("close_mid_stream", label):
@@ -74,17 +75,14 @@ class Delivery:
             return
         if take("non_json", label):
             self.send(connection, NON_JSON, now_ns)
-        channel = label.partition(":")[0]
         if delay := take("delay_frame", label):
             connection.late[channel] = max(connection.late.get(channel, 0), now_ns + int(delay.seconds * SECOND_NS))
         for _ in range(2 if take("duplicate_frame", label) else 1):
-            if connection.late.get(channel, 0) > now_ns:
-                self.at(connection.late[channel], lambda at_ns: self.send(connection, text, at_ns))
-            elif connection.swapped is None and take("reorder_frames", label):
+            if connection.swapped is None and take("reorder_frames", label):
                 connection.swapped = text
                 self.at(now_ns + SWAP_NS, lambda at_ns: self._unswap(connection, at_ns))
             else:
-                self._send_in_order(connection, text, now_ns)
+                self._send_in_order(connection, text, channel, now_ns)
 
     def close(self, connection: Connection, code: int, reason: str, *, cut: bool = False) -> None:
         """End a connection; nothing is sent to it any more."""
@@ -111,9 +109,14 @@ class Delivery:
         effects, self._out = self._out, []
         return effects
 
-    def _send_in_order(self, connection: Connection, text: str, now_ns: int) -> None:
-        self.send(connection, text, now_ns)
-        self._unswap(connection, now_ns)
+    def _send_in_order(self, connection: Connection, text: str, channel: str, now_ns: int) -> None:
+        """Send now, or behind the late frames of its channel, and then the frame that changed places with this one."""
+        due_ns = connection.late.get(channel, 0)
+        if due_ns > now_ns:
+            self.at(due_ns, lambda at_ns: self.send(connection, text, at_ns))
+        else:
+            self.send(connection, text, now_ns)
+            self._unswap(connection, now_ns)
 
     def _unswap(self, connection: Connection, now_ns: int) -> None:
         text, connection.swapped = connection.swapped, None

@@ -423,7 +423,9 @@ class Exchange:
             self.account.hold(order, self._hold_price(order))
 
     def _booked(self, order: Order, px_ticks: int, lots: int, maker: bool, now_ns: int) -> Fill:
-        in_base = not order.margin and (order.fee_in_base or bool(self.faults.take("base_fee", f"fill:{_kind(order)}")))
+        in_base = order.fee_in_base
+        if order.buying and not order.margin and self.faults.take("base_fee", f"fill:{_kind(order)}"):
+            in_base = True
         fee_asset, fee = self.account.fee(order, lots, px_ticks, maker, in_base)
         pnl = self.account.position(order.pair).book(order.buying, lots, px_ticks) if order.margin else Decimal(0)
         fill = Fill(

@@ -45,7 +45,7 @@ FAULTS: dict[str, Fault] = {
     "close_before_reply": Fault("a request is carried out, the connection cut before its reply", REQUESTS, 0.005),
     "close_after_reply": Fault("the connection is cut after the reply, before the stream tells", REQUESTS, 0.005),
     "split_fill": Fault("a fill comes as `n` fills", ("fill",), 0.2),
-    "base_fee": Fault("the fee of a spot fill is taken in the base asset", ("fill",), 0.1),
+    "base_fee": Fault("the fee of a spot buy is taken in the base asset", ("fill",), 0.1),
     "trigger_during_amend": Fault("a stop fires while its amend is on the way", ("amend_order",), 0.1),
     "trail_rebase": Fault("an amend moves a trailing stop's peak to the last price", ("amend_order:trailing-stop",), 0.1),
     "fill_during_cancel": Fault("an order fills while its cancel is on the way; the cancel is refused", ("cancel_order",), 0.1),
@@ -154,6 +154,7 @@ class Faults:
                 return fault
         return None
 
-    def __bool__(self) -> bool:
+    @property
+    def armed(self) -> bool:
+        """Whether any fault is switched on."""
         return any(self._armed.values())
-

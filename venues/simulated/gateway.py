@@ -116,11 +116,12 @@ class Gateway:
         for connection in list(self._connections.values()):
             if connection.closing:
                 continue
-            if now_ns - max(connection.last_in_ns, connection.last_out_ns) >= self._idle_ns:
+            if connection.subscribed:
+                if now_ns - connection.last_out_ns >= self._heartbeat_ns:
+                    connection.last_out_ns = now_ns
+                    self._way.send(connection, '{"channel":"heartbeat"}', now_ns)
+            elif now_ns - max(connection.last_in_ns, connection.last_out_ns) >= self._idle_ns:
                 self._way.close(connection, 1000, "inactive")
-            elif connection.subscribed and now_ns - connection.last_out_ns >= self._heartbeat_ns:
-                connection.last_out_ns = now_ns
-                self._way.send(connection, '{"channel":"heartbeat"}', now_ns)
         return self._way.flush()
 
     def next_due_ns(self) -> int | None:
