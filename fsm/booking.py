@@ -144,31 +144,41 @@ def _filled(position: Position, fact: f.OrderFilled, order_to: str) -> Position:
 
 def _priced_late(position: Position, fact: f.OrderFilled) -> Position:
     # The quantity was booked without a price (A16); the same execution with its price completes the cost.
-    if not position.price_pending or fact.last_px is None or fact.side is not position.side.entry_side:
+    if fact.trade_id not in position.unpriced_ids or not _is_price(fact.last_px):
         return position
-    missing = position.filled_lots - position.priced_lots
-    lots = min(missing, _lots(position, fact.last_qty))
-    cost = fact.last_px * position.instrument.qty(lots)
-    return replace(
-        position, entry_cost=position.entry_cost + cost, priced_lots=position.priced_lots + lots, price_pending=lots < missing
-    )
+    unpriced = position.unpriced_ids - {fact.trade_id}
+    position = replace(position, unpriced_ids=unpriced, price_pending=bool(unpriced))
+    if fact.side is not position.side.entry_side or fact.last_px is None:
+        return position
+    lots = _lots(position, fact.last_qty)
+    return replace(position, entry_cost=position.entry_cost + fact.last_px * fact.last_qty, priced_lots=position.priced_lots + lots)
+
+
+def _is_price(px: Decimal | None) -> bool:
+    return px is not None and px.is_finite() and px > 0
 
 
 def _executed(
     position: Position, trade_id: str, side: Side, lots: int, qty: Decimal, px: Decimal | None, fees: tuple[f.Fee, ...], now_ns: int
 ) -> Position:
     base = sum((fee.qty for fee in fees if fee.asset == position.instrument.base), Decimal(0))
-    position = replace(position, trade_ids=position.trade_ids | {trade_id}, fee_base=position.fee_base + base)
+    known = _is_price(px)
+    unpriced = position.unpriced_ids if known else position.unpriced_ids | {trade_id}
+    position = replace(
+        position,
+        trade_ids=position.trade_ids | {trade_id},
+        unpriced_ids=unpriced,
+        price_pending=position.price_pending or not known,
+        fee_base=position.fee_base + base,
+    )
     if side is not position.side.entry_side:
         return replace(position, exited_lots=position.exited_lots + lots)
-    known = px is not None and px.is_finite() and px > 0
     return replace(
         position,
         filled_lots=position.filled_lots + lots,
         opened_ns=position.opened_ns or now_ns,
         entry_cost=position.entry_cost + (px * qty if known and px is not None else Decimal(0)),
         priced_lots=position.priced_lots + (lots if known else 0),
-        price_pending=position.price_pending or not known,
     )
 
 

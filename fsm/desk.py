@@ -21,6 +21,7 @@ from .booking import book, replace
 from .core import Core, Violation, evolve, violations
 from .levels import ArmedLevel, armed_levels, armed_trail
 from .model import Position
+from .order import LIVE, TRIGGERED
 from .position import LIVE_STATES
 from .prices import PriceIndex
 from .timers import deadlines
@@ -55,7 +56,7 @@ class Desk:
     """All positions of one engine on one account.
 
     `positions` holds live ones, `ended` those that are over, both by id. `counters` tells what was left out and why.
-    `broken` collects invariants that a step broke (`core.violations`); it stays empty.
+    `wants_refresh` is set when only a fresh snapshot can tell; whoever asks for one clears it. `broken` collects invariants that a step broke (`core.violations`); it stays empty.
     """
 
     def __init__(self, namespace: str, executor: str = "machine") -> None:
@@ -72,6 +73,8 @@ class Desk:
         self._armed: dict[str, Armed] = {}
         self._clock: list[tuple[int, str]] = []
         self._due_ns: dict[str, int] = {}
+        self._missed: set[str] = set()
+        self.wants_refresh = False
 
     # --- facts in -----------------------------------------------------------------------------------------------------
 
@@ -113,8 +116,8 @@ class Desk:
         for key in crossed:
             position_id, level, step = key.split("|")
             position = self.positions.get(position_id)
-            if position is not None:
-                self._forget(position_id, key)
+            # What the first crossing of a tick decided may have disarmed the next one of the same position.
+            if position is not None and self._forget(position_id, key):
                 fact = f.LevelCrossed(
                     ts_event_ns=ts_event_ns, ts_recv_ns=ts_recv_ns, level=_LEVELS[level], step=int(step), mark=mark
                 )
@@ -154,9 +157,17 @@ class Desk:
         out: list[PositionEvent] = []
         for key in sorted(self.positions):
             differences = 0
+            doubted = False
             for order in self.positions[key].open_orders():
                 if order.venue_order_id in venue_ids or order.client_order_id in client_ids or order.decided_ns >= asked_ns:
+                    self._missed.discard(order.client_order_id)
                     continue
+                if order.status in (LIVE, TRIGGERED) and order.client_order_id not in self._missed:
+                    # It rested, and nobody said that it ended: a snapshot can be cut short. Only a second one is believed.
+                    self._missed.add(order.client_order_id)
+                    doubted = self.wants_refresh = True
+                    continue
+                self._missed.discard(order.client_order_id)
                 fact = f.OrderNotFound(
                     ts_recv_ns=now_ns,
                     client_order_id=order.client_order_id,
@@ -168,7 +179,7 @@ class Desk:
                 differences += bool(found)
                 out += found
             position = self.positions.get(key)
-            if position is not None:
+            if position is not None and not doubted:
                 mark = self._mark(position, now_ns)
                 word: f.AnyFact = f.SnapshotAgreed(ts_recv_ns=now_ns, asked_ns=asked_ns, mark=mark)
                 if differences:
@@ -304,11 +315,14 @@ class Desk:
         else:
             self._armed[key] = wanted
 
-    def _forget(self, position_id: str, fired: str) -> None:
-        """The index disarmed what fired; so must we, or it would not be armed again."""
-        armed = self._armed[position_id]
+    def _forget(self, position_id: str, fired: str) -> bool:
+        """The index disarmed what fired; so must we, or it would not be armed again. False if it was not armed any more."""
+        armed = self._armed.get(position_id, Armed((), None))
+        if fired not in {_level_key(position_id, level) for level in armed.levels} and not (armed.trail and fired == f"{position_id}|stop|1"):
+            return False
         levels = tuple(level for level in armed.levels if _level_key(position_id, level) != fired)
         self._armed[position_id] = Armed(levels, None if fired == f"{position_id}|stop|1" else armed.trail)
+        return True
 
     def _rearm_trail(self, index: PriceIndex, key: str, armed: Armed, wanted: Armed, start_ticks: int) -> None:
         if wanted.trail == armed.trail:

@@ -109,6 +109,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     price_pending: bool = False
     orders: tuple[Order, ...] = ()
     trade_ids: frozenset[str] = frozenset()
+    unpriced_ids: frozenset[str] = frozenset()
     wanted_trail_offset_bps: int | None = None
     wanted_stop_ticks: int | None = None
     tighten_done: int = 0
@@ -132,8 +133,14 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fee_lots(self) -> int:
-        """Lots that base fees took, rounded up: what is left of the last lot is dust."""
-        return -int(-self.fee_base // self.instrument.size_increment)
+        """Lots that base fees took from what is held, rounded up: what is left of the last lot is dust.
+
+        They leave a long. A short owes them: what was borrowed is then more than what was sold.
+        """
+        size = self.instrument.size_increment
+        if self.plan.side is PositionSide.LONG:
+            return -int(-self.fee_base // size)
+        return -int(self.fee_base // size)
 
     @property
     def open_lots(self) -> int:

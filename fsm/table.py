@@ -238,8 +238,9 @@ def _collect(row: FlatRow, event: EventData) -> None:
 class MachineRunner:
     """The rows executed by one `transitions.Machine` without models of its own.
 
-    Binding a model per position costs 15 kB each and is quadratic, so one model is loaded before each trigger. Not
-    thread-safe: one writer per aggregate, one core per process.
+    Binding a model per position costs 15 kB each and is quadratic, so one model is loaded before each trigger. A cell may
+    have forty rows, and the machine tries them one after another: the answer to the widest question is therefore part of
+    the trigger's name, and the machine asks the other guards. Not thread-safe: one writer per aggregate, one core.
     """
 
     def __init__(self, table: Table) -> None:
@@ -249,12 +250,17 @@ class MachineRunner:
         self._machine = Machine(
             model=None, states=list(table.state_names), initial=table.initial, auto_transitions=False, send_event=True, queued=False
         )
-        for cell in self._cells.values():
+        answers_of = {c.name: c.answers for c in table.classifiers}
+        self._widest: dict[tuple[str, str], int] = {}
+        for (state, fact), cell in self._cells.items():
+            widest = max(cell.dimensions, key=lambda name: len(answers_of[name]), default="")
+            if widest:
+                self._widest[state, fact] = cell.dimensions.index(widest)
             for row in cell.rows:
-                conditions: list[str | Callable[..., bool | None]] = [partial(_allows, name, answers) for name, answers in row.when]
-                self._machine.add_transition(
-                    row.fact, row.source, row.target, conditions=conditions, after=partial(_collect, row)
-                )
+                given = dict(row.when)
+                for answer in given.pop(widest, answers_of.get(widest, ("",))):
+                    conditions: list[str | Callable[..., bool | None]] = [partial(_allows, name, answers) for name, answers in given.items()]
+                    self._machine.add_transition(_trigger(fact, answer), state, row.target, conditions=conditions, after=partial(_collect, row))
         self._events: dict[str, Any] = dict(self._machine.events)
 
     def row(self, state: str, fact: str, answers: tuple[str, ...]) -> FlatRow:
@@ -265,8 +271,16 @@ class MachineRunner:
             raise IllegalTransition(self._name, state, fact, answers)
         model.state, model.fired = state, None
         model.answers = dict(zip(cell.dimensions, answers, strict=True))
-        self._events[fact].trigger(model)
+        widest = self._widest.get((state, fact))
+        event = self._events.get(_trigger(fact, "" if widest is None else answers[widest]))
+        if event is not None:
+            event.trigger(model)
+        fired: FlatRow | None = model.fired
         # A failed guard makes `transitions` return False silently; here it is a hole in the table.
-        if model.fired is None or model.state != model.fired.target:
+        if fired is None or model.state != fired.target:
             raise IllegalTransition(self._name, state, fact, answers)
-        return model.fired
+        return fired
+
+
+def _trigger(fact: str, answer: str) -> str:
+    return f"{fact}:{answer}"

@@ -43,6 +43,7 @@ from .intents import (
 )
 
 PRIVATE = "private"
+REFUSED_REFRESH_NS = 1_000_000_000
 
 
 class Outgoing(NamedTuple):
@@ -93,6 +94,7 @@ class Pipeline:
         self.entries_halted = ""
         self.counters: Counter[str] = Counter()
         self._asked_ns = 0
+        self._refused_ns = -REFUSED_REFRESH_NS
 
     def restore(self, events: Iterable[PositionEvent]) -> int:
         """Take positions from a log, before the first input; return how many events were read.
@@ -118,7 +120,7 @@ class Pipeline:
             BadInput: the record is not one of the kinds above, or its payload is not of its shape; nothing has changed.
         """
         if kind == "frame":
-            return self._frame(payload if isinstance(payload, str) else payload.decode(), ts_recv_ns)
+            return self._frame(payload if isinstance(payload, str) else payload.decode(), ts_recv_ns, source)
         data = payload.encode() if isinstance(payload, str) else payload
         if kind == "timer":
             return self._out(self.desk.due(ts_recv_ns), ts_recv_ns)
@@ -136,7 +138,7 @@ class Pipeline:
 
     # --- frames -------------------------------------------------------------------------------------------------------
 
-    def _frame(self, text: str, ts_recv_ns: int) -> Output:
+    def _frame(self, text: str, ts_recv_ns: int, source: str) -> Output:
         events: list[PositionEvent] = []
         refresh = new_token = False
         for item in self.translator.decode(text, ts_recv_ns):
@@ -160,11 +162,16 @@ class Pipeline:
             elif isinstance(item, m.TokenRefused):
                 new_token = True
             elif isinstance(item, m.FrameRefused):
-                # Truth may be missing in what was not understood (I11).
-                refresh = True
+                # Truth may be missing in what was not understood (I11); what is odd in every snapshot must not ask for ever.
                 self.counters[f"refused_{item.code}"] += 1
+                if source == PRIVATE and ts_recv_ns - self._refused_ns >= REFUSED_REFRESH_NS:
+                    self._refused_ns = ts_recv_ns
+                    refresh = True
             else:
                 self.counters[type(item).__name__] += 1
+        if self.desk.wants_refresh:
+            self.desk.wants_refresh = False
+            refresh = True
         if not events and not refresh and not new_token:
             return _NOTHING
         return self._out(events, ts_recv_ns, refresh=refresh, new_token=new_token)

@@ -77,7 +77,8 @@ def small(lines: tuple[str, ...], colour: str, size: float = 8.5) -> str:
 
 def edge_label(lines: Iterable[str]) -> str:
     """Return the label of an edge, its lines flush left, quoted for DOT."""
-    return '"' + "".join(line.replace("\\", "\\\\").replace('"', '\\"') + "\\l" for line in lines) + '"'
+    # A blank before each line keeps it off the arrow.
+    return '"' + "".join("\u00a0" + line.replace("\\", "\\\\").replace('"', '\\"') + "\\l" for line in lines) + '"'
 
 
 def _caption(chart: Chart) -> str:

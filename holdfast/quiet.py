@@ -1,0 +1,28 @@
+"""Where the engine's log lines go: standard error for a live engine, a file beside the record for the demo."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+
+def quiet_logs(path: Path) -> None:
+    """Write log lines as JSON to `path` instead of standard error."""
+    file = path.open("a", encoding="utf-8")
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), structlog.processors.JSONRenderer()],
+        logger_factory=structlog.WriteLoggerFactory(file=file),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+
+
+def live_logs(form: Literal["console", "json"], level: str) -> None:
+    """Write log lines to standard error, for people or one JSON object a line."""
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), renderer],
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+    )
