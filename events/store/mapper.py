@@ -8,6 +8,7 @@ written by this mapper.
 from functools import lru_cache
 from uuid import UUID, uuid5
 
+import msgspec
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 
 from ..errors import Tampered, UnknownSchema
@@ -53,8 +54,15 @@ class EventMapper(Mapper[UUID]):
         return event
 
 
+# Called once for each event of a log: the fewer calls below it, the better.
+_decode = msgspec.json.Decoder(PositionEvent).decode
+
+
 def event_from_row(topic: str, state: bytes) -> PositionEvent:
     """Return the event of a row's topic and bytes. Raises UnknownSchema or BadInput."""
     if topic != TOPIC:
         raise UnknownSchema("stored event", topic, TOPIC)
-    return event_from(state)
+    try:
+        return _decode(state)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return event_from(state)  # raises with the words of the record

@@ -30,7 +30,7 @@ from .base import Fenced, Holder, Store, VersionConflict, locked, one_line
 from .disk import Disk
 from .mapper import originator_id_from
 
-CONNECT_TIMEOUT_S = 10
+CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_S = 10
 
 # A commit is durable before the server says so, and a dead peer of the lease's idle session is noticed within 30 s.

@@ -19,8 +19,8 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from eventsourcing.domain import EventSourcingError
-from eventsourcing.persistence import PersistenceError, StoredEvent
-from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteConnection, SQLiteConnectionPool, SQLiteCursor, SQLiteFactory
+from eventsourcing.persistence import IntegrityError, PersistenceError, StoredEvent
+from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteConnection, SQLiteConnectionPool, SQLiteFactory
 
 from ..errors import NotFound, StoreProblem, UnknownSchema
 from ..record import SCHEMA
@@ -74,31 +74,45 @@ class _Pool(SQLiteConnectionPool):
 
 
 class _Recorder(SQLiteApplicationRecorder):
-    """eventsourcing's recorder with our marker table, and two checks inside the transaction of an append."""
+    """eventsourcing's recorder with our marker table, and an insert on a connection of its own.
+
+    The pool's bookkeeping and its nested contexts cost as much as the insert itself, on every commit.
+    """
 
     store_name = ""
+    _writer: SQLiteConnection | None = None
 
     def construct_create_table_statements(self) -> list[str]:
         marker = f"INSERT INTO holdfast_store VALUES (1, '{SCHEMA}', '{uuid4().hex}', 0, 0, '', 0) ON CONFLICT DO NOTHING"
         return [_CREATE_MARKER, *super().construct_create_table_statements(), _CREATE_INDEX, marker]
 
-    def _insert_events(self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:
-        # The rows go first: they take the write lock, and what is read after them cannot change before the commit.
-        c.executemany(
-            self.insert_events_statement,
-            [(row.originator_id.hex, row.originator_version, row.topic, row.state) for row in stored_events],  # type: ignore[union-attr]
-        )
-        c.execute("SELECT token FROM holdfast_store")
-        (current,) = c.fetchone()
-        if current != kwargs["token"]:
-            raise Fenced(self.store_name, kwargs["token"], current)
-        for position_id, version in kwargs["predecessors"]:
-            c.execute(
-                "SELECT 1 FROM stored_events WHERE originator_id = ? AND originator_version = ?",
-                (originator_id_from(position_id).hex, version),
-            )
-            if c.fetchone() is None:
-                raise VersionConflict(self.store_name, position_id, version + 1, f"does not follow version {version}, which is not there")
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:
+        if self._writer is None or self.datastore.pool.closed:
+            self._writer = self.datastore.pool.get_connection()
+        connection = self._writer._sqlite_conn
+        rows = [(row.originator_id.hex, row.originator_version, row.topic, row.state) for row in stored_events]  # type: ignore[union-attr]
+        try:
+            # With the write lock nothing that is read from here on can change before the commit.
+            connection.execute("BEGIN IMMEDIATE")
+            (current,) = connection.execute("SELECT token FROM holdfast_store").fetchone()
+            if current != kwargs["token"]:
+                raise Fenced(self.store_name, kwargs["token"], current)
+            for position_id, version in kwargs["predecessors"]:
+                self._check_predecessor(connection, position_id, version)
+            connection.executemany(self.insert_events_statement, rows)
+            self._writer.commit()
+        except BaseException as problem:
+            with contextlib.suppress(sqlite3.Error):
+                connection.rollback()
+            if isinstance(problem, sqlite3.IntegrityError):
+                raise IntegrityError(problem) from problem
+            raise
+
+    def _check_predecessor(self, connection: sqlite3.Connection, position_id: str, version: int) -> None:
+        key = (originator_id_from(position_id).hex, version)
+        found = connection.execute("SELECT 1 FROM stored_events WHERE originator_id = ? AND originator_version = ?", key)
+        if found.fetchone() is None:
+            raise VersionConflict(self.store_name, position_id, version + 1, f"does not follow version {version}, which is not there")
 
 
 class _Factory(SQLiteFactory):
@@ -167,6 +181,7 @@ class SQLiteStore(Store):
 
     def _rows_after(self, after: int, limit: int) -> Sequence[tuple[int, str, bytes]]:
         with self._factory.datastore.transaction(commit=False) as c:
+            c.sqlite_cursor.row_factory = None  # plain tuples: a whole log comes this way
             c.execute("SELECT rowid, topic, state FROM stored_events WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, limit))
             rows: Sequence[tuple[int, str, bytes]] = c.fetchall()
             return rows

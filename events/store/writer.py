@@ -282,7 +282,8 @@ class Writer:
             try:
                 self._spool.append(events)
                 is_spooled = True
-            except OSError as problem:
+            except Exception as problem:
+                # Not only OSError: this thread must outlive an event that cannot be encoded.
                 self._give_up(one_line(problem))
         with self._changed:
             self._in_flight = None

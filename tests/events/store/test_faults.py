@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from events.errors import StoreFailed, StoreProblem
 from events.store import Disk, Fenced, OutboxGate, Outgoing, Spool, Store, Writer, open_store, recover_spool
@@ -131,6 +132,46 @@ def test_store_that_is_closed_under_the_writer_is_a_failed_store(path: Path, spo
         lease.release()
     assert reports.page_codes == ["STORE_FAILED"]
     assert_recovered(str(path), spool_path, 4)
+
+
+def test_event_that_cannot_be_encoded_does_not_end_the_writer(path: Path, spool_path: Path, reports: Reports) -> None:
+    broken = replace(event("hf000001", 1), guards=(object(),))
+    with writing(str(path), spool_path, reports, Disk()) as writer:
+        writer.submit([broken], reports.on_durable("broken"))
+        assert writer.flush(10)
+        writer.submit([event("hf000001", 2)], reports.on_durable("next"))
+        assert writer.flush(10)
+        assert writer.stats().unrecorded == 2
+    assert reports.page_codes == ["STORE_FAILED", "SPOOL_FAILED"]
+    assert reports.durable == []
+
+
+def test_reader_of_a_store_that_is_gone_is_told_so(path: Path) -> None:
+    store = open_store(str(path))
+    store.close()
+    whole = (lambda: store.events_of("hf000001"), lambda: list(store.all_events()))
+    for read in (store.position_ids, store.follow, store.last_notification_id, *whole):
+        with pytest.raises(StoreProblem, match="cannot be read"):
+            read()
+
+
+def test_lease_that_cannot_be_written_is_not_taken(path: Path) -> None:
+    disk = FailingDisk("commit")
+    with open_store(str(path), disk=disk) as store, open_store(str(path)) as other:
+        disk.arm()
+        with pytest.raises(StoreProblem, match="the lease cannot be written: disk I/O error"):
+            store.acquire_lease()
+        with pytest.raises(StoreProblem, match="without the writer lease"):
+            store.append([event("hf000001", 1)])
+        other.acquire_lease()
+
+
+def test_store_that_cannot_be_made_is_refused(path: Path) -> None:
+    disk = FailingDisk("commit")
+    disk.arm()
+    with pytest.raises(StoreProblem, match="cannot be opened: disk I/O error"):
+        open_store(str(path), disk=disk)
+    open_store(str(path)).close()
 
 
 def test_version_conflict_goes_to_the_spool_and_is_refused_at_recovery(path: Path, spool_path: Path, reports: Reports) -> None:

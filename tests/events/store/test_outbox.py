@@ -71,6 +71,16 @@ def test_entry_never_follows_its_own_cancel_amend_or_query() -> None:
         assert gate.durable(opened) == ()
 
 
+def test_of_two_entries_of_one_event_only_the_named_one_is_taken_back() -> None:
+    gate = OutboxGate()
+    other = replace(ENTRY, client_order_id="hf00000120001z")
+    opened = event("hf000001", 1, ENTRY, other)
+    gate.admit(opened)
+    assert commands_of(gate.admit(event("hf000001", 2, CANCEL_ENTRY)).dropped) == [ENTRY, CANCEL_ENTRY]
+    assert gate.held_count == 1
+    assert commands_of(gate.durable(opened)) == [other]
+
+
 def test_cancel_of_an_entry_that_was_sent_is_sent() -> None:
     gate = OutboxGate()
     opened = event("hf000001", 1, ENTRY)

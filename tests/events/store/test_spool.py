@@ -67,6 +67,11 @@ def test_spool_is_text_with_one_event_a_line(store: Store, spool_path: Path) -> 
     assert spool_path.stat().st_mode & 0o777 == 0o600
 
 
+def test_spool_that_cannot_be_read_is_refused(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(StoreProblem, match="the emergency spool cannot be read: Is a directory"):
+        recover_spool(store, tmp_path)
+
+
 # --- what is refused leaves both files as they were --------------------------------------------------------------------
 
 
