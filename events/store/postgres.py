@@ -12,7 +12,7 @@ Needs psycopg (`pip install holdfast[postgres]`), which is imported only here.
 import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from uuid import uuid4
@@ -123,11 +123,11 @@ class PostgresStore(Store):
             raise
         return Holder(row[0], wanted.pid, wanted.host, wanted.since_ns), connection.close
 
-    def _first_states(self) -> list[bytes]:
+    def _first_states(self) -> Iterator[bytes]:
         statement = "SELECT state FROM {schema}.stored_events WHERE originator_version = 1 ORDER BY notification_id"
-        with self._factory.datastore.get_connection() as connection:
-            rows = connection.execute(_sql(statement, self._schema), binary=True).fetchall()
-        return [row["state"] for row in rows]
+        with self._factory.datastore.get_connection() as connection, connection.cursor(row_factory=tuple_row) as cursor:
+            for (state,) in cursor.stream(_sql(statement, self._schema), binary=True):
+                yield state
 
     def _rows_after(self, after: int, limit: int) -> Sequence[tuple[int, str, bytes]]:
         statement = "SELECT notification_id, topic, state FROM {schema}.stored_events WHERE notification_id > %s ORDER BY 1 LIMIT %s"

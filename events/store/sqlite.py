@@ -12,7 +12,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -174,10 +174,11 @@ class SQLiteStore(Store):
             return Holder(*c.fetchone())
         return None
 
-    def _first_states(self) -> list[bytes]:
+    def _first_states(self) -> Iterator[bytes]:
         with self._factory.datastore.transaction(commit=False) as c:
             c.execute("SELECT state FROM stored_events WHERE originator_version = 1 ORDER BY rowid")
-            return [state for (state,) in c.fetchall()]
+            for (state,) in c.sqlite_cursor:
+                yield state
 
     def _rows_after(self, after: int, limit: int) -> Sequence[tuple[int, str, bytes]]:
         with self._factory.datastore.transaction(commit=False) as c:

@@ -26,7 +26,7 @@ from typing import Literal
 
 from ..errors import StoreFailed, StoreProblem
 from ..record import PositionEvent
-from .base import Store, one_line
+from .base import Fenced, Store, one_line
 from .spool import Spool
 
 MAX_GROUP = 512
@@ -272,7 +272,8 @@ class Writer:
         self._state = "spooling"
         self._store.give_back_reserve()
         self._call(lambda: self._on_failure(problem))
-        self._page("STORE_FAILED", f"{problem}; entries are stopped, protection and exits go on, events go to {self._spool.path}")
+        goes_on = "nothing is sent any more" if isinstance(problem, Fenced) else "entries are stopped, protection and exits go on"
+        self._page("STORE_FAILED", f"{problem}; {goes_on}, events go to {self._spool.path}")
 
     def _rescue(self, batch: _Batch) -> None:
         """Write a batch to the spool, or keep it in memory if that fails too."""

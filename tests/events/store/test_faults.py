@@ -193,6 +193,7 @@ def test_engine_that_was_fenced_spools_and_says_that_it_was(path: Path, spool_pa
             other.acquire_lease()
             submit_one_by_one(writer, 2, 2, reports)
         assert isinstance(writer.failure, Fenced)
+    assert "nothing is sent any more" in reports.pages[0][1]
     assert_recovered(str(path), spool_path, 2)
 
 
