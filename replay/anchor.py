@@ -75,7 +75,7 @@ def _cut_fragment(fd: int) -> None:
 
 
 def anchors_from(path: Path) -> Iterator[Anchor]:
-    """Read the anchors of a file in order; an unfinished last line is left out.
+    """Read the anchors that a file has when the first is asked for, in order; an unfinished last line is left out.
 
     Raises:
         NotFound, BadInput: there is no such file, or it cannot be read.
@@ -84,8 +84,8 @@ def anchors_from(path: Path) -> Iterator[Anchor]:
     last = -1
     try:
         with path.open("rb") as file:
-            number = 0
-            while line := file.readline(MAX_ANCHOR_BYTES):
+            number, size = 0, os.fstat(file.fileno()).st_size
+            while file.tell() < size and (line := file.readline(MAX_ANCHOR_BYTES)):
                 number += 1
                 if not line.endswith(b"\n") and len(line) < MAX_ANCHOR_BYTES:
                     return

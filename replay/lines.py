@@ -114,7 +114,7 @@ def body_from(seq: int, kind: str, ts_recv_ns: int, ts_event_ns: int, source: st
 
 def line_from(body: bytes, check: bytes) -> bytes:
     """Return the whole line of a body and its check (`CHECK_HEX` hexadecimal digits)."""
-    return b"".join((body, _CHECK_START, check, _CHECK_END))
+    return b'%b,"h":"%b"}\n' % (body, check)
 
 
 def parts_of(line: bytes) -> tuple[bytes, bytes] | None:

@@ -107,7 +107,7 @@ def open_session(path: Path) -> BinaryIO:
             raise BadInput(str(path), "is not a regular file", "name a session file")
         if path.suffix == ".gz":
             return cast(BinaryIO, gzip.open(path, "rb"))
-        return path.open("rb", buffering=0)
+        return path.open("rb")
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound("session file", str(path), "check the path") from None
     except PermissionError:

@@ -24,7 +24,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from threading import RLock
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 
@@ -60,7 +60,7 @@ BLOCK_RECORDS = 256
 BLOCK_BYTES = 256 << 10
 MAX_BODY_BYTES = MAX_LINE_BYTES - 64
 
-P = TypeVar("P", str, bytes)
+P = TypeVar("P", bound=str | bytes)
 
 
 class SessionWriter:
@@ -182,7 +182,7 @@ class SessionWriter:
             source: where it came from, for example "kraken.public".
             payload: the text of a frame; of all other kinds canonical JSON on one line.
         """
-        payload = self._redactor.redact(payload) if isinstance(payload, str) else self._redactor.redact_bytes(payload)
+        payload = cast(P, self._redactor.redact(payload) if isinstance(payload, str) else self._redactor.redact_bytes(payload))
         with self._lock:
             if self.failure is not None or self._closed:
                 self.lost += 1
@@ -223,8 +223,9 @@ class SessionWriter:
         with self._sync_lock, self._lock:
             if self._closed:
                 return
-            self.append("end", *self._last_ns, "session", msgspec.json.encode({"records": self.seq}))
-            self._write(seal=True)
+            if self.failure is None:
+                self.append("end", *self._last_ns, "session", msgspec.json.encode({"records": self.seq}))
+                self._write(seal=True)
             if self.failure is None:
                 if self._anchored_seq < self._sealed_seq:
                     self._write_anchor()

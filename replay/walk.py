@@ -6,11 +6,15 @@ What is wrong with a file is told apart like this:
 - any other line that does not match is `Tampered`, with record, line and byte offset;
 - a session that ends before its last anchor is `Tampered` as well: its tail was cut off, or lost with the power.
 
+A file that is being written is read up to the size that it has at the start.
+
 The file is untrusted until a block has matched its seal: nothing of it is decoded before, and no more of it is held than
 `MAX_UNSEALED_BYTES`.
 """
 
 import gzip
+import io
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,10 +46,11 @@ class Walk:
         last: the last record, None before the first.
     """
 
-    def __init__(
-        self, path: Path, file: BinaryIO, key: bytes | None, anchors: Iterator[Anchor], *, cut_bad_lines: bool = False
-    ) -> None:
+    def __init__(self, path: Path, file: BinaryIO, key: bytes | None, anchors: Iterator[Anchor], *, cut_bad_lines: bool = False) -> None:
         self._path, self._file, self._anchors, self._cut_bad_lines = path, file, anchors, cut_bad_lines
+        # A live writer anchors after it has written. With the anchors opened first, what they name lies within the size seen then.
+        self._anchor = next(anchors, None)
+        self._size = os.fstat(file.fileno()).st_size if isinstance(file, io.BufferedReader) else None
         line = self._first_line()
         self.manifest = _manifest_from(line, path)
         self.is_keyed = self.manifest["chain"] == KEYED
@@ -60,7 +65,6 @@ class Walk:
         self.anchored: int | None = None
         self.last: Record | None = None
         self._line = 1
-        self._anchor = next(anchors, None)
 
     def records(self) -> Iterator[Record]:
         """Yield every record, verified. Raises Tampered or BadInput."""
@@ -93,12 +97,11 @@ class Walk:
             rest = rest[start:]
             if len(rest) > MAX_UNSEALED_BYTES:
                 raise Tampered(self._place(self.seq + 1, self._line + 1, self.offset), f"no seal within {MAX_UNSEALED_BYTES} bytes")
-        # A live writer anchors after it has written, and `_anchor` was read before the last look into the file: what it names was there.
         place = (self.seq + 1, self.offset, self._line + 1)
         if tail := self._verified_tail(rest):
             yield (tail, *place)
         if self._anchor is not None:
-            problem = f"ends with record {self.seq}, but record {self._anchor.seq} is anchored: its tail was cut off or lost"
+            problem = f"the session ends here, without the seal of record {self._anchor.seq} that is anchored: its tail was cut off or lost"
             raise Tampered(self._place(self.seq, self._line, self.offset), problem)
 
     def _verify(self, block: bytes, seal_line: bytes) -> None:
@@ -108,13 +111,14 @@ class Walk:
             missing = "the seal of the manifest is missing" if block else "a seal without records"
             raise Tampered(self._place(self.seq + 1, self._line + 1, self.offset), missing)
         self.chain.add(block)
-        seq = self.seq + block.count(b"\n")
+        count = block.count(b"\n")
+        seq = self.seq + count
         expected = self.chain.seal(seq)
         if seal_line != expected and not self._matches_without_key(seal_line, expected):
             self._blame(block, seal_line, expected, head)
         self.seq = self.sealed_seq = seq
         self.offset += len(block) + len(seal_line)
-        self._line += block.count(b"\n") + 1
+        self._line += count + 1
         self._meet_anchor()
 
     def _matches_without_key(self, seal_line: bytes, expected: bytes) -> bool:
@@ -154,12 +158,12 @@ class Walk:
     # --- records ----------------------------------------------------------------------------------------------------
 
     def _records_from(self, block: bytes, first_seq: int, offset: int, line: int) -> list[Record]:
-        count = block.count(b"\n")
+        """Decode a verified block, whose last record is `self.seq`."""
         try:
             records = records_from(block)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             records = []
-        if [record.seq for record in records] != list(range(first_seq, first_seq + count)):
+        if [record.seq for record in records] != list(range(first_seq, self.seq + 1)):
             self._blame_records(block, first_seq, offset, line)
         return records
 
@@ -211,7 +215,8 @@ class Walk:
 
     def _read(self) -> bytes:
         try:
-            return self._file.read(CHUNK_BYTES)
+            wanted = CHUNK_BYTES if self._size is None else min(CHUNK_BYTES, self._size - self._file.tell())
+            return self._file.read(max(0, wanted))
         except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
             raise Tampered(self._place(self.seq + 1, self._line + 1, self.offset), f"the compressed file is damaged ({problem})") from None
         except OSError as problem:
