@@ -3,9 +3,11 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -142,3 +144,10 @@ def test_the_lock_has_hashes_and_no_addresses() -> None:
     pinned = [number for number, line in enumerate(lines) if "==" in line and not line.startswith(("#", " "))]
     assert len(pinned) > 30
     assert all(lines[number + 1].startswith("    --hash=sha256:") for number in pinned)
+
+
+def test_the_lock_has_everything_that_the_project_asks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    locked = {line.split("==")[0] for line in (ROOT / "requirements.txt").read_text().splitlines() if "==" in line}
+    assert {re.split(r"[\[<>=!~ ]", one)[0] for one in asked} <= locked
