@@ -93,6 +93,41 @@ async def test_event_loop_is_entered_from_the_callback(writer: Writer) -> None:
     await asyncio.wait_for(durable.wait(), 10)
 
 
+async def test_event_loop_that_is_never_idle_does_not_starve_the_writer(writer: Writer) -> None:
+    loop = asyncio.get_running_loop()
+    waits_s: list[float] = []
+    are_all_durable = asyncio.Event()
+
+    async def work_without_a_pause() -> None:
+        while True:
+            end = time.perf_counter() + 0.002
+            while time.perf_counter() < end:
+                pass
+            await asyncio.sleep(0)
+
+    def note(start: float) -> None:
+        waits_s.append(time.perf_counter() - start)
+        if len(waits_s) == 200:
+            are_all_durable.set()
+
+    def submit(version: int) -> None:
+        start = time.perf_counter()
+
+        def on_durable() -> None:
+            loop.call_soon_threadsafe(note, start)
+
+        writer.submit([event("hf000001", version)], on_durable)
+
+    busy = asyncio.create_task(work_without_a_pause())
+    for version in range(1, 201):
+        submit(version)
+        await asyncio.sleep(0.002)
+    await are_all_durable.wait()
+    busy.cancel()
+    # 5 ms on an idle machine; 2 s with the interpreter's own switch interval and a statement a row.
+    assert sorted(waits_s)[100] < 0.5
+
+
 def test_callback_that_raises_is_counted_and_the_next_one_is_called(writer: Writer, reports: Reports) -> None:
     def fail() -> None:
         raise RuntimeError("event loop is closed")
