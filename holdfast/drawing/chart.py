@@ -23,6 +23,8 @@ from fsm.table import SAME, Row, Table
 CROWD = 4
 # A classifier is a choice from this many different targets on.
 TARGETS_OF_A_CHOICE = 5
+# An arrow names so many answers of one question, or says how many there are.
+ANSWERS_IN_LABEL = 3
 MARKS = "◇◆○●"
 # Groups that stand beside the life cycle, not in it.
 BESIDE = ("any",)
@@ -163,7 +165,7 @@ class Chart:
         facts_of: dict[str, list[str]] = {}
         for fact, guards in given.items():
             for merged in _guards(self.table, guards):
-                facts_of.setdefault(self._guard_text(merged), []).append(fact)
+                facts_of.setdefault(self._guard_text(merged, ANSWERS_IN_LABEL), []).append(fact)
         return tuple(f"{', '.join(facts)}{' · ' + guard if guard else ''}" for guard, facts in facts_of.items())
 
     def guards_of(self, row: Row, leave_out: str = "") -> tuple[str, ...]:
@@ -211,8 +213,8 @@ class Chart:
         others = {fact for row in self.table.rows if initial not in row.sources for fact in row.facts}
         return initial if facts.isdisjoint(others) else ""
 
-    def _guard_text(self, guards: Guards) -> str:
-        return " · ".join(_answer_text(name, answers) for name, answers in guards)
+    def _guard_text(self, guards: Guards, most: int | None = None) -> str:
+        return " · ".join(_answer_text(name, answers, most) for name, answers in guards)
 
 
 def answers_of(row: Row, name: str) -> tuple[str, ...]:
@@ -274,9 +276,11 @@ def _join(
     return {**{k: v for k, v in one.items() if k != name}, **({} if union == answers[name] else {name: union})}
 
 
-def _answer_text(name: str, answers: tuple[str, ...]) -> str:
+def _answer_text(name: str, answers: tuple[str, ...], most: int | None) -> str:
     if answers in (("YES",), ("NO",)):
         return name if answers == ("YES",) else f"not {name}"
+    if most is not None and len(answers) > most:
+        return f"{len(answers)} answers of {name}"
     return " or ".join(answers)
 
 

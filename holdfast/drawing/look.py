@@ -45,9 +45,9 @@ def wrapped(text: str, width: int) -> tuple[str, ...]:
 
 
 def label_lines(labels: tuple[str, ...], lines: int = LABEL_LINES, width: int = LABEL_WIDTH) -> tuple[str, ...]:
-    """Return the labels of one arrow in few short lines; what does not fit is counted, and the markdown table has it."""
+    """Return the labels of one arrow in few short lines, short ones first; what does not fit is counted, and the document has it."""
     out: list[str] = []
-    for number, label in enumerate(labels):
+    for number, label in enumerate(sorted(labels, key=lambda text: len(wrapped(text, width)))):
         piece = wrapped(label, width)
         if len(out) + len(piece) > lines and number:
             return (*out, f"+{len(labels) - number} more")
