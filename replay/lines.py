@@ -137,4 +137,5 @@ def records_from(lines: bytes) -> list[Record]:
 
 def manifest_line(content: dict[str, object], is_keyed: bool) -> bytes:
     """Return the first line of a session. Raises TypeError if `content` is no JSON object."""
-    return _encode({"k": "manifest", "schema": SCHEMA, "chain": KEYED if is_keyed else PLAIN, **content}) + b"\n"
+    own = {"k": "manifest", "schema": SCHEMA, "chain": KEYED if is_keyed else PLAIN}
+    return _encode({**own, **content, **own}) + b"\n"

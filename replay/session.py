@@ -78,14 +78,14 @@ class SessionWriter:
         path: Path,
         fd: int,
         anchor: AnchorFile,
-        manifest: dict[str, object],
+        manifest: bytes,
         key: bytes | None,
         anchor_every: int,
         on_failure: Callable[[str], None] | None,
         redactor: Redactor,
         disk: Disk,
     ) -> None:
-        """Use `create`. Raises OSError or TypeError."""
+        """Use `create`. Raises OSError."""
         self.path = path
         self.seq = 0
         self.lost = 0
@@ -94,14 +94,13 @@ class SessionWriter:
         self._on_failure, self._redactor = on_failure, redactor
         self._lock, self._sync_lock = RLock(), RLock()
         self._lines: list[bytes] = []
-        self._bytes = 0
+        self._block_bytes = 0
         self._last_ns = (0, 0)
         self._closed = False
         self._anchor_failed = False
 
-        line = redactor.redact_bytes(manifest_line(manifest, key is not None))
-        self._chain = Chain(line, key)
-        start = line + self._chain.seal(0)
+        self._chain = Chain(manifest, key)
+        start = manifest + self._chain.seal(0)
         disk.write(fd, start)
         self._offset = len(start)
         self._sealed_seq = self._written_seq = self._anchored_seq = 0
@@ -137,12 +136,13 @@ class SessionWriter:
             NotFound: the directory does not exist.
             BadInput: the file exists, or cannot be written; or the manifest is no JSON object. Nothing is left behind.
         """
-        path, disk = Path(path), disk or Disk()
+        path, disk, redactor = Path(path), disk or Disk(), redactor or Redactor()
         if anchor_every < 1:
             raise BadInput("anchor_every", f"{anchor_every} is less than 1", "give the records between two anchors, for example 1000")
         anchor_path = anchor_path_of(path, None if anchor_path is None else Path(anchor_path))
         if key == b"":
             raise BadInput("session key", "is empty", "give at least 16 random bytes, or no key")
+        line = redactor.redact_bytes(_manifest_line(manifest, key is not None))
         with contextlib.ExitStack() as undo:
             try:
                 _reserve(path, undo)
@@ -152,17 +152,15 @@ class SessionWriter:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 anchor = AnchorFile(anchor_path, path, disk)
                 undo.callback(anchor.close)
-                writer = cls(path, fd, anchor, manifest, key, anchor_every, on_failure, redactor or Redactor(), disk)
+                writer = cls(path, fd, anchor, line, key, anchor_every, on_failure, redactor, disk)
             except FileNotFoundError as problem:
                 raise NotFound("directory", str(Path(problem.filename or path).parent), "make it") from None
             except FileExistsError as problem:
                 remedy = "give the session a name of its own"
                 raise BadInput(problem.filename, "exists already, and a session is never written over", remedy) from None
-            except OSError as problem:
-                place = str(problem.filename or path)
+            except (OSError, ValueError) as problem:
+                place = getattr(problem, "filename", None) or str(path)
                 raise BadInput(place, f"cannot be written ({_reason(problem)})", "choose a directory that can be written") from None
-            except (TypeError, ValueError, msgspec.MsgspecError) as problem:
-                raise BadInput("manifest", f"is no JSON object ({problem})", "give it texts, numbers, lists and objects only") from None
             undo.pop_all()
         return writer
 
@@ -199,8 +197,8 @@ class SessionWriter:
             self._last_ns = (ts_recv_ns, ts_event_ns)
             line = line_from(body, check_of(self._chain.head, body))
             self._lines.append(line)
-            self._bytes += len(line)
-            if self.seq >= self._seal_at or self._bytes >= BLOCK_BYTES:
+            self._block_bytes += len(line)
+            if self.seq >= self._seal_at or self._block_bytes >= BLOCK_BYTES:
                 self._write(seal=True)
         return payload
 
@@ -242,12 +240,12 @@ class SessionWriter:
             return
         data = b"".join(self._lines)
         self._lines.clear()
-        self._bytes = 0
         if data:
             self._chain.add(data)
         if seal and self.seq > self._sealed_seq:
             data += self._chain.seal(self.seq)
             self._sealed_seq = self.seq
+            self._block_bytes = 0
         if not data:
             return
         try:
@@ -311,5 +309,15 @@ def _reserve(path: Path, undo: contextlib.ExitStack) -> None:
     undo.callback(path.unlink, missing_ok=True)
 
 
-def _reason(problem: OSError) -> str:
-    return problem.strerror or str(problem)
+def _manifest_line(content: dict[str, object], is_keyed: bool) -> bytes:
+    try:
+        line = manifest_line(content, is_keyed)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as problem:
+        raise BadInput("manifest", f"is no JSON object ({problem})", "give it texts, numbers, lists and objects only") from None
+    if len(line) > MAX_LINE_BYTES:
+        raise BadInput("manifest", f"has {len(line)} bytes, more than {MAX_LINE_BYTES}", "leave out what does not decide anything")
+    return line
+
+
+def _reason(problem: OSError | ValueError) -> str:
+    return getattr(problem, "strerror", None) or str(problem)

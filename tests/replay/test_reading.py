@@ -5,12 +5,13 @@ import os
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from events.errors import BadInput, NotFound, Tampered, UnknownSchema
 from replay.session import SessionWriter, read_session, verify_session
-from tests.replay.sessions import FRAME, KEY
+from tests.replay.sessions import FRAME, KEY, lines_of
 
 Make = Callable[..., SessionWriter]
 
@@ -134,3 +135,19 @@ def test_a_large_session_is_read_in_flat_memory(make: Make) -> None:
         tracemalloc.stop()
     assert count == 20_001
     assert peak < 6 << 20
+
+
+# --- the format as documented ---------------------------------------------------------------------------------------------
+
+
+def test_the_verifier_of_the_documentation_agrees(closed: Path, key: bytes | None) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "session-format.md").read_text()
+    program = text.split("```python\n")[1].split("```")[0]
+    names: dict[str, object] = {}
+    exec(program, names)
+    verify = cast(Callable[[list[bytes], bytes | None], str], names["verify"])
+    lines = lines_of(closed)
+    assert verify(lines, key) == verify_session(closed, key).head
+    lines[4] = lines[4].replace(b'"version":1', b'"version":2')
+    with pytest.raises(SystemExit, match="seal of record 3: the lines before it were changed"):
+        verify(lines, key)

@@ -325,6 +325,16 @@ def test_a_session_can_be_anchored_in_a_directory_of_its_own(make: Make, tmp_pat
     assert verify_session(writer.path).anchored is None
 
 
+def test_a_manifest_cannot_pass_for_another_schema(tmp_path: Path) -> None:
+    SessionWriter.create(tmp_path / "s.jsonl", {"schema": "mine", "k": "frame", "x": 1}).close()
+    assert read_session(tmp_path / "s.jsonl").manifest == {"k": "manifest", "schema": "holdfast-session.1", "chain": "sha256", "x": 1}
+
+
+def test_a_path_that_no_file_can_have_is_named() -> None:
+    with pytest.raises(BadInput, match=r"cannot be written .embedded null byte"):
+        SessionWriter.create("a\0b", content())
+
+
 def test_a_new_session_names_the_one_that_it_continues(make: Make, tmp_path: Path) -> None:
     writer = make()
     append_all(writer)

@@ -237,6 +237,15 @@ def test_an_endless_line_is_refused_before_it_fills_the_memory(make: Make) -> No
         verify_session(copy)
 
 
+def test_large_records_that_are_flushed_one_by_one_are_sealed_in_time(make: Make) -> None:
+    writer = make()
+    for count in range(60):
+        writer.append("frame", count, count, "kraken.public", "x" * 400_000)
+        writer.flush()
+    writer.close()
+    assert verify_session(writer.path).records == 61
+
+
 def test_large_and_many_blocks_cross_the_reads_of_a_megabyte(make: Make, key: bytes | None) -> None:
     writer = make(key=key)
     texts = [FRAME * size for size in (1, 3_000, 7, 12_000, 40_000, 2)] * 3
