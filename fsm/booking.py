@@ -183,11 +183,17 @@ def _executed(
 
 
 def _ended(position: Position, fact: f.OrderCompleted | f.OrderCanceled | f.OrderExpired, order_to: str) -> Position:
+    known = position.order(fact.client_order_id, fact.venue_order_id)
+    asked = known is not None and (known.pending == "cancel" or known.cancel_refused)
+    was_over = known is None or not known.is_open
     position, order = _order_fact(position, fact, order_to)
     if order is None:
         return position
     stated = order.qty_lots if isinstance(fact, f.OrderCompleted) and fact.cum_qty is None else _lots(position, fact.cum_qty)
-    return with_order(position, replace(order, cum_lots=max(order.cum_lots, stated)))
+    position = with_order(position, replace(order, cum_lots=max(order.cum_lots, stated)))
+    if isinstance(fact, f.OrderCanceled) and order.role == "stop" and not asked and not was_over:
+        position = replace(position, stops_lost=position.stops_lost + 1)
+    return position
 
 
 def _amended(position: Position, fact: f.OrderAmended, order_to: str) -> Position:
@@ -302,7 +308,7 @@ def _crossed(position: Position, fact: f.LevelCrossed, order_to: str) -> Positio
     if fact.mark.age_ns > position.plan.timing.max_price_age_ms * 1_000_000:
         return position
     if fact.level == "stop":
-        return replace(position, shadow_ns=position.shadow_ns or fact.ts_recv_ns)
+        return position if position.shadow_ns else replace(position, shadow_ns=fact.ts_recv_ns, shadow_px=fact.mark.px)
     if fact.level == "tighten" and fact.step < len(position.plan.tighten):
         position = replace(position, tighten_done=max(position.tighten_done, fact.step + 1))
         return want_trail(position, position.plan.tighten[fact.step].trail_offset_bps)
@@ -311,10 +317,19 @@ def _crossed(position: Position, fact: f.LevelCrossed, order_to: str) -> Positio
 
 def _deadline(position: Position, fact: f.DeadlinePassed, order_to: str) -> Position:
     if fact.which == "watch":
-        return replace(position, watch_count=position.watch_count + 1)
+        return _without_shadow(replace(position, watch_count=position.watch_count + 1), fact.mark)
     if fact.which == "entry":
         return replace(position, entry_expired_ns=fact.ts_recv_ns)
     return replace(position, time_stop_passed=True)
+
+
+def _without_shadow(position: Position, mark: Mark | None) -> Position:
+    """A price that touched the stop and came back asks for nothing any more: the level is armed anew."""
+    if not position.shadow_ns or position.shadow_px is None or mark is None:
+        return position
+    fresh = mark.age_ns <= position.plan.timing.max_price_age_ms * 1_000_000
+    back = (mark.px - position.shadow_px) * position.side.sign > 0
+    return replace(position, shadow_ns=0, shadow_px=None) if fresh and back else position
 
 
 def _channel_closed(position: Position, fact: f.ChannelClosed, order_to: str) -> Position:

@@ -20,7 +20,7 @@ from .coverage import coverage
 from .model import Order, Position
 from .order import LIVE, ORDER
 from .policy import commands_for
-from .position import NEW, POSITION, answers, exit_reason_of
+from .position import NEW, POSITION, PROTECTED, answers, exit_reason_of
 from .table import Runner
 from .timers import WATCH
 
@@ -66,7 +66,7 @@ class Core:
         reason = row.exit_reason if row.exit_reason != "fact" else exit_reason_of(booked, fact)
         if reason:
             booked = replace(booked, exit_reason=reason)
-        event = PositionEvent(
+        return PositionEvent(
             position_id=position.position_id,
             version=position.version + 1,
             fact=fact,
@@ -77,7 +77,6 @@ class Core:
             guards=given,
             exit_reason=reason,
         )
-        return event
 
     def _order_to(self, position: Position, fact: f.AnyFact, name: str) -> str:
         if not isinstance(fact, f.OrderFact):
@@ -85,6 +84,9 @@ class Core:
         order = position.order(fact.client_order_id, fact.venue_order_id)
         if order is None:
             return LIVE if isinstance(fact, f.ChildDiscovered) else ""
+        if isinstance(fact, f.OrderFilled) and fact.trade_id in position.trade_ids:
+            # A snapshot lists executions of ended orders again and again: what is booked already proves nothing new.
+            return order.status
         cell = _ORDER_CELLS[order.status, name]
         if not cell.dimensions:
             return cell.rows[0].target
@@ -111,6 +113,9 @@ def evolve(position: Position | None, event: PositionEvent) -> Position:
     fields: dict[str, Any] = {"version": event.version, "state": event.to}
     if event.exit_reason:
         fields["exit_reason"] = event.exit_reason
+    if event.to == PROTECTED:
+        # Refusals of last week must not leave fewer attempts today.
+        fields["protect_attempts"] = 0
     if moved:
         fields.update(state_ns=now_ns, watch_ns=now_ns, watch_count=0)
     elif watched:

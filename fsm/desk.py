@@ -56,7 +56,9 @@ class Desk:
     """All positions of one engine on one account.
 
     `positions` holds live ones, `ended` those that are over, both by id. `counters` tells what was left out and why.
-    `wants_refresh` is set when only a fresh snapshot can tell; whoever asks for one clears it. `broken` collects invariants that a step broke (`core.violations`); it stays empty.
+    `wants_refresh` is set when only a fresh snapshot can tell; whoever asks for one clears it.
+
+    `broken` collects invariants that a step broke (`core.violations`); it stays empty.
     """
 
     def __init__(self, namespace: str, executor: str = "machine") -> None:
@@ -221,7 +223,8 @@ class Desk:
             return []
         if isinstance(fact, f.ChildDiscovered) and not fact.client_order_id:
             known = position.order("", fact.venue_order_id)
-            local = known.client_order_id if known else client_order_id_from(position.position_id, position.epoch, position.version + 1, _CHILD_INDEX)
+            derived = client_order_id_from(position.position_id, position.epoch, position.version + 1, _CHILD_INDEX)
+            local = known.client_order_id if known else derived
             fact = replace(fact, client_order_id=local)
         elif not fact.client_order_id:
             known = position.order("", fact.venue_order_id)
@@ -318,10 +321,11 @@ class Desk:
     def _forget(self, position_id: str, fired: str) -> bool:
         """The index disarmed what fired; so must we, or it would not be armed again. False if it was not armed any more."""
         armed = self._armed.get(position_id, Armed((), None))
-        if fired not in {_level_key(position_id, level) for level in armed.levels} and not (armed.trail and fired == f"{position_id}|stop|1"):
+        is_trail = armed.trail is not None and fired == f"{position_id}|stop|1"
+        if not is_trail and fired not in {_level_key(position_id, level) for level in armed.levels}:
             return False
         levels = tuple(level for level in armed.levels if _level_key(position_id, level) != fired)
-        self._armed[position_id] = Armed(levels, None if fired == f"{position_id}|stop|1" else armed.trail)
+        self._armed[position_id] = Armed(levels, None if is_trail else armed.trail)
         return True
 
     def _rearm_trail(self, index: PriceIndex, key: str, armed: Armed, wanted: Armed, start_ticks: int) -> None:

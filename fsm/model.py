@@ -69,7 +69,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def protects_lots(self) -> int:
         """Quantity that is protected by confirmed evidence: a live stop, at the smaller of old and wanted size."""
-        if self.role != "stop" or self.status != LIVE:
+        if self.role != "stop" or self.status != LIVE or self.filled_lots:
             return 0
         size = self.qty_lots if self.pending_qty_lots is None else min(self.qty_lots, self.pending_qty_lots)
         return max(0, size - self.filled_lots)
@@ -86,7 +86,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     `filled_lots` counts executions on the entry side, `exited_lots` on the exit side; `fee_base` is what was charged in
     the base asset (it leaves the position, P23). `wanted_*` is the protection that is desired; orders say what is
     confirmed. `trade_ids` makes fills idempotent (I8). `watch_ns` is where the state's own clock started; it starts again
-    with each attempt. `shadow_ns` is when a last price passed the stop that the venue holds; `best_px` the best price
+    with each attempt. `shadow_ns` and `shadow_px` say when and at which last price the stop
+    that the venue holds should have fired; `stops_lost` counts stops that somebody else cancelled; `best_px` the best price
     that a fact brought since the position opened, so that a restart does not begin the trail anew (P27).
     """
 
@@ -122,6 +123,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     watch_count: int = 0
     watch_ns: int = 0
     shadow_ns: int = 0
+    shadow_px: Decimal | None = None
+    stops_lost: int = 0
     entry_expired_ns: int = 0
     time_stop_passed: bool = False
     mark: Mark | None = None

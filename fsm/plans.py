@@ -20,8 +20,9 @@ def check_plan(plan: Plan, instrument: Instrument, capabilities: Capabilities, m
         raise BadInput(f"{place}: qty", f"{qty} is under the venue's minimum {instrument.min_qty}", "ask for more")
     if plan.trail_offset_bps is None and plan.stop_price is None:
         raise BadInput(place, "it has no stop", "give trail_offset_bps or stop_price")
-    if plan.trail_offset_bps is not None and not 1 <= plan.trail_offset_bps <= MAX_TRAIL_OFFSET_BPS:
-        raise BadInput(f"{place}: trail_offset_bps", f"{plan.trail_offset_bps} is not within 1 to {MAX_TRAIL_OFFSET_BPS}", "give basis points")
+    trail = plan.trail_offset_bps
+    if trail is not None and not 1 <= trail <= MAX_TRAIL_OFFSET_BPS:
+        raise BadInput(f"{place}: trail_offset_bps", f"{trail} is not within 1 to {MAX_TRAIL_OFFSET_BPS}", "give basis points")
     if plan.side.value == "short" and not plan.margin:
         raise BadInput(f"{place}: side", "a short needs margin", "set margin = true")
     if plan.margin and not instrument.marginable:
@@ -40,13 +41,16 @@ def check_plan(plan: Plan, instrument: Instrument, capabilities: Capabilities, m
 def _check_levels(plan: Plan, instrument: Instrument, place: str, mark: Mark | None) -> None:
     sign = plan.side.sign
     reference = plan.entry_price if plan.entry_type == "limit" else mark.px if mark is not None else None
-    for name, price, side_of_entry in (("entry_price", plan.entry_price, 0), ("stop_price", plan.stop_price, -sign), ("take_profit_price", plan.take_profit_price, sign)):
+    levels = (("entry_price", plan.entry_price, 0), ("stop_price", plan.stop_price, -sign), ("take_profit_price", plan.take_profit_price, sign))
+    for name, price, side_of_entry in levels:
         if price is None:
             continue
         positive_decimal_from(price, f"{place}: {name}")
         instrument.ticks(price, f"{place}: {name}")
         if reference is not None and side_of_entry and (price - reference) * side_of_entry <= 0:
             wanted = "above" if side_of_entry > 0 else "below"
-            raise BadInput(f"{place}: {name}", f"{price} is on the wrong side of {reference}", f"give a price {wanted} it for a {plan.side.value}")
+            problem = f"{price} is on the wrong side of {reference}"
+            raise BadInput(f"{place}: {name}", problem, f"give a price {wanted} it for a {plan.side.value}")
     if reference is not None and plan.qty * reference < instrument.min_cost:
-        raise BadInput(f"{place}: qty", f"{plan.qty} costs less than the venue's minimum {instrument.min_cost} {instrument.quote}", "ask for more")
+        problem = f"{plan.qty} costs less than the venue's minimum {instrument.min_cost} {instrument.quote}"
+        raise BadInput(f"{place}: qty", problem, "ask for more")

@@ -11,6 +11,7 @@ from events import commands as c
 from events import facts as f
 from events.ids import client_order_id_from
 
+from .coverage import unprotected_lots
 from .model import Order, Position
 from .order import ENDED, LIVE, SUBMITTED, TRIGGERED, UNKNOWN
 from .position import EMERGENCY_PROTECTING, EXIT_ATTEMPTS, misaligned
@@ -58,7 +59,8 @@ def _submit_entry(d: Draft) -> Commands:
     p, plan = d.position, d.position.plan
     attached = None
     if plan.attach_stop and p.capabilities.attached_stop:
-        attached = c.AttachedStop(trigger_price=plan.stop_price, trail_offset_bps=None if plan.stop_price is not None else plan.trail_offset_bps)
+        trail = None if plan.stop_price is not None else plan.trail_offset_bps
+        attached = c.AttachedStop(trigger_price=plan.stop_price, trail_offset_bps=trail)
     yield c.SubmitOrder(
         client_order_id=d.next_id(),
         symbol=plan.symbol,
@@ -97,7 +99,8 @@ def _cover(d: Draft) -> Commands:
         # The stop is on its way: once it is confirmed one amend takes in all that filled meanwhile, instead of a stop per fill.
         return
     amendable = [o for o in p.open_orders("stop") if o.status == LIVE and not o.is_triggered]
-    if amendable and p.capabilities.amend_in_place:
+    # An amend that was refused is not tried again by the watch: then what is missing gets a stop of its own.
+    if amendable and p.capabilities.amend_in_place and not (is_watch and p.tighten_attempts):
         # A mutation is in flight on each: its result settles the rest.
         for order in amendable:
             if not order.pending and not d.is_named(order.client_order_id):
@@ -208,6 +211,9 @@ def _cancel_rest(d: Draft) -> Commands:
     """Cancel every own order that could still fill and is not being cancelled yet; ask where there is no proof."""
     unproven = False
     for order in d.position.open_orders():
+        if order.is_triggered and d.position.exit_reason != "stop_unfilled":
+            # An executing stop is the exit; it is called back only when it has not filled in time.
+            continue
         unproven = unproven or order.status in (UNKNOWN, ENDED) or order.cancel_refused
         if order.pending != "cancel" and not order.cancel_refused and order.status != ENDED:
             yield _cancel(d, order)
@@ -332,6 +338,25 @@ def _page(code: str, text: str) -> Callable[[Draft], Commands]:
     return build
 
 
+def _alert_lost(d: Draft) -> Commands:
+    p, fact = d.position, d.fact
+    order = p.order(fact.client_order_id, fact.venue_order_id) if isinstance(fact, f.OrderCanceled) else None
+    if order is None or order.role != "stop" or not p.stops_lost or p.exit_reason:
+        return
+    text = f"{p.position_id}: its stop was cancelled by somebody else ({p.stops_lost} times); a stop is put back"
+    if p.stops_lost > 1:
+        yield c.Page(code="STOP_CANCELLED_AGAIN", text=text)
+    else:
+        yield c.RaiseAlert(code="STOP_CANCELLED", text=text)
+
+
+def _page_link(d: Draft) -> Commands:
+    p = d.position
+    if unprotected_lots(p) or p.watch_count >= PAGE_AFTER_WATCHES:
+        text = f"{p.position_id}: no truth from the venue for {p.watch_count} looks, {unprotected_lots(p)} lots without known protection"
+        yield c.Page(code="LINK_DOWN_WITH_EXPOSURE", text=text)
+
+
 def _page_long(d: Draft) -> Commands:
     p = d.position
     if p.watch_count >= PAGE_AFTER_WATCHES:
@@ -342,7 +367,8 @@ def _check_stop(d: Draft) -> Commands:
     if any(order.stop_loosened for order in d.position.open_orders("stop")):
         fact = d.fact
         seen = fact.effective_stop if isinstance(fact, f.StopReported) else "?"
-        yield c.RaiseAlert(code="STOP_MOVED_THE_WRONG_WAY", text=f"{d.position.position_id}: the venue reports its stop at {seen}, looser than before")
+        text = f"{d.position.position_id}: the venue reports its stop at {seen}, looser than before"
+        yield c.RaiseAlert(code="STOP_MOVED_THE_WRONG_WAY", text=text)
 
 
 def _alert_plan(d: Draft) -> Commands:
@@ -376,16 +402,17 @@ BUILDERS: Mapping[str, Callable[[Draft], Commands]] = {
     "alert_adopted": _alert("EXPOSURE_ADOPTED", "{p.position_id}: exposure without protection is taken over: {fact.evidence}"),
     "alert_unprotected": _alert("UNPROTECTED", "{p.position_id}: held without confirmed protection, attempt {p.protect_attempts}"),
     "alert_exit_refused": _alert("EXIT_REFUSED", "{p.position_id}: the exit was refused: {fact.text}"),
-    "alert_exposure": _alert("MARKET_FILL_TIMEOUT_EXPOSURE_RISK", "{p.position_id}: no fill of the market exit in time, attempt {p.exit_attempts}"),
+    "alert_exposure": _alert("MARKET_FILL_TIMEOUT_EXPOSURE_RISK", "{p.position_id}: no fill of the exit in time, attempt {p.exit_attempts}"),
     "alert_stale": _alert("PRICE_STALE", "{p.position_id}: a price of {fact.mark.age_ns} ns age decides nothing"),
     "alert_degraded": _alert("PRIVATE_STREAM_DEGRADED", "{p.position_id}: private truth is {fact.age_ns} ns old"),
     "alert_balance": _alert("BALANCE_SHORT", "{p.position_id}: {fact.asset} needed {fact.needed}, available {fact.available}"),
-    "alert_manual": _alert("MANUAL_ORDER", "{p.position_id}: an order that is not ours on its symbol: {fact.venue_order_id}"),
+    "alert_manual": _alert("MANUAL_ORDER", "{p.position_id}: an order not ours on its symbol: {fact.venue_order_id}"),
     "alert_anomaly": _alert_anomaly,
     "page_long": _page_long,
     "page_triggered": _page("STOP_TRIGGERED_UNFILLED", "{p.position_id}: its stop fired and is not filled"),
     "page_exposure": _page("EXIT_NOT_POSSIBLE", "{p.position_id}: {p.exit_attempts} exits have failed; a stop is put back and it goes on"),
-    "page_link": _page("LINK_DOWN_WITH_EXPOSURE", "{p.position_id}: no truth from the venue while in {p.state}"),
+    "page_link": _page_link,
+    "alert_lost": _alert_lost,
     "page_halted": _page("HALTED", "{p.position_id}: halted, waiting for a person"),
 }  # fmt: skip
 

@@ -63,8 +63,8 @@ _ENDS = (CLOSED, ABANDONED)
 FACTS = tuple(t.__name__ for t in f.AnyFact.__args__)
 # What changes quantities or orders: the situation is read anew after each.
 EVIDENCE = (
-    "OrderNotSent", "OrderAccepted", "OrderFilled", "OrderCompleted", "OrderTriggered", "OrderAmended", "AmendRejected",
-    "OrderCanceled", "CancelRejected", "OrderExpired", "ChildDiscovered", "OrderNotFound", "ManualFillSeen", "PositionAdjusted",
+    "OrderAccepted", "OrderFilled", "OrderCompleted", "OrderTriggered", "OrderAmended", "AmendRejected", "OrderCanceled", "CancelRejected",
+    "OrderExpired", "ChildDiscovered", "OrderNotFound", "ManualFillSeen", "PositionAdjusted",
 )  # fmt: skip
 SNAPSHOT = ("SnapshotAgreed", "SnapshotDiffered")
 
@@ -75,7 +75,7 @@ STAYING = (
     "RESIZE_OUT", "SHORT", "BARE",
 )  # fmt: skip
 OVER = ("FLIPPED", "NEVER", "DONE", "LEFTOVERS")
-GOING = ("TAKE_PROFIT_OUT", "PATIENT_OUT", "MARKET_OUT", "BLOCKED", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT", "CLEAR")
+GOING = ("STOP_OUT", "TAKE_PROFIT_OUT", "PATIENT_OUT", "MARKET_OUT", "BLOCKED", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT", "CLEAR")
 
 CLASSIFIERS = (
     Classifier("which", ("entry", "time_stop", "watch"), "which deadline passed"),
@@ -108,6 +108,7 @@ SETTLE: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     "RESIZE_OUT": (RESIZING, (), "a change of quantity is in flight; all that is held is covered meanwhile"),
     "SHORT": (RESIZING, ("cover",), "part is covered: move coverage to the whole by the venue's best means (A10)"),
     "BARE": (PROTECTION_PENDING, ("cover",), "held, with no confirmed protection"),
+    "STOP_OUT": (STOP_TRIGGERED, (), "the stop is executing: nothing else is sent for its quantity, and it is not called back (P14)"),
     "TAKE_PROFIT_OUT": (TAKE_PROFIT_WORKING, (), "the take-profit rests"),
     "PATIENT_OUT": (MAKER_EXITING, (), "the patient exit rests"),
     "MARKET_OUT": (MARKET_EXITING, (), "an exit is out; nothing else is sent for its quantity (I2)"),
@@ -156,6 +157,9 @@ def leave(
     )
 
 
+NOT_SENT: Mapping[str, tuple[str, tuple[str, ...], str]] = {
+    name: (RECONCILING, ("refresh",), "it never left: look first, then what is missing goes out anew") for name, row in SETTLE.items() if row[1]
+}
 _WAIT = "wait for the snapshot: nothing is decided on half of the truth"
 _COVERED_WHILE_LEAVING = "the exit was refused for good, so a stop rests again; the watch tries the exit anew"
 
@@ -164,7 +168,12 @@ ROWS: tuple[Row, ...] = (
     Row((NEW,), ("PositionRequested",), {}, ENTRY_PENDING, ("submit_entry", "alert_plan"), "the entry leaves once this event is durable"),
     Row((NEW,), ("PositionAdopted",), {}, EMERGENCY_PROTECTING, ("cover", "alert_adopted"), "exposure found without protection (A8)"),
     # --- evidence about orders, while the position is to stay or on its way out
-    *settle((*_STAY, CANCEL_PENDING, *_RESTING), EVIDENCE),
+    *settle((*_STAY, CANCEL_PENDING, *_RESTING), tuple(x for x in EVIDENCE if x not in ("AmendRejected", "OrderCanceled"))),
+    *settle((*_STAY, CANCEL_PENDING, *_RESTING), ("OrderCanceled",), None, ("alert_lost",)),
+    *settle(
+        (*_STAY, CANCEL_PENDING, *_RESTING), ("AmendRejected",),
+        SHORT=(RESIZING, (), "a failed resize leaves the old protection standing; the watch tries by another means (A10)"),
+    ),
     *settle(
         (MARKET_EXITING,), EVIDENCE,
         CLEAR=(SAME, ("refresh",), "the exit ended short: look before the next attempt, never in the same event"),
@@ -182,6 +191,9 @@ ROWS: tuple[Row, ...] = (
     ),
     *settle((FLATTENING,), EVIDENCE, FLIPPED=(SAME, (), "the watch makes the next attempt")),
     Row((RECONCILING,), EVIDENCE, {}, SAME, (), _WAIT),
+    # --- nothing left: the link is gone or going. Sending again at once would spin; the snapshot of the next link decides.
+    *settle((*_STAY, *_LEAVING, EMERGENCY_PROTECTING, FLATTENING), ("OrderNotSent",), None, (), **NOT_SENT),
+    Row((RECONCILING, HALTED), ("OrderNotSent",), {}, SAME, (), _WAIT),
     # --- refusals
     *leave(_STAY, ("OrderRejected",), "stop_crossed", {"refusal": "THROUGH_MARKET"}),
     *settle(
@@ -208,6 +220,8 @@ ROWS: tuple[Row, ...] = (
     *leave((*_STAY, EMERGENCY_PROTECTING, HALTED), ("ExitRequested",), "fact"),
     *leave(_RESTING, ("ExitRequested",), "fact", {"urgency": "URGENT"}),
     Row(_RESTING, ("ExitRequested",), {"urgency": "PATIENT"}, SAME, (), "an equally patient second exit is suppressed (B8)"),
+    Row((CANCEL_PENDING,), ("ExitRequested",), {"urgency": "URGENT"}, SAME, (), "an urgent reason takes the place of a patient one", "fact"),
+    Row((CANCEL_PENDING,), ("ExitRequested",), {"urgency": "PATIENT"}, SAME, (), "it is leaving already"),
     Row((RECONCILING,), ("ExitRequested",), {}, SAME, (), "the exit follows as soon as the snapshot has come", "fact"),
     Row((*_STAY, EMERGENCY_PROTECTING, HALTED), ("PlanTightened", "TrailDistanceChanged"), {"tightenable": "NO"}, SAME, (), "kept as the wish"),
     Row(
@@ -218,7 +232,8 @@ ROWS: tuple[Row, ...] = (
         (ENTRY_PENDING, ENTRY_CANCEL_PENDING, PROTECTION_PENDING, STOP_TRIGGERED, EMERGENCY_PROTECTING, HALTED),
         ("PlanTightened", "TrailDistanceChanged"), {"tightenable": "YES"}, SAME, ("converge",), "amend in place, the state has its own matter",
     ),
-    Row(tuple(s for s in LIVE_STATES if s != HALTED), ("HaltRequested",), {}, HALTED, ("cancel_entry", "page_halted"), "risk is blocked, protection is not (I16)"),
+    Row((*_STAY, EMERGENCY_PROTECTING, RECONCILING), ("HaltRequested",), {}, HALTED, ("cancel_entry", "page_halted"), "risk is blocked, protection is not (I16)"),
+    Row((*_LEAVING, FLATTENING), ("HaltRequested",), {}, SAME, ("page_halted",), "an exit under way is never halted (I16)"),
     # --- crossed levels: a stale price decides nothing (A14)
     Row((*_OPEN, PROTECTED_PENDING_FILL, ENTRY_CANCEL_PENDING, EMERGENCY_PROTECTING, *_RESTING, HALTED), ("LevelCrossed",), {"signal": "STALE"}, SAME, ("alert_stale",), "the native stop stands"),
     Row((*_RESTING,), ("LevelCrossed",), {"signal": "TIGHTEN"}, SAME, (), "kept as the wish"),
@@ -237,7 +252,6 @@ ROWS: tuple[Row, ...] = (
     Row((*_LEAVING, FLATTENING), ("DeadlinePassed",), {"which": "time_stop"}, SAME, (), "it is leaving already"),
     # --- deadlines: each state's own watch (I13)
     Row((ENTRY_PENDING,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("refresh", "page_long"), "no word of the entry: ask"),
-    Row((PROTECTED_PENDING_FILL,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("refresh",), "a routine look"),
     Row((ENTRY_CANCEL_PENDING,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("cancel_again", "refresh", "page_long"), "no proof of the cancel: ask, and cancel again"),
     *settle(
         (PROTECTION_PENDING,), ("DeadlinePassed",), {"which": "watch"}, ("refresh",),
@@ -249,13 +263,16 @@ ROWS: tuple[Row, ...] = (
         BARE=(EMERGENCY_PROTECTING, ("cover", "alert_unprotected"), "still nothing confirmed"),
         SHORT=(EMERGENCY_PROTECTING, ("cover", "alert_unprotected"), "still nothing confirmed for the rest"),
     ),
-    Row((TIGHTENING,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("refresh",), "no word of the amend: ask; the old stop stands"),
-    Row((PROTECTED,), ("DeadlinePassed",), {"which": "watch", "upkeep": "FINE"}, SAME, ("refresh",), "a routine look"),
-    Row((PROTECTED,), ("DeadlinePassed",), {"which": "watch", "upkeep": "MISALIGNED"}, TIGHTENING, ("converge",), "try the refused tightening again, ever less often"),
-    Row((PROTECTED,), ("DeadlinePassed",), {"which": "watch", "upkeep": "SURPLUS"}, RESIZING, ("converge",), "try the refused trimming again"),
-    *leave((PROTECTED,), ("DeadlinePassed",), "stop_crossed", {"which": "watch", "upkeep": "SHADOW_FIRED"}),
+    Row((TIGHTENING,), ("DeadlinePassed",), {"which": "watch", "upkeep": ("FINE", "MISALIGNED", "SURPLUS")}, SAME, ("refresh",), "no word of the amend: ask; the old stop stands"),
+    Row((PROTECTED, PROTECTED_PENDING_FILL), ("DeadlinePassed",), {"which": "watch", "upkeep": "FINE"}, SAME, ("refresh",), "a routine look"),
+    Row((PROTECTED, PROTECTED_PENDING_FILL), ("DeadlinePassed",), {"which": "watch", "upkeep": "MISALIGNED"}, TIGHTENING, ("converge",), "try the refused tightening again, ever less often"),
+    Row((PROTECTED, PROTECTED_PENDING_FILL), ("DeadlinePassed",), {"which": "watch", "upkeep": "SURPLUS"}, RESIZING, ("converge",), "try the refused trimming again"),
+    *leave((PROTECTED, PROTECTED_PENDING_FILL, TIGHTENING), ("DeadlinePassed",), "stop_crossed", {"which": "watch", "upkeep": "SHADOW_FIRED"}),
     Row((STOP_TRIGGERED,), ("DeadlinePassed",), {"which": "watch", "ladder": "AGAIN"}, SAME, ("refresh", "page_triggered"), "fired, not filled: ask"),
-    *leave((STOP_TRIGGERED,), ("DeadlinePassed",), "stop_unfilled", {"which": "watch", "ladder": "SPENT"}),
+    *leave(
+        (STOP_TRIGGERED,), ("DeadlinePassed",), "stop_unfilled", {"which": "watch", "ladder": "SPENT"},
+        STOP_OUT=(CANCEL_PENDING, ("cancel_rest",), "fired and still not filled: cancel it, then market"),
+    ),
     Row((EMERGENCY_PROTECTING,), ("DeadlinePassed",), {"which": "watch", "ladder": "AGAIN"}, SAME, ("cover", "refresh", "alert_unprotected"), "the next attempt"),
     *leave((EMERGENCY_PROTECTING,), ("DeadlinePassed",), "protection_failed", {"which": "watch", "ladder": "SPENT"}),
     Row((CANCEL_PENDING,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("cancel_again", "refresh", "page_long"), "no proof of the cancel: ask louder, fabricate nothing (P11)"),
@@ -275,7 +292,15 @@ ROWS: tuple[Row, ...] = (
         CLEAR_PATIENT=(EMERGENCY_PROTECTING, ("cover",), "this rung is spent: put a stop back, page, and come again"),
     ),
     Row((FLATTENING,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("flatten", "refresh", "page_long"), "the reverse is still open"),
-    Row((RECONCILING,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("refresh", "page_link"), "still no truth from the venue"),
+    Row((RECONCILING,), ("DeadlinePassed",), {"which": "watch", "ladder": "AGAIN"}, SAME, ("refresh", "page_link"), "still no truth from the venue"),
+    *settle(
+        (RECONCILING,), ("DeadlinePassed",), {"which": "watch", "ladder": "SPENT"}, ("refresh", "page_link"),
+        **{
+            **dict.fromkeys(SETTLE, (SAME, (), "still no truth from the venue")),
+            "BARE": (EMERGENCY_PROTECTING, ("cover",), "no truth will come in time: what nothing at all stands for gets a stop (A24)"),
+            "SHORT": (EMERGENCY_PROTECTING, ("cover",), "no truth will come in time: what nothing at all stands for gets a stop (A24)"),
+        },
+    ),
     Row((HALTED,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("cover", "page_halted"), "still waiting for a person"),
     # --- the truth as a whole
     Row(tuple(s for s in LIVE_STATES if s not in (HALTED, RECONCILING)), ("ChannelClosed",), {}, RECONCILING, (), "what was in flight is unknown; venue-side protection stands"),
@@ -310,8 +335,8 @@ ROWS: tuple[Row, ...] = (
     *(
         Row((HALTED,), (*EVIDENCE, "OrderRejected", *SNAPSHOT), {"situation": name}, target, commands, doc)
         for name, (target, commands, doc) in {
-            **{name: (SAME, (), "waiting for a person") for name in (*OVER, *STAYING, *GOING)},
-            **{name: SETTLE[name] for name in ("FLIPPED", "NEVER", "DONE")},
+            **dict.fromkeys((*OVER, *STAYING, *GOING), (SAME, (), "waiting for a person")),
+            **{name: SETTLE[name] for name in ("FLIPPED", "NEVER", "DONE", "TRIGGERED", *GOING)},
             "LEFTOVERS": (SAME, ("cancel_rest",), "flat: nothing may outlive the position"),
             "SHORT": (SAME, ("cover",), "protection of what exists continues (I16)"),
             "BARE": (SAME, ("cover",), "protection of what exists continues (I16)"),
@@ -319,11 +344,13 @@ ROWS: tuple[Row, ...] = (
     ),
 )  # fmt: skip
 
+_AFTER_THE_END = ("OrderFilled", "ManualFillSeen", "OrderAccepted", "ChildDiscovered", "PositionAdjusted")
+
 IGNORED: Mapping[str, tuple[str, ...]] = {
     # The sender's word that a frame left is booked (times), and decides nothing.
     ANY: ("OrderSubmitted", "ChannelLive"),
     ENTRY_PENDING: ("LevelCrossed",),
-    CANCEL_PENDING: ("ExitRequested", "PlanTightened", "TrailDistanceChanged", "LevelCrossed"),
+    CANCEL_PENDING: ("PlanTightened", "TrailDistanceChanged", "LevelCrossed"),
     TAKE_PROFIT_WORKING: ("PlanTightened", "TrailDistanceChanged"),
     MAKER_EXITING: ("PlanTightened", "TrailDistanceChanged"),
     MARKET_EXITING: ("ExitRequested", "PlanTightened", "TrailDistanceChanged", "LevelCrossed"),
@@ -332,7 +359,7 @@ IGNORED: Mapping[str, tuple[str, ...]] = {
     HALTED: ("HaltRequested",),
     # Late words about orders that have ended by evidence change nothing (I5).
     **{
-        end: tuple(x for x in FACTS if x not in ("PositionRequested", "PositionAdopted", "OrderFilled", "ManualFillSeen", "OrderAccepted", "ChildDiscovered"))
+        end: tuple(x for x in FACTS if x not in (*_AFTER_THE_END, "PositionRequested", "PositionAdopted"))
         for end in _ENDS
     },
 }  # fmt: skip
@@ -341,8 +368,8 @@ ANOMALY: Mapping[str, tuple[str, ...]] = {
     NEW: (ANY,),
     ANY: ("PositionRequested", "PositionAdopted"),
     # A fill or a live order after the end: booked, paged, and the desk adopts the exposure as a position of its own (X17).
-    CLOSED: ("OrderFilled", "ManualFillSeen", "OrderAccepted", "ChildDiscovered"),
-    ABANDONED: ("OrderFilled", "ManualFillSeen", "OrderAccepted", "ChildDiscovered"),
+    CLOSED: _AFTER_THE_END,
+    ABANDONED: _AFTER_THE_END,
 }
 
 POSITION = Table(
@@ -361,6 +388,7 @@ POSITION = Table(
 PROTECT_ATTEMPTS = 3
 EXIT_ATTEMPTS = 3
 TRIGGER_LOOKS = 2
+TRUTH_LOOKS = 2
 
 EXIT_REASON_OF_LEVEL = {"take_profit": "take_profit", "panic": "panic", "hard_take_profit": "hard_take_profit", "stop": "stop_crossed"}
 
@@ -388,6 +416,9 @@ def _entry_situation(entries: list[Any]) -> str:
 def _way_out(position: Position, open_orders: tuple[Any, ...], reason: str) -> str:
     if any(o.role in ("exit", "flatten") for o in open_orders):
         return "MARKET_OUT"
+    executing = [o for o in open_orders if o.is_triggered]
+    if executing and reason != "stop_unfilled":
+        return "STOP_OUT" if len(executing) == len(open_orders) else "BLOCKED"
     resting = [o for o in open_orders if o.role == "take_profit"]
     if resting:
         if any(o.pending == "cancel" or o.cancel_refused for o in resting):
@@ -478,6 +509,8 @@ def _refusal(position: Position, fact: Any) -> str:
 
 
 def _ladder(position: Position, fact: Any) -> str:
+    if position.state == RECONCILING:
+        return "SPENT" if position.watch_count >= TRUTH_LOOKS else "AGAIN"
     if position.state == STOP_TRIGGERED:
         return "SPENT" if position.watch_count >= TRIGGER_LOOKS else "AGAIN"
     if position.state == EMERGENCY_PROTECTING:

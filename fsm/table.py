@@ -126,7 +126,8 @@ class Table:
             for source, fact in self._listed(listed):
                 if not found[source, fact]:
                     commands = ("alert_anomaly",) if kind == "anomaly" else ()
-                    found[source, fact].append(FlatRow(f"{self.name}:{kind}:{source}:{fact}", source, fact, (), source, commands, kind, kind))
+                    row_id = f"{self.name}:{kind}:{source}:{fact}"
+                    found[source, fact].append(FlatRow(row_id, source, fact, (), source, commands, kind, kind))
         order = [c.name for c in self.classifiers]
         return {
             key: Cell(tuple(n for n in order if any(n == name for row in rows for name, _ in row.when)), tuple(rows))
@@ -150,7 +151,8 @@ class Table:
             for assignment in product(*(answers_of[d] for d in cell.dimensions)):
                 hits = [row for row in cell.rows if _matches(row, cell.dimensions, assignment)]
                 if len(hits) != 1 and cell.rows:
-                    out.append(f"{self.name}: ({state}, {fact}) {dict(zip(cell.dimensions, assignment, strict=True))} fires {len(hits)} rows")
+                    given = dict(zip(cell.dimensions, assignment, strict=True))
+                    out.append(f"{self.name}: ({state}, {fact}) {given} fires {len(hits)} rows")
         out += [f"{self.name}: {state} cannot be reached" for state in sorted(names - self._reachable())]
         out += [f"{self.name}: {state} cannot end" for state in sorted(names - self._ending())]
         return out
@@ -259,8 +261,9 @@ class MachineRunner:
             for row in cell.rows:
                 given = dict(row.when)
                 for answer in given.pop(widest, answers_of.get(widest, ("",))):
-                    conditions: list[str | Callable[..., bool | None]] = [partial(_allows, name, answers) for name, answers in given.items()]
-                    self._machine.add_transition(_trigger(fact, answer), state, row.target, conditions=conditions, after=partial(_collect, row))
+                    guards: list[str | Callable[..., bool | None]] = [partial(_allows, *guard) for guard in given.items()]
+                    collect = partial(_collect, row)
+                    self._machine.add_transition(_trigger(fact, answer), state, row.target, conditions=guards, after=collect)
         self._events: dict[str, Any] = dict(self._machine.events)
 
     def row(self, state: str, fact: str, answers: tuple[str, ...]) -> FlatRow:

@@ -12,6 +12,7 @@ import msgspec
 from events.facts import Timing
 
 from . import position as s
+from .coverage import unprotected_lots
 from .model import Position
 from .order import ENDED, SUBMITTED
 
@@ -83,9 +84,16 @@ _LIMIT_OF = {state: attrgetter(name) for state, name in WATCH.items()}
 def watch_at_ns(position: Position) -> int:
     """Return when the state's own clock runs out; sooner while the venue's stop is due, later after each refused tightening."""
     timing: Timing = position.plan.timing
-    if position.state == s.PROTECTED:
-        if position.shadow_ns:
-            return max(position.shadow_ns, position.watch_ns) + timing.trigger_timeout_ms * MS
-        if position.tighten_attempts:
-            return position.watch_ns + (timing.amend_timeout_ms << min(position.tighten_attempts, 6)) * MS
+    if position.state in (s.PROTECTED, s.PROTECTED_PENDING_FILL, s.TIGHTENING) and position.shadow_ns:
+        return max(position.shadow_ns, position.watch_ns) + timing.trigger_timeout_ms * MS
+    if position.state in (s.PROTECTED, s.PROTECTED_PENDING_FILL) and position.tighten_attempts:
+        return position.watch_ns + (timing.amend_timeout_ms << min(position.tighten_attempts, 6)) * MS
+    if position.state in (s.TAKE_PROFIT_WORKING, s.MAKER_EXITING):
+        # A resting exit leaves the position uncovered: its time counts from its own sending, not from the last reconnect (A23).
+        resting = [order.decided_ns for order in position.open_orders("take_profit")]
+        return max(position.watch_ns if position.watch_count else 0, min(resting, default=position.watch_ns)) + int(
+            _LIMIT_OF[position.state](timing)
+        ) * MS
+    if position.state == s.HALTED and unprotected_lots(position):
+        return position.watch_ns + timing.protect_timeout_ms * MS
     return position.watch_ns + int(_LIMIT_OF[position.state](timing)) * MS

@@ -1,13 +1,13 @@
 """Puts an engine together from its parts, in the order that a restart needs, and takes it apart again.
 
-    store -> lease -> spool of the last life merged -> last session repaired -> positions restored -> session file -> engine
+store -> lease -> spool of the last life merged -> last session repaired -> positions restored -> session file -> engine
 """
 
 import asyncio
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -38,7 +38,9 @@ def table_hash() -> str:
 
 def _lines_of(table: Table) -> list[str]:
     return [
-        f"{row.source}|{row.fact}|{row.when}|{row.target}|{row.commands}|{row.exit_reason}" for cell in table.cells().values() for row in cell.rows
+        f"{row.source}|{row.fact}|{row.when}|{row.target}|{row.commands}|{row.exit_reason}"
+        for cell in table.cells().values()
+        for row in cell.rows
     ]
 
 
@@ -159,7 +161,15 @@ def _assemble(
         on_page=lambda code, text: _in_loop(loop, lambda: holder[0].page(code, text)),
     )
     engine = Engine(
-        pipeline, session, writer, record, parts.clock, epoch=lease.token, audit_interval_s=parts.audit_interval_s, on_page=on_page, on_refusal=on_refusal
+        pipeline,
+        session,
+        writer,
+        record,
+        parts.clock,
+        epoch=lease.token,
+        audit_interval_s=parts.audit_interval_s,
+        on_page=on_page,
+        on_refusal=on_refusal,
     )
     holder.append(engine)
     return Assembled(
@@ -202,7 +212,7 @@ def _folder(path: Path) -> None:
 
 
 def _session_path(parts: Parts, token: int) -> Path:
-    began = datetime.fromtimestamp(parts.clock.now_ns() // 1_000_000_000, timezone.utc)
+    began = datetime.fromtimestamp(parts.clock.now_ns() // 1_000_000_000, UTC)
     return parts.session_dir / f"{began:%Y%m%dT%H%M%S}-{base36(token, 4)}{SESSION_SUFFIX}"
 
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "config": "Check, show or describe the settings.",
     "diagram": "Draw the machines from their tables, the way of a position, or a log in figures.",
     "demo": "Run the main job end to end on recorded or seeded ticks.",
+    "run": "Run the live engine.",
 }
 
 EPILOGUE = (

@@ -19,8 +19,8 @@ import structlog
 from events import commands as c
 from events.errors import StoreProblem
 from events.record import PositionEvent, bytes_from
-from events.store import Outgoing as Gated
 from events.store import OutboxGate, Writer
+from events.store import Outgoing as Gated
 from fsm.order import OPEN_STATUSES
 from fsm.position import RECONCILING
 from replay.intents import EntriesHalted, Intent, Link, OpenPosition, Restarted, Sent, payload_from

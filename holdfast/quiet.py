@@ -12,7 +12,11 @@ def quiet_logs(path: Path) -> None:
     """Write log lines as JSON to `path` instead of standard error."""
     file = path.open("a", encoding="utf-8")
     structlog.configure(
-        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), structlog.processors.JSONRenderer()],
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
         logger_factory=structlog.WriteLoggerFactory(file=file),
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
     )
@@ -20,7 +24,9 @@ def quiet_logs(path: Path) -> None:
 
 def live_logs(form: Literal["console", "json"], level: str) -> None:
     """Write log lines to standard error, for people or one JSON object a line."""
-    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    )
     structlog.configure(
         processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), renderer],
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),

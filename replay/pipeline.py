@@ -145,7 +145,7 @@ class Pipeline:
             if isinstance(item, m.TradePrinted):
                 events += self.desk.price(item.symbol, item.px, item.ts_event_ns, ts_recv_ns)
             elif isinstance(item, f.Fact):
-                events += self.desk.take(item)  # type: ignore[arg-type]
+                events += self.desk.take(item)
             elif isinstance(item, m.SnapshotTaken):
                 events += self._snapshot(item, ts_recv_ns)
             elif isinstance(item, m.QuoteChanged):

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -18,10 +18,14 @@ from holdfast.quiet import quiet_logs
 
 def command(
     *,
-    ticks: Annotated[Path | None, Parameter(help="Recorded trades (.gz session, .parquet, .csv of time, price, quantity); else a seeded market.")] = None,
+    ticks: Annotated[
+        Path | None, Parameter(help="Recorded trades (.gz session, .parquet, .csv of time, price, quantity); else a seeded market.")
+    ] = None,
     json: Annotated[bool, Parameter(negative="", help="Print one JSON object instead of the table.")] = False,
     seed: Annotated[int, Parameter(help="Of the market, the venue's depth and the faults.")] = 7,
-    out: Annotated[Path, Parameter(help="Folder for the store, the session and the data; a new one inside it for each run.")] = Path("holdfast-demo"),
+    out: Annotated[Path, Parameter(help="Folder for the store, the session and the data; a new one inside it for each run.")] = Path(
+        "holdfast-demo"
+    ),
     store: Annotated[str, Parameter(help="Store of the run; else events.db in its folder.")] = "",
     faults: Annotated[bool, Parameter(help="Whether the venue makes faults.")] = True,
 ) -> int:
@@ -46,7 +50,7 @@ def command(
 
 
 def _new_folder(out: Path) -> Path:
-    base = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
+    base = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     for number in range(1, 100):
         folder = out / (base if number == 1 else f"{base}-{number}")
         try:
@@ -89,6 +93,7 @@ def _object(tape: tapes.Tape, shown: Shown, report: Report) -> dict[str, object]
         "events": report.events,
         "commands": report.commands,
         "unprotected_ms": report.unprotected_ms,
+        "unprotected_ms_by_cause": report.unprotected_by_cause,
         "invariant_violations": len(report.violations),
         "violations": report.violations,
         "ledger_balanced": report.ledger_balanced,
@@ -123,7 +128,9 @@ def _print(tape: tapes.Tape, folder: Path, shown: Shown, report: Report) -> None
         for story in report.stories
     ]
     write = sys.stdout.write
-    write(f"{tape.name}: {len(tape.ticks)} trades, {tape.duration_s:.0f} s, range {tape.range_bps} bps, played {shown.speed:.1f} times as fast\n\n")
+    write(
+        f"{tape.name}: {len(tape.ticks)} trades, {tape.duration_s:.0f} s, range {tape.range_bps} bps, played {shown.speed:.1f} times as fast\n\n"
+    )
     write(table(rows) + "\n")
     told: set[str] = set()
     for story in report.stories:
@@ -135,11 +142,13 @@ def _print(tape: tapes.Tape, folder: Path, shown: Shown, report: Report) -> None
     quote = report.stories[0].row.quote
     total = sum(story.row.realized_pnl for story in report.stories)
     ms = report.unprotected_ms
+    causes = ", ".join(f"{name} p50 {level['p50']:.0f} max {level['max']:.0f}" for name, level in report.unprotected_by_cause.items())
     faults = ", ".join(f"{name} {count}" for name, count in sorted(shown.faults.items())) or "none"
     write(
         f"\nexit paths   {', '.join(f'{name} {count}' for name, count in report.exit_paths.items())}\n"
         f"record       {report.events} events, {report.commands} commands, {len(report.violations)} invariant violations\n"
         f"unprotected  p50 {ms['p50']:.0f} ms, p99 {ms['p99']:.0f} ms, max {ms['max']:.0f} ms of market time\n"
+        f"  by cause   {causes}\n"
         f"faults       {faults}\n"
         f"books        ledger {'balanced' if report.ledger_balanced else 'NOT BALANCED'}, "
         f"rebuilt {'equals' if report.rebuilt_equal else 'DIFFERS FROM'} live, "

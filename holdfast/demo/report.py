@@ -5,19 +5,14 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from events.facts import OrderFilled
-from events.record import PositionEvent
 from events.store import open_store
-from events.values import Side
-from fsm.order import END_STATUSES
-from projections.books import VIEWS, Books
+from projections.books import Books
 from projections.catchup import CatchUp
 from projections.positions import PositionRow
+from projections.windows import Level
 from replay.replay import Verdict, replay
 
 from .show import Shown
-
-# The venue rounds each cost and fee to this; over some hundred fills the sums may differ by as many of them.
-VENUE_ROUNDING = Decimal("0.00001")
 
 
 class Story(NamedTuple):
@@ -37,6 +32,7 @@ class Report(NamedTuple):
     events: int
     commands: int
     unprotected_ms: dict[str, float]
+    unprotected_by_cause: dict[str, dict[str, float]]
     violations: list[str]
     ledger_balanced: bool
     rebuilt_equal: bool
@@ -53,23 +49,20 @@ def report_on(shown: Shown, *, session_key: bytes | None = None) -> Report:
         catch_up = CatchUp(store)
         catch_up.run()
     rebuilt = catch_up.books
-    paths = {row.position_id: _path_of(rebuilt, row) for row in map(rebuilt.position_row, sorted(shown.acts)) }
+    paths = {row.position_id: _path_of(rebuilt, row) for row in map(rebuilt.position_row, sorted(shown.acts))}
     stories = []
     for position_id in sorted(shown.acts):
         row = rebuilt.position_row(position_id)
         title = shown.acts[position_id].title
         stories.append(Story(row, title, paths[position_id], _sentence(row, title, paths[position_id])))
-    whole = next((level for level in rebuilt.unprotected_levels() if level.cause == "all"), None)
+    levels = {level.cause: _milliseconds(level) for level in rebuilt.unprotected_levels()}
     return Report(
         stories=stories,
         exit_paths=dict(sorted(Counter(paths.values()).items())),
         events=len(shown.events),
         commands=sum(len(event.commands) for event in shown.events),
-        unprotected_ms={
-            "p50": 0.0 if whole is None else whole.p50_ns / 1e6,
-            "p99": 0.0 if whole is None else whole.p99_ns / 1e6,
-            "max": 0.0 if whole is None else whole.max_ns / 1e6,
-        },
+        unprotected_ms=levels.pop("all", {"p50": 0.0, "p99": 0.0, "max": 0.0}),
+        unprotected_by_cause=levels,
         violations=shown.violations,
         ledger_balanced=rebuilt.ledger.is_balanced,
         rebuilt_equal=all(live.position_row(key) == rebuilt.position_row(key) for key in shown.acts),
@@ -78,13 +71,19 @@ def report_on(shown: Shown, *, session_key: bytes | None = None) -> Report:
     )
 
 
+def _milliseconds(level: Level) -> dict[str, float]:
+    return {"p50": level.p50_ns / 1e6, "p99": level.p99_ns / 1e6, "max": level.max_ns / 1e6}
+
+
 def _path_of(books: Books, row: PositionRow) -> str:
     """Return how a position was left, by the order that executed last and by what was decided."""
     if row.state == "Abandoned":
         return "abandoned"
     if row.state != "Closed":
         return f"open ({row.state})"
-    orders = [o for o in VIEWS["orders"].of(books, row.position_id) if o.role not in ("entry", "flatten") and o.filled_qty > 0]
+    position = books.positions[row.position_id]
+    every = list(books.orders.rows(position))
+    orders = [o for o in every if o.role not in ("entry", "flatten") and o.filled_qty > 0]
     if not orders:
         return row.exit_path or "manual"
     last = max(orders, key=lambda o: (o.ended_ns, o.client_order_id))
@@ -92,7 +91,7 @@ def _path_of(books: Books, row: PositionRow) -> str:
         return "trailing_stop" if last.order_type == "trailing-stop" else "stop_loss"
     if last.role == "take_profit":
         return "take_profit_maker" if row.exit_reason == "take_profit" else "patient_exit"
-    rested = any(o.role == "take_profit" for o in VIEWS["orders"].of(books, row.position_id))
+    rested = any(o.role == "take_profit" for o in every)
     if row.exit_reason == "take_profit" and rested:
         return "take_profit_timeout"
     return row.exit_reason or row.exit_path
@@ -115,36 +114,14 @@ def _px(px: Decimal | None) -> str:
 
 
 def _venue_agrees(shown: Shown) -> bool:
-    """Whether our executions explain the change of the venue's balances, to the venue's rounding."""
-    if any(event.order_to and event.order_to not in END_STATUSES for event in _last_events(shown.events)):
+    """Whether the venue's books and ours hold the same executions, and the venue holds nothing of ours any more."""
+    ours = {
+        event.fact.trade_id: (event.fact.client_order_id, event.fact.side.value, event.fact.last_qty, event.fact.last_px)
+        for event in shown.events
+        if isinstance(event.fact, OrderFilled)
+    }
+    theirs = {fill["exec_id"]: (fill["cl_ord_id"], fill["side"], fill["qty"], fill["price"]) for fill in shown.venue_books["fills"]}
+    if ours.keys() != theirs.keys() or shown.venue_books["open_orders"]:
         return False
-    instrument = next(iter(shown.acts.values())).plan.symbol
-    base, quote = instrument.split("/")
-    sums = {base: Decimal(0), quote: Decimal(0)}
-    fills = 0
-    seen: set[str] = set()
-    margin = {event.position_id: event.fact.plan.margin for event in shown.events if event.version == 1 and hasattr(event.fact, "plan")}
-    for event in shown.events:
-        fact = event.fact
-        if not isinstance(fact, OrderFilled) or fact.trade_id in seen or fact.last_px is None:
-            continue
-        seen.add(fact.trade_id)
-        fills += 1
-        sign = 1 if fact.side is Side.BUY else -1
-        if not margin[event.position_id]:
-            sums[base] += sign * fact.last_qty
-        sums[quote] -= sign * fact.last_qty * fact.last_px
-        for fee in fact.fees:
-            sums[fee.asset] = sums.get(fee.asset, Decimal(0)) - fee.qty
-    balances = shown.venue_books["balances"]
-    rounding = VENUE_ROUNDING * max(1, 3 * fills)
-    return all(
-        abs(Decimal(balances.get(asset, 0)) - shown.start_balances.get(asset, Decimal(0)) - change) <= rounding for asset, change in sums.items()
-    )
-
-
-def _last_events(events: list[PositionEvent]) -> list[PositionEvent]:
-    last: dict[str, PositionEvent] = {}
-    for event in events:
-        last[event.position_id] = event
-    return [last[key] for key in sorted(last)]
+    # Attached stops have no client id at the venue, ours was derived here.
+    return all(ours[key][1:] == theirs[key][1:] and theirs[key][0] in ("", ours[key][0]) for key in ours)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
+import msgspec
+
 from events.facts import Plan, TightenStep, Timing
 from events.values import Instrument, PositionSide
 
@@ -49,6 +51,15 @@ def script_for(tape: Tape, end_s: float) -> list[Act]:
     return sorted(_Writer(tape, end_s).acts(), key=lambda act: act.at_s)
 
 
+def plain_instead_of(act: Act) -> Act:
+    """Return an act of the same side and size without levels that a moving price can make impossible."""
+    plan = msgspec.structs.replace(
+        act.plan, trail_offset_bps=WIDE_BPS, stop_price=None, take_profit_price=None, attach_stop=False, entry_type="market", entry_price=None,
+        time_stop_secs=40,
+    )  # fmt: skip
+    return Act(act.at_s, f"{act.title}: refused, a plain one instead", plan)
+
+
 class _Writer:
     def __init__(self, tape: Tape, end_s: float) -> None:
         self.tape = tape
@@ -75,8 +86,8 @@ class _Writer:
             self.act("take profit inside the engine", LONG, self.rising, lambda m: self.profit(m, m.high, "0.5")),
             self.act("take profit inside the engine", SHORT, self.falling, lambda m: self.profit(m, m.low, "0.5")),
             self.act("halted by a person, then closed", LONG, self.any, lambda m: {"trail_offset_bps": wide}, steps=(Step(12, "halt"), Step(30, "exit"))),
-            self.act("take profit as a resting order", LONG, self.rising, lambda m: self.profit(m, m.high, "0.5", style="maker")),
-            self.act("take profit as a resting order", SHORT, self.falling, lambda m: self.profit(m, m.low, "0.5", style="maker")),
+            self.act("take profit as a resting order", LONG, self.rising, lambda m: self.resting(m, m.high)),
+            self.act("take profit as a resting order", SHORT, self.falling, lambda m: self.resting(m, m.low)),
             self.act("resting take profit out of reach, then market", LONG, self.rising, self.out_of_reach),
             self.act("panic exit", LONG, self.falling, lambda m: {"trail_offset_bps": wide, "panic_pnl_bps": self.panic(m.px, m.low)}),
             self.act("panic exit", SHORT, self.rising, lambda m: {"trail_offset_bps": wide, "panic_pnl_bps": self.panic(m.px, m.high)}),
@@ -84,7 +95,7 @@ class _Writer:
             self.act("time stop", SHORT, self.any, lambda m: {"trail_offset_bps": wide, "time_stop_secs": 55}),
             self.act("time stop of 0, corrected to 60 s", LONG, self.any, lambda m: {"trail_offset_bps": wide, "time_stop_secs": 0}),
             self.act("exit on a signal", LONG, self.any, lambda m: {"trail_offset_bps": wide}, steps=(Step(25, "exit"),)),
-            self.act("patient exit", SHORT, self.any, lambda m: {"trail_offset_bps": wide}, steps=(Step(25, "exit_patient"),)),
+            self.act("patient exit", SHORT, self.falling, lambda m: {"trail_offset_bps": wide}, steps=(Step(6, "exit_patient"),)),
             self.act(
                 "stop refused again and again, out at market", LONG, self.any, lambda m: {"trail_offset_bps": wide},
                 faults=({"name": "reject", "count": 3, "on": "add_order:trailing-stop:sell", "text": "EOrder:Insufficient funds"},),
@@ -151,9 +162,14 @@ class _Writer:
         level = self.on_grid(px + (extreme - px) * Decimal(share))
         return level if (level - px) * step > 0 else self.on_grid(px) + 2 * step
 
-    def profit(self, move: Move, extreme: Decimal, share: str, style: str = "internal") -> dict[str, Any]:
-        level = self.level(move.px, extreme, share)
-        return {"trail_offset_bps": WIDE_BPS, "take_profit_price": level, "take_profit_style": style, "take_profit_arm_bps": 1}
+    def profit(self, move: Move, extreme: Decimal, share: str) -> dict[str, Any]:
+        return {"trail_offset_bps": WIDE_BPS, "take_profit_price": self.level(move.px, extreme, share)}
+
+    def resting(self, move: Move, extreme: Decimal) -> dict[str, Any]:
+        """A level that is reached, armed well ahead of it, so that the order rests before the price is there."""
+        level, armed = self.level(move.px, extreme, "0.5"), self.level(move.px, extreme, "0.2")
+        arm_bps = max(1, int(abs(level / armed - 1) * 10_000))
+        return {"trail_offset_bps": WIDE_BPS, "take_profit_price": level, "take_profit_style": "maker", "take_profit_arm_bps": arm_bps}
 
     def out_of_reach(self, move: Move) -> dict[str, Any]:
         """A level above everything to come, armed so far ahead of it that the order comes to rest and is never filled."""

@@ -14,7 +14,7 @@ from replay.intents import ExitPosition, HaltPosition, OpenPosition
 from venues.clock import Clock
 from venues.simulated import MarketFeed, SimulatedVenue, VenueSettings
 
-from .script import Act, Step, script_for
+from .script import Act, Step, plain_instead_of, script_for
 from .tape import Tape
 
 # Real seconds for the whole show, and how much of the market's time is left for the last exits.
@@ -62,7 +62,9 @@ def speed_for(tape: Tape) -> tuple[float, float]:
     return min(MAX_SPEED, market_s / SHOW_S), market_s
 
 
-async def show(tape: Tape, folder: Path, store_url: str, seed: int, *, faults: tuple[str, ...] = FAULTS, on_progress: Callable[[float], None]) -> Shown:
+async def show(
+    tape: Tape, folder: Path, store_url: str, seed: int, *, faults: tuple[str, ...] = FAULTS, on_progress: Callable[[float], None]
+) -> Shown:
     """Run the demo in `folder` and return what it left.
 
     Raises what opening the store, the session file or the venue raises.
@@ -150,7 +152,7 @@ class _Stage:
         for position_id in sorted(self.assembled.pipeline.desk.positions):
             self._exit(position_id, patient=False, reason="signal")
         deadline_ns = self.clock.now_ns() + int(CLOSING_S * 1e9)
-        while self.assembled.pipeline.desk.positions and self.clock.now_ns() < deadline_ns:
+        while self.assembled.pipeline.desk.positions and self.clock.now_ns() < deadline_ns:  # noqa: ASYNC110, a look now and then will do
             await asyncio.sleep(0.02)
         on_progress(1.0)
 
@@ -170,9 +172,13 @@ class _Stage:
         for fault in act.faults:
             self.venue.faults.arm(**fault)
         position_id = self.assembled.next_position_id()
-        self.acts[position_id] = act
-        output = self.assembled.engine.open(OpenPosition(position_id=position_id, epoch=self.assembled.lease.token, plan=act.plan))
-        self.refusals += [f"{position_id} ({act.title}): {refusal.reason}" for refusal in output.refusals]
+        for attempt in (act, plain_instead_of(act)):
+            output = self.assembled.engine.open(OpenPosition(position_id=position_id, epoch=self.assembled.lease.token, plan=attempt.plan))
+            if not output.refusals:
+                self.acts[position_id] = attempt
+                break
+            # The price has moved past a level since the script was written: refused before anything was sent.
+            self.refusals += [f"{position_id} ({attempt.title}): {refusal.reason}" for refusal in output.refusals]
         for step in act.steps:
             await self._until(act.at_s + step.after_s)
             self._step(position_id, step)

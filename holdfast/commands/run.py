@@ -1,0 +1,39 @@
+"""`holdfast run`: the live engine."""
+
+import asyncio
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from holdfast.commands.options import Output, Settings
+from holdfast.output import print_object
+
+
+def command(
+    *,
+    duration: Annotated[float | None, Parameter(help="Real seconds after which it stops by itself; else on SIGTERM or Ctrl-C.")] = None,
+    output: Output = "table",
+    settings: Settings = Settings(),
+) -> int:
+    """Run the engine: open the positions of the settings, protect what is open, record everything.
+
+    Stopping closes nothing: what is open stays protected by its orders at the venue, and the next start takes it over, as
+    it does after a crash. With venue.kind "simulated" the venue runs inside this process and needs no key.
+    """
+    from holdfast.live import run_live
+    from holdfast.quiet import live_logs
+
+    config = settings.load().config
+    live_logs(config.log.format, config.log.level)
+    ended = asyncio.run(run_live(config, duration_s=duration))
+    print_object(
+        {
+            "restored": ended.restored,
+            "open_positions": list(ended.open_positions),
+            "counters": ended.counters,
+            "session": str(ended.session),
+            "store": config.store_url,
+        },
+        output,
+    )
+    return 0

@@ -1,0 +1,195 @@
+"""`holdfast run`: the live engine as a process, from settings to a clean end.
+
+It follows the venue until it is told to stop. Stopping closes nothing: what is open stays protected by its orders at the
+venue, and the next start takes it over.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from events.errors import BadInput
+from events.facts import Plan
+from events.ids import position_id_from
+from events.values import Instrument
+from fsm.plans import check_plan
+from holdfast.config import Config, read_key, store_address
+from replay.intents import OpenPosition
+from venues.clock import Clock
+from venues.kraken.auth import TokenFetcher
+from venues.kraken.capabilities import capabilities_of
+from venues.kraken.session import TokenSource
+from venues.simulated import SimulatedVenue
+from venues.simulated.__main__ import feed_of
+from venues.simulated.pairs import pair_of
+
+from .assembly import Assembled, Parts, assemble
+
+log = structlog.get_logger("holdfast.live")
+
+# Real seconds within which a venue must have given its first snapshot before entries are given up for this life.
+SYNC_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a live engine ended: what it restored, what it holds now, and its counters."""
+
+    restored: int
+    open_positions: tuple[str, ...]
+    counters: dict[str, int]
+    session: Path
+
+
+@dataclass(frozen=True)
+class _Where:
+    public_url: str
+    private_url: str
+    token_source: TokenSource
+    clock: Clock
+
+
+async def run_live(config: Config, *, duration_s: float | None = None) -> Ended:
+    """Run the engine until SIGTERM, SIGINT, or `duration_s` real seconds have passed.
+
+    Raises what the configuration, the store, the session file or the venue raise for good.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if duration_s is not None:
+        loop.call_later(duration_s, stop.set)
+    _check_positions(config)
+    async with _venue(config) as where:
+        assembled = assemble(_parts(config, where))
+        try:
+            _refuse_forgotten(config, assembled)
+            await _live(config, assembled, stop)
+        finally:
+            assembled.close()
+        return Ended(
+            restored=assembled.restored,
+            open_positions=tuple(sorted(assembled.pipeline.desk.positions)),
+            counters=dict(sorted(assembled.engine.counters.items())),
+            session=assembled.record.path,
+        )
+
+
+async def _live(config: Config, assembled: Assembled, stop: asyncio.Event) -> None:
+    log.info("started", restored=assembled.restored, epoch=assembled.lease.token, session=str(assembled.record.path))
+    running = asyncio.create_task(assembled.engine.run(stop))
+    opening = asyncio.create_task(_open_positions(config.positions, config.engine.namespace, assembled))
+    try:
+        await running
+    finally:
+        opening.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await opening
+
+
+async def _open_positions(plans: Sequence[Plan], namespace: str, assembled: Assembled) -> None:
+    """Ask for the positions of the configuration, each once in the life of a store: the n-th has the n-th id."""
+    if not plans:
+        return
+    try:
+        async with asyncio.timeout(SYNC_TIMEOUT_S):
+            await assembled.engine.synced()
+    except TimeoutError:
+        log.error("no positions are opened: the venue has given no snapshot", seconds=SYNC_TIMEOUT_S)
+        return
+    known = set(assembled.store.position_ids())
+    for number, plan in enumerate(plans, 1):
+        position_id = position_id_from(namespace, number)
+        if position_id not in known:
+            assembled.engine.open(OpenPosition(position_id=position_id, epoch=assembled.lease.token, plan=plan))
+
+
+def _check_positions(config: Config) -> None:
+    """Refuse plans of the configuration that no venue could protect, before anything is opened. Prices are checked live."""
+    for number, plan in enumerate(config.positions, 1):
+        place = f"positions[{number}]"
+        if plan.symbol not in config.venue.symbols:
+            raise BadInput(
+                f"{place}.symbol", f"{plan.symbol!r} is not followed", f"add it to venue.symbols ({', '.join(config.venue.symbols)})"
+            )
+        if config.venue.kind == "simulated":
+            instrument: Instrument = pair_of(plan.symbol).instrument
+            try:
+                check_plan(plan, instrument, capabilities_of(plan.margin), None)
+            except BadInput as refused:
+                raise BadInput(f"{place}: {refused.place}", refused.problem, refused.remedy) from None
+
+
+def _refuse_forgotten(config: Config, assembled: Assembled) -> None:
+    # The venue inside this process ended with the process before: it knows nothing of what that life had opened.
+    if config.venue.kind == "simulated" and assembled.restored:
+        raise BadInput(
+            config.store_url,
+            f"it holds {assembled.restored} open positions whose simulated venue ended with its process",
+            "run the venue as a process of its own (python -m venues.simulated), or name another store",
+        )
+
+
+def _parts(config: Config, where: _Where) -> Parts:
+    data_dir = Path(config.engine.data_dir)
+    key = read_key("session.key_env", env=config.session.key_env) if config.session.key_env else ""
+    return Parts(
+        store_url=store_address(config),
+        session_dir=Path(config.session_dir),
+        data_dir=data_dir,
+        namespace=config.engine.namespace,
+        symbols=config.venue.symbols,
+        public_url=where.public_url,
+        private_url=where.private_url,
+        token_source=where.token_source,
+        clock=where.clock,
+        configuration=msgspec.to_builtins(config),
+        max_positions=config.risk.max_positions,
+        session_key=key.encode() or None,
+        anchor_every=config.session.anchor_every,
+    )
+
+
+@asynccontextmanager
+async def _venue(config: Config) -> AsyncIterator[_Where]:
+    """Give the addresses and the token source of the venue; start and stop it where it is the one in this process."""
+    if config.venue.kind == "kraken":
+        key = read_key("venue.api_key_env", env=config.venue.api_key_env)
+        secret = read_key("venue.api_secret", env=config.venue.api_secret_env, file=config.venue.api_secret_file)
+        fetcher = TokenFetcher(key, secret, config.venue.rest_url)
+        yield _Where(config.venue.public_url, config.venue.private_url, fetcher, Clock())
+        return
+    simulated = config.simulated
+    clock = Clock(float(simulated.speed))
+    files = dict(_named(text, config.venue.symbols[0]) for text in simulated.ticks)
+    venue = SimulatedVenue(
+        [feed_of(symbol, files.get(symbol), simulated.seed + n, clock.start_ns) for n, symbol in enumerate(config.venue.symbols)],
+        clock=clock,
+        settings=simulated.settings,
+        seed=simulated.seed,
+        faults=simulated.faults,
+        port=simulated.port,
+    )
+    url = await venue.start()
+
+    async def token() -> str:
+        return venue.issue_token()
+
+    try:
+        yield _Where(url, url, token, clock)
+    finally:
+        await venue.stop()
+
+
+def _named(text: str, symbol: str) -> tuple[str, str]:
+    """Return symbol and file of `SYMBOL=FILE`, or of a file alone."""
+    name, separator, path = text.partition("=")
+    return (name, path) if separator and "/" in name and name.upper() == name else (symbol, text)
