@@ -19,6 +19,7 @@ from events.values import Mark
 
 from .booking import book, replace
 from .core import Core, Violation, evolve, violations
+from .coverage import unprotected_lots
 from .levels import ArmedLevel, armed_levels, armed_trail
 from .model import Position
 from .order import LIVE, TRIGGERED
@@ -56,7 +57,8 @@ class Desk:
     """All positions of one engine on one account.
 
     `positions` holds live ones, `ended` those that are over, both by id. `counters` tells what was left out and why.
-    `wants_refresh` is set when only a fresh snapshot can tell; whoever asks for one clears it.
+    `unprotected` holds the ids of positions that have quantity without live protection now. `wants_refresh` is set when only
+    a fresh snapshot can tell; whoever asks for one clears it.
 
     `broken` collects invariants that a step broke (`core.violations`); it stays empty.
     """
@@ -76,6 +78,7 @@ class Desk:
         self._clock: list[tuple[int, str]] = []
         self._due_ns: dict[str, int] = {}
         self._missed: set[str] = set()
+        self.unprotected: set[str] = set()
         self.wants_refresh = False
 
     # --- facts in -----------------------------------------------------------------------------------------------------
@@ -258,6 +261,10 @@ class Desk:
     def _take(self, event: PositionEvent, position: Position | None) -> Position:
         after = evolve(position, event)
         key = event.position_id
+        if unprotected_lots(after):
+            self.unprotected.add(key)
+        else:
+            self.unprotected.discard(key)
         if after.state in _LIVE:
             self.positions[key] = after
         else:

@@ -41,7 +41,11 @@ def check_plan(plan: Plan, instrument: Instrument, capabilities: Capabilities, m
 def _check_levels(plan: Plan, instrument: Instrument, place: str, mark: Mark | None) -> None:
     sign = plan.side.sign
     reference = plan.entry_price if plan.entry_type == "limit" else mark.px if mark is not None else None
-    levels = (("entry_price", plan.entry_price, 0), ("stop_price", plan.stop_price, -sign), ("take_profit_price", plan.take_profit_price, sign))
+    levels = (
+        ("entry_price", plan.entry_price, 0),
+        ("stop_price", plan.stop_price, -sign),
+        ("take_profit_price", plan.take_profit_price, sign),
+    )
     for name, price, side_of_entry in levels:
         if price is None:
             continue

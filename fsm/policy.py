@@ -402,7 +402,7 @@ BUILDERS: Mapping[str, Callable[[Draft], Commands]] = {
     "alert_adopted": _alert("EXPOSURE_ADOPTED", "{p.position_id}: exposure without protection is taken over: {fact.evidence}"),
     "alert_unprotected": _alert("UNPROTECTED", "{p.position_id}: held without confirmed protection, attempt {p.protect_attempts}"),
     "alert_exit_refused": _alert("EXIT_REFUSED", "{p.position_id}: the exit was refused: {fact.text}"),
-    "alert_exposure": _alert("MARKET_FILL_TIMEOUT_EXPOSURE_RISK", "{p.position_id}: no fill of the exit in time, attempt {p.exit_attempts}"),
+    "alert_exposure": _alert("MARKET_FILL_TIMEOUT_EXPOSURE_RISK", "{p.position_id}: no fill of its exit in time ({p.exit_attempts})"),
     "alert_stale": _alert("PRICE_STALE", "{p.position_id}: a price of {fact.mark.age_ns} ns age decides nothing"),
     "alert_degraded": _alert("PRIVATE_STREAM_DEGRADED", "{p.position_id}: private truth is {fact.age_ns} ns old"),
     "alert_balance": _alert("BALANCE_SHORT", "{p.position_id}: {fact.asset} needed {fact.needed}, available {fact.available}"),

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from events.errors import BadInput, StoreFailed, StoreProblem
 from events.ids import base36, position_id_from
 from events.record import PositionEvent, bytes_from
 from events.store import Lease, Recovery, Spool, Store, Writer, open_store, recover_spool
+from fsm.link import Thresholds
 from fsm.order import ORDER
 from fsm.position import POSITION
 from fsm.table import Table
@@ -62,6 +64,7 @@ class Parts:
     session_key: bytes | None = None
     anchor_every: int = 1_000
     audit_interval_s: float = 60.0
+    link: Thresholds = field(default_factory=Thresholds)
 
 
 @dataclass(kw_only=True)
@@ -123,7 +126,7 @@ def _assemble(
     recovery = recover_spool(store, spool_path)
     if recovery.merged:
         log.warning("spool merged", events=recovery.merged, kept_as=str(recovery.kept_as))
-    settings = Settings(namespace=parts.namespace, symbols=parts.symbols, max_positions=parts.max_positions)
+    settings = Settings(namespace=parts.namespace, symbols=parts.symbols, max_positions=parts.max_positions, link=parts.link)
     pipeline = Pipeline(settings)
     histories, known = _live_histories(store)
     record = SessionWriter.create(
@@ -134,7 +137,7 @@ def _assemble(
             started_ns=parts.clock.now_ns(),
             namespace=parts.namespace,
             previous=_previous(parts),
-            pipeline={"namespace": settings.namespace, "symbols": list(settings.symbols), "max_positions": settings.max_positions},
+            pipeline=msgspec.to_builtins(settings),
         ),
         key=parts.session_key,
         anchor_every=parts.anchor_every,

@@ -43,6 +43,7 @@ class VenueSession(Protocol):
     async def send(self, frame_text: str) -> bool: ...
     def refresh_truth(self) -> None: ...
     def refresh_token(self) -> None: ...
+    def reconnect(self, reason: str) -> None: ...
     async def close(self) -> None: ...
 
 
@@ -163,7 +164,7 @@ class Engine:
             self._look_synced()
 
     def _look_synced(self) -> None:
-        if self._synced.is_set() or not self.pipeline.instruments or not self.pipeline.counters["snapshot"]:
+        if self._synced.is_set() or not self.pipeline.instruments or self.pipeline.link.entries_halted:
             return
         if not any(p.state == RECONCILING for p in self.pipeline.desk.positions.values()):
             self._synced.set()
@@ -209,6 +210,7 @@ class Engine:
         output = self._feed_one(kind, ts_recv_ns, source, payload)
         while self._later:
             self._feed_one("sent", self._clock.now_ns(), "", payload_from(self._later.popleft()))
+        self._clock_changed.set()
         return output
 
     def _feed_one(self, kind: str, ts_recv_ns: int, source: str, payload: str | bytes) -> Output:
@@ -222,12 +224,19 @@ class Engine:
             self._record.append("event", ts_recv_ns, 0, "", bytes_from(event))
         if output.events:
             self._admit(output)
-            self._clock_changed.set()
         for refusal in output.refusals:
             self.counters["refusals"] += 1
             log.warning("refused", position=refusal.position_id, reason=refusal.reason)
             if self._on_refusal is not None:
                 self._on_refusal(refusal)
+        for notice in output.notices:
+            if notice.page:
+                self.page(notice.code, notice.text)
+            else:
+                self.counters["alerts"] += 1
+                log.warning("alert", code=notice.code, text=notice.text)
+        if output.reconnect:
+            self._session.reconnect("the link's machine gave it up")
         if output.new_token:
             self._session.refresh_token()
         if output.refresh:

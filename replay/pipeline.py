@@ -11,7 +11,7 @@ Nothing here reads a clock, draws an id or sends anything.
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -21,6 +21,7 @@ from events.commands import AnyCommand
 from events.errors import BadInput
 from events.record import PositionEvent
 from events.values import Capabilities, Instrument
+from fsm import link as links
 from fsm.desk import Desk, SnapshotOrder
 from fsm.model import Position
 from fsm.plans import check_plan
@@ -61,14 +62,24 @@ class Refusal(NamedTuple):
     reason: str
 
 
+class Notice(NamedTuple):
+    """Something about the link that people should know; `page` wakes one."""
+
+    page: bool
+    code: str
+    text: str
+
+
 class Output(NamedTuple):
-    """What one input made: events in order, what is to be sent, and what the process is to know."""
+    """What one input made: events in order, what is to be sent, and what the process is to do and to know."""
 
     events: tuple[PositionEvent, ...] = ()
     outgoing: tuple[Outgoing, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     refresh: bool = False
     new_token: bool = False
+    reconnect: bool = False
+    notices: tuple[Notice, ...] = ()
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,12 +88,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     symbols: tuple[str, ...]
     max_positions: int = 100_000
+    link: links.Thresholds = links.Thresholds()
 
 
 class Pipeline:
-    """The deterministic engine: translator, desk, and what both need of the venue.
+    """The deterministic engine: translator, desk, the private link's machine, and what they need of the venue.
 
-    `counters` counts messages by kind and refusals by code; `entries_halted` is the reason, "" while entries may leave.
+    `counters` counts messages by kind and refusals by code; `entries_halted` is the reason that the process gave, "" if none.
     """
 
     def __init__(self, settings: Settings, executor: str = "machine") -> None:
@@ -91,10 +103,13 @@ class Pipeline:
         self.translator = KrakenTranslator(settings.namespace)
         self.instruments: dict[str, Instrument] = {}
         self.venue_system = ""
+        self.link = links.new_link(PRIVATE, 0, settings.link)
+        self._link_rows = links.LINK.flat() if executor == "flat" else None
         self.entries_halted = ""
         self.counters: Counter[str] = Counter()
         self._asked_ns = 0
         self._refused_ns = -REFUSED_REFRESH_NS
+        self._is_connecting = False
 
     def restore(self, events: Iterable[PositionEvent]) -> int:
         """Take positions from a log, before the first input; return how many events were read.
@@ -119,62 +134,75 @@ class Pipeline:
         Raises:
             BadInput: the record is not one of the kinds above, or its payload is not of its shape; nothing has changed.
         """
+        made = _Made()
         if kind == "frame":
-            return self._frame(payload if isinstance(payload, str) else payload.decode(), ts_recv_ns, source)
+            self._frame(made, payload if isinstance(payload, str) else payload.decode(), ts_recv_ns, source)
+            return self._out(made, ts_recv_ns)
         data = payload.encode() if isinstance(payload, str) else payload
         if kind == "timer":
-            return self._out(self.desk.due(ts_recv_ns), ts_recv_ns)
-        if kind == "link":
-            return self._link(data, ts_recv_ns, source)
-        if kind == "sent":
-            return self._sent(data, ts_recv_ns)
-        if kind == "intent":
-            return self._intent(data, ts_recv_ns)
-        raise BadInput("session record", f"kind {kind!r} is not known", "read it with the version that wrote it")
+            self._timer(made, ts_recv_ns)
+        elif kind == "link":
+            self._link(made, data, ts_recv_ns, source)
+        elif kind == "sent":
+            self._sent(made, data, ts_recv_ns)
+        elif kind == "intent":
+            self._intent(made, data, ts_recv_ns)
+        else:
+            raise BadInput("session record", f"kind {kind!r} is not known", "read it with the version that wrote it")
+        return self._out(made, ts_recv_ns)
 
     def next_deadline_ns(self) -> int | None:
-        """Return when the next clock runs out."""
-        return self.desk.next_deadline_ns()
+        """Return when the next clock runs out, of a position or of the link."""
+        clocks = [at_ns for at_ns in (self.desk.next_deadline_ns(), self._link_deadline_ns()) if at_ns is not None]
+        return min(clocks, default=None)
 
     # --- frames -------------------------------------------------------------------------------------------------------
 
-    def _frame(self, text: str, ts_recv_ns: int, source: str) -> Output:
-        events: list[PositionEvent] = []
-        refresh = new_token = False
+    def _frame(self, made: "_Made", text: str, ts_recv_ns: int, source: str) -> None:
+        is_truth = False
         for item in self.translator.decode(text, ts_recv_ns):
             if isinstance(item, m.TradePrinted):
-                events += self.desk.price(item.symbol, item.px, item.ts_event_ns, ts_recv_ns)
+                made.events += self.desk.price(item.symbol, item.px, item.ts_event_ns, ts_recv_ns)
             elif isinstance(item, f.Fact):
-                events += self.desk.take(item)
-            elif isinstance(item, m.SnapshotTaken):
-                events += self._snapshot(item, ts_recv_ns)
-            elif isinstance(item, m.QuoteChanged):
-                # The last price of a ticker may lag the trades: it only serves until the first trade has come.
-                if item.symbol not in self.desk.marks:
-                    events += self.desk.price(item.symbol, item.last, item.ts_event_ns, ts_recv_ns)
-            elif isinstance(item, m.InstrumentsListed):
-                self.instruments.update((i.symbol, i) for i in item.instruments)
-            elif isinstance(item, m.VenueStatus):
-                self.venue_system = item.system
-            elif isinstance(item, m.SequenceGap):
-                refresh = True
-                self.counters["sequence_gap"] += 1
-            elif isinstance(item, m.TokenRefused):
-                new_token = True
-            elif isinstance(item, m.FrameRefused):
-                # Truth may be missing in what was not understood (I11); what is odd in every snapshot must not ask for ever.
-                self.counters[f"refused_{item.code}"] += 1
-                if source == PRIVATE and ts_recv_ns - self._refused_ns >= REFUSED_REFRESH_NS:
-                    self._refused_ns = ts_recv_ns
-                    refresh = True
+                is_truth = True
+                made.events += self.desk.take(item)
             else:
-                self.counters[type(item).__name__] += 1
-        if self.desk.wants_refresh:
-            self.desk.wants_refresh = False
-            refresh = True
-        if not events and not refresh and not new_token:
-            return _NOTHING
-        return self._out(events, ts_recv_ns, refresh=refresh, new_token=new_token)
+                self._message(made, item, ts_recv_ns, source)
+        if source == PRIVATE:
+            self._step_link(made, links.MessageArrived(ts_recv_ns=ts_recv_ns, is_truth=is_truth))
+
+    def _message(self, made: "_Made", item: object, ts_recv_ns: int, source: str) -> None:
+        if isinstance(item, m.SnapshotTaken):
+            made.events += self._snapshot(item, ts_recv_ns)
+            self._step_link(made, links.SnapshotArrived(ts_recv_ns=ts_recv_ns, asked_ns=self._asked_ns))
+        elif isinstance(item, m.QuoteChanged):
+            # The last price of a ticker may lag the trades: it only serves until the first trade has come.
+            if item.symbol not in self.desk.marks:
+                made.events += self.desk.price(item.symbol, item.last, item.ts_event_ns, ts_recv_ns)
+        elif isinstance(item, m.InstrumentsListed):
+            self.instruments.update((i.symbol, i) for i in item.instruments)
+        elif isinstance(item, m.VenueStatus):
+            self._system(made, item.system, ts_recv_ns)
+        elif isinstance(item, m.SequenceGap):
+            self.counters["sequence_gap"] += 1
+            made.refresh = True
+            self._step_link(made, links.SequenceGapSeen(ts_recv_ns=ts_recv_ns, expected=item.expected, got=item.got))
+        elif isinstance(item, m.TokenRefused):
+            made.new_token = True
+        elif isinstance(item, m.FrameRefused):
+            # Truth may be missing in what was not understood (I11); what is odd in every snapshot must not ask for ever.
+            self.counters[f"refused_{item.code}"] += 1
+            if source == PRIVATE and ts_recv_ns - self._refused_ns >= REFUSED_REFRESH_NS:
+                self._refused_ns = ts_recv_ns
+                made.refresh = True
+        else:
+            self.counters[type(item).__name__] += 1
+
+    def _system(self, made: "_Made", system: str, ts_recv_ns: int) -> None:
+        self.venue_system = system
+        mode = _RESTRICTED.get(system)
+        fact = links.MaintenanceOver(ts_recv_ns=ts_recv_ns) if mode is None else links.Maintenance(ts_recv_ns=ts_recv_ns, mode=mode)
+        self._step_link(made, fact)
 
     def _snapshot(self, snapshot: m.SnapshotTaken, ts_recv_ns: int) -> list[PositionEvent]:
         events: list[PositionEvent] = []
@@ -209,50 +237,81 @@ class Pipeline:
 
     # --- links, sender, wishes ----------------------------------------------------------------------------------------
 
-    def _link(self, data: bytes, ts_recv_ns: int, source: str) -> Output:
+    def _timer(self, made: "_Made", now_ns: int) -> None:
+        at_ns = self._link_deadline_ns()
+        if at_ns is not None and at_ns <= now_ns:
+            self._step_link(made, links.DeadlineReached(ts_recv_ns=now_ns, at_ns=at_ns))
+        made.events += self.desk.due(now_ns)
+
+    def _link_deadline_ns(self) -> int | None:
+        # Before the session's first word there is no connection to have a clock.
+        return links.deadline_ns(self.link) if self._is_connecting else None
+
+    def _link(self, made: "_Made", data: bytes, ts_recv_ns: int, source: str) -> None:
         link = link_from(data)
         if link.state == "closed":
             self.translator.reset_link("private" if source == PRIVATE else "public")
         if source != PRIVATE:
-            return _NOTHING
-        if link.state == "asked":
+            return
+        if link.state == "connecting" and not self._is_connecting:
+            self._is_connecting = True
+            self.link = links.new_link(PRIVATE, ts_recv_ns, self.settings.link)
+        elif link.state == "asked":
             self._asked_ns = ts_recv_ns
-            return _NOTHING
-        if link.state == "closed":
-            return self._out(self.desk.take_all(f.ChannelClosed(ts_recv_ns=ts_recv_ns, reason=link.reason or str(link.code))), ts_recv_ns)
-        events: list[PositionEvent] = []
-        if link.state == "open":
-            for key in sorted(self.desk.positions):
-                if self.desk.positions[key].state == RECONCILING:
-                    events += self.desk.take(f.ChannelLive(ts_recv_ns=ts_recv_ns), key)
-        return self._out(events, ts_recv_ns)
+        elif link.state == "open":
+            self._step_link(made, links.LinkOpened(ts_recv_ns=ts_recv_ns))
+        elif link.state == "closed":
+            self._step_link(made, links.LinkClosed(ts_recv_ns=ts_recv_ns, reason=link.reason, code=link.code))
 
-    def _sent(self, data: bytes, ts_recv_ns: int) -> Output:
+    def _step_link(self, made: "_Made", fact: links.AnyLinkFact) -> None:
+        """Feed the link's machine and carry out what it asks for; positions hear of their channel through it."""
+        self.link, outputs = links.step(self.link, fact, self._link_rows)
+        now_ns = fact.ts_recv_ns
+        for output in outputs:
+            if output == "tell_positions_closed":
+                made.events += self.desk.take_all(f.ChannelClosed(ts_recv_ns=now_ns, reason=getattr(fact, "reason", "") or self.link.state))
+            elif output == "tell_positions_live":
+                for key in sorted(self.desk.positions):
+                    if self.desk.positions[key].state == RECONCILING:
+                        made.events += self.desk.take(f.ChannelLive(ts_recv_ns=now_ns), key)
+            elif output == "tell_positions_stale":
+                made.events += self.desk.take_all(f.TruthStale(ts_recv_ns=now_ns, age_ns=max(0, now_ns - self.link.truth_ns)))
+            elif output == "refresh_truth":
+                made.refresh = True
+            elif output == "reconnect":
+                made.reconnect = True
+            elif output in ("alert_degraded", "page_link"):
+                code = "PRIVATE_STREAM_DEGRADED" if output == "alert_degraded" else "LINK_DOWN"
+                text = f"the private link is {self.link.state} after {type(fact).__name__}; protection rests at the venue, entries wait"
+                made.notices.append(Notice(output == "page_link", code, text))
+
+    def _sent(self, made: "_Made", data: bytes, ts_recv_ns: int) -> None:
         sent = sent_from(data)
         if not sent.ok:
-            fact: f.AnyFact = f.OrderNotSent(ts_recv_ns=ts_recv_ns, client_order_id=sent.client_order_id, operation=sent.operation)
+            made.events += self.desk.take(
+                f.OrderNotSent(ts_recv_ns=ts_recv_ns, client_order_id=sent.client_order_id, operation=sent.operation)
+            )
         elif sent.operation == "submit":
-            fact = f.OrderSubmitted(ts_recv_ns=ts_recv_ns, client_order_id=sent.client_order_id)
-        else:
-            return _NOTHING
-        return self._out(self.desk.take(fact), ts_recv_ns)
+            made.events += self.desk.take(f.OrderSubmitted(ts_recv_ns=ts_recv_ns, client_order_id=sent.client_order_id))
 
-    def _intent(self, data: bytes, ts_recv_ns: int) -> Output:
+    def _intent(self, made: "_Made", data: bytes, ts_recv_ns: int) -> None:
         intent = intent_from(data)
         if isinstance(intent, OpenPosition):
-            return self._open(intent, ts_recv_ns)
-        if isinstance(intent, Restarted):
-            gone = f.ChannelClosed(ts_recv_ns=ts_recv_ns, reason="restart", epoch=intent.epoch)
-            return self._out(self.desk.take_all(gone), ts_recv_ns)
-        if isinstance(intent, EntriesHalted):
+            self._open(made, intent, ts_recv_ns)
+        elif isinstance(intent, Restarted):
+            made.events += self.desk.take_all(f.ChannelClosed(ts_recv_ns=ts_recv_ns, reason="restart", epoch=intent.epoch))
+        elif isinstance(intent, EntriesHalted):
             self.entries_halted = intent.reason
-            return _NOTHING
-        if isinstance(intent, EntriesResumed):
+        elif isinstance(intent, EntriesResumed):
             self.entries_halted = ""
-            return _NOTHING
+        else:
+            self._ask(made, intent, ts_recv_ns)
+
+    def _ask(self, made: "_Made", intent: ExitPosition | TightenPosition | HaltPosition, ts_recv_ns: int) -> None:
         position = self.desk.get(intent.position_id)
         if position is None:
-            return Output(refusals=(Refusal(intent.position_id, f"position {intent.position_id} does not exist"),))
+            made.refusals.append(Refusal(intent.position_id, f"position {intent.position_id} does not exist"))
+            return
         fact: f.AnyFact
         if isinstance(intent, ExitPosition):
             mark = self.desk.mark_of(position.plan.symbol, ts_recv_ns)
@@ -260,26 +319,27 @@ class Pipeline:
         elif isinstance(intent, TightenPosition):
             fact = f.PlanTightened(ts_recv_ns=ts_recv_ns, trail_offset_bps=intent.trail_offset_bps)
         else:
-            assert isinstance(intent, HaltPosition)
             fact = f.HaltRequested(ts_recv_ns=ts_recv_ns, reason=intent.reason)
-        return self._out(self.desk.take(fact, position.position_id), ts_recv_ns)
+        made.events += self.desk.take(fact, position.position_id)
 
-    def _open(self, intent: OpenPosition, ts_recv_ns: int) -> Output:
+    def _open(self, made: "_Made", intent: OpenPosition, ts_recv_ns: int) -> None:
         plan = intent.plan
         try:
             instrument, capabilities = self._may_open(intent)
             check_plan(plan, instrument, capabilities, self.desk.mark_of(plan.symbol, ts_recv_ns))
         except BadInput as refused:
-            return Output(refusals=(Refusal(intent.position_id, str(refused)),))
-        fact = f.PositionRequested(
-            ts_recv_ns=ts_recv_ns,
-            position_id=intent.position_id,
-            plan=plan,
-            instrument=instrument,
-            capabilities=capabilities,
-            epoch=intent.epoch,
+            made.refusals.append(Refusal(intent.position_id, str(refused)))
+            return
+        made.events += self.desk.take(
+            f.PositionRequested(
+                ts_recv_ns=ts_recv_ns,
+                position_id=intent.position_id,
+                plan=plan,
+                instrument=instrument,
+                capabilities=capabilities,
+                epoch=intent.epoch,
+            )
         )
-        return self._out(self.desk.take(fact), ts_recv_ns)
 
     def _may_open(self, intent: OpenPosition) -> tuple[Instrument, Capabilities]:
         place = f"position {intent.position_id}"
@@ -287,6 +347,8 @@ class Pipeline:
             raise BadInput(place, f"entries are halted: {self.entries_halted}", "mend that first; protection and exits go on")
         if self.venue_system not in ("", "online"):
             raise BadInput(place, f"the venue is in {self.venue_system}", "ask again when it is online")
+        if self.link.entries_halted:
+            raise BadInput(place, f"the private link is {self.link.state}", "ask again when it is live; protection and exits go on")
         if self.desk.get(intent.position_id) is not None:
             raise BadInput(place, "it exists already", "ask with another id")
         if len(self.desk.positions) >= self.settings.max_positions:
@@ -299,21 +361,52 @@ class Pipeline:
 
     # --- out ----------------------------------------------------------------------------------------------------------
 
-    def _out(self, events: Iterable[PositionEvent], now_ns: int, *, refresh: bool = False, new_token: bool = False) -> Output:
-        made = tuple(events)
+    def _out(self, made: "_Made", now_ns: int) -> Output:
+        """Tell the link how many positions are exposed, encode what is to be sent, and hand everything out."""
+        if len(self.desk.unprotected) != self.link.unprotected:
+            self._step_link(made, links.ExposureChanged(ts_recv_ns=now_ns, unprotected=len(self.desk.unprotected)))
+        if self.desk.wants_refresh:
+            self.desk.wants_refresh = False
+            made.refresh = True
+        if made.is_empty:
+            return _NOTHING
         outgoing: list[Outgoing] = []
-        for event in made:
+        for event in made.events:
             for command in event.commands:
                 frame = ""
                 if isinstance(command, c.SubmitOrder | c.AmendOrder | c.CancelOrder):
                     frame = self.translator.encode(command, now_ns).frame_text
                 elif isinstance(command, c.RefreshTruth | c.QueryOrder | c.QueryTrades):
-                    refresh = True
+                    made.refresh = True
                 outgoing.append(Outgoing(event, command, frame))
-        return Output(made, tuple(outgoing), (), refresh, new_token)
+        return Output(
+            tuple(made.events), tuple(outgoing), tuple(made.refusals), made.refresh, made.new_token, made.reconnect, tuple(made.notices)
+        )
+
+
+class _Made:
+    """What one input has made so far."""
+
+    __slots__ = ("events", "new_token", "notices", "reconnect", "refresh", "refusals")
+
+    def __init__(self) -> None:
+        self.events: list[PositionEvent] = []
+        self.refusals: list[Refusal] = []
+        self.notices: list[Notice] = []
+        self.refresh = self.new_token = self.reconnect = False
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.events or self.refusals or self.notices or self.refresh or self.new_token or self.reconnect)
 
 
 _NOTHING = Output()
+_RESTRICTED: dict[str, Literal["maintenance", "cancel_only", "post_only", "limit_only"]] = {
+    "maintenance": "maintenance",
+    "cancel_only": "cancel_only",
+    "post_only": "post_only",
+    "limit_only": "limit_only",
+}
 
 
 def _role_of(position: Position, order: m.OpenOrder) -> c.Role:

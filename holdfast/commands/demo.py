@@ -129,7 +129,8 @@ def _print(tape: tapes.Tape, folder: Path, shown: Shown, report: Report) -> None
     ]
     write = sys.stdout.write
     write(
-        f"{tape.name}: {len(tape.ticks)} trades, {tape.duration_s:.0f} s, range {tape.range_bps} bps, played {shown.speed:.1f} times as fast\n\n"
+        f"{tape.name}: {len(tape.ticks)} trades, {tape.duration_s:.0f} s, range {tape.range_bps} bps, "
+        f"played {shown.speed:.1f} times as fast\n\n"
     )
     write(table(rows) + "\n")
     told: set[str] = set()
@@ -153,7 +154,8 @@ def _print(tape: tapes.Tape, folder: Path, shown: Shown, report: Report) -> None
         f"books        ledger {'balanced' if report.ledger_balanced else 'NOT BALANCED'}, "
         f"rebuilt {'equals' if report.rebuilt_equal else 'DIFFERS FROM'} live, "
         f"venue's own books {'agree' if report.venue_agrees else 'DISAGREE'}; realized {total:+.2f} {quote}\n"
-        f"replay       {'identical' if report.verdict.identical else 'DIVERGED'}: {report.verdict.inputs} inputs, {report.verdict.events} events\n"
+        f"replay       {'identical' if report.verdict.identical else 'DIVERGED'}: "
+        f"{report.verdict.inputs} inputs, {report.verdict.events} events\n"
         f"session      {shown.session_path}\nstore        {shown.store_url}\nfolder       {folder}\n"
     )
     for violation in report.violations:

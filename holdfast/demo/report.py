@@ -104,7 +104,8 @@ def _sentence(row: PositionRow, title: str, path: str) -> str:
     money = f"{row.realized_pnl:+.2f} {row.quote} net of fees"
     longest = f"longest without live protection {row.unprotected_max_ns / 1e6:.0f} ms"
     return (
-        f"{row.position_id} {row.side} {row.plan_qty:f} {row.symbol}, {title}: in at {_px(row.avg_entry_px)}, out at {_px(row.avg_exit_px)} "
+        f"{row.position_id} {row.side} {row.plan_qty:f} {row.symbol}, {title}: "
+        f"in at {_px(row.avg_entry_px)}, out at {_px(row.avg_exit_px)} "
         f"by {way}, {money}; {longest}."
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from events.record import PositionEvent
+from fsm.link import Thresholds
 from holdfast.assembly import Assembled, Parts, assemble
 from replay.intents import ExitPosition, HaltPosition, OpenPosition
 from venues.clock import Clock
@@ -62,6 +63,18 @@ def speed_for(tape: Tape) -> tuple[float, float]:
     return min(MAX_SPEED, market_s / SHOW_S), market_s
 
 
+def thresholds_for(speed: float) -> Thresholds:
+    """Return the link's thresholds for a market that runs `speed` times as fast: a socket's round trip does not."""
+    usual = Thresholds()
+    scale = max(1, round(speed))
+    return Thresholds(
+        connect_timeout_ms=usual.connect_timeout_ms * scale,
+        refresh_timeout_ms=usual.refresh_timeout_ms * scale,
+        silence_ms=usual.silence_ms * scale,
+        truth_age_exposed_ms=usual.truth_age_exposed_ms * scale,
+    )
+
+
 async def show(
     tape: Tape, folder: Path, store_url: str, seed: int, *, faults: tuple[str, ...] = FAULTS, on_progress: Callable[[float], None]
 ) -> Shown:
@@ -93,6 +106,7 @@ async def show(
                 private_url=url,
                 token_source=token,
                 clock=clock,
+                link=thresholds_for(speed),
                 configuration={"demo": {"ticks": tape.name, "seed": seed, "speed": speed, "faults": list(faults)}},
             )
         )
@@ -172,6 +186,7 @@ class _Stage:
         for fault in act.faults:
             self.venue.faults.arm(**fault)
         position_id = self.assembled.next_position_id()
+        await self._link_is_live()
         for attempt in (act, plain_instead_of(act)):
             output = self.assembled.engine.open(OpenPosition(position_id=position_id, epoch=self.assembled.lease.token, plan=attempt.plan))
             if not output.refusals:
@@ -182,6 +197,11 @@ class _Stage:
         for step in act.steps:
             await self._until(act.at_s + step.after_s)
             self._step(position_id, step)
+
+    async def _link_is_live(self) -> None:
+        # Entries are refused while the link is down or in doubt; a strategy would ask again, and so does the script.
+        while self.assembled.pipeline.link.entries_halted:  # noqa: ASYNC110, a look now and then will do
+            await asyncio.sleep(0.02)
 
     def _step(self, position_id: str, step: Step) -> None:
         position = self.assembled.pipeline.desk.positions.get(position_id)

@@ -153,6 +153,10 @@ class KrakenSession:
         if time.monotonic() - self._token_s > self._settings.snapshot_timeout_s:
             self._private.fail("the token was refused")
 
+    def reconnect(self, reason: str) -> None:
+        """Drop the private socket, for one that talks but is not to be trusted any more; the next one begins by itself."""
+        self._private.fail(reason)
+
     @property
     def is_private_open(self) -> bool:
         """True while orders can be sent."""
