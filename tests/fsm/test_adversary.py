@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from adversary import MARGIN, NO_AMEND, SPOT, Life
+from tests.fsm.adversary import MARGIN, NO_AMEND, SPOT, Life
 
 from events.values import Capabilities, PositionSide
 from fsm.core import Core, verify
