@@ -118,7 +118,7 @@ def test_every_exit_reason_of_a_row_is_one_that_an_event_may_carry() -> None:
 
 
 def test_planted_hole_is_found() -> None:
-    number = next(n for n, row in enumerate(POSITION.rows) if row.sources == (p.TIGHTENING,) and row.when == {"which": "watch"})
+    number = next(n for n, row in enumerate(POSITION.rows) if row.sources == (p.TIGHTENING,) and row.when.get("which") == "watch")
     problems = replace(POSITION, rows=POSITION.rows[:number] + POSITION.rows[number + 1 :]).problems()
     assert problems
     assert all(text.startswith(f"position: ({p.TIGHTENING}, DeadlinePassed)") and text.endswith("fires 0 rows") for text in problems)
