@@ -48,7 +48,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What one position is to be, whole: entry, protection, exits. Fixed at the request; only tightening changes it.
 
     `trail_offset_bps` asks for a trailing stop, `stop_price` for a static one; at least one is needed (both: the trail
-    protects, the static level is its floor). `take_profit_style` "internal" exits at market when the level is crossed
+    protects, the static level is its floor). `trail_style` "engine" lets the engine keep the trail: the venue holds a static
+    stop that is moved in steps (C1-C8), from the profit `trail_activation_bps` on if given, and not below the entry once
+    profit was `breakeven_profit_bps`. `take_profit_style` "internal" exits at market when the level is crossed
     (A4); "maker" rests a post-only limit at the level once price is within `take_profit_arm_bps` of it (A3).
     `panic_pnl_bps` is negative (A5). `time_stop_secs` None means no time stop, 0 is a misconfiguration (A6).
     """
@@ -61,6 +63,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     entry_price: Decimal | None = None
     attach_stop: bool = False
     trail_offset_bps: int | None = None
+    trail_style: Literal["native", "engine"] = "native"
+    trail_activation_bps: int | None = None
+    breakeven_profit_bps: int | None = None
     stop_price: Decimal | None = None
     tighten: tuple[TightenStep, ...] = ()
     take_profit_price: Decimal | None = None
@@ -116,10 +121,11 @@ class ExitRequested(Fact, frozen=True, kw_only=True, tag="exit_requested.1"):
 
 
 class PlanTightened(Fact, frozen=True, kw_only=True, tag="plan_tightened.1"):
-    """A tighter trail or stop is wanted; what would loosen is ignored (I3)."""
+    """A tighter trail or stop is wanted; what would loosen is ignored (I3). `by_trail`: the engine-kept trail asks for it."""
 
     trail_offset_bps: int | None = None
     stop_price: Decimal | None = None
+    by_trail: bool = False
 
 
 class HaltRequested(Fact, frozen=True, kw_only=True, tag="halt_requested.1"):

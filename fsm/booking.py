@@ -289,6 +289,8 @@ def _tightened(position: Position, fact: f.PlanTightened, order_to: str) -> Posi
         ticks = position.instrument.floor_ticks(fact.stop_price) if sign > 0 else position.instrument.ceil_ticks(fact.stop_price)
         if position.wanted_stop_ticks is None or (ticks - position.wanted_stop_ticks) * sign > 0:
             position = replace(position, wanted_stop_ticks=ticks)
+        if fact.by_trail:
+            position = replace(position, smart_stop_ticks=ticks)
     return position
 
 

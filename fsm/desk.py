@@ -25,9 +25,11 @@ from .model import Position
 from .order import LIVE, TRIGGERED
 from .position import LIVE_STATES
 from .prices import PriceIndex
+from .smart import LOOK, STOP, Smart
 from .timers import deadlines
 
 _LIVE = frozenset(LIVE_STATES)
+_SMART = "|smart"
 # Index of the local id of an attached stop: beyond any command of one event.
 _CHILD_INDEX = 35
 # A trailing stop moves with every new peak; the log keeps the steps that a person wants to see.
@@ -77,6 +79,7 @@ class Desk:
         self._armed: dict[str, Armed] = {}
         self._clock: list[tuple[int, str]] = []
         self._due_ns: dict[str, int] = {}
+        self._smart = Smart(executor)
         self._missed: set[str] = set()
         self.unprotected: set[str] = set()
         self.wants_refresh = False
@@ -121,6 +124,9 @@ class Desk:
         for key in crossed:
             position_id, level, step = key.split("|")
             position = self.positions.get(position_id)
+            if level in (LOOK, STOP):
+                out += self._look(position_id, ticks, mark)
+                continue
             # What the first crossing of a tick decided may have disarmed the next one of the same position.
             if position is not None and self._forget(position_id, key):
                 fact = f.LevelCrossed(
@@ -147,6 +153,10 @@ class Desk:
         while at_ns is not None and at_ns <= now_ns:
             _, position_id = heapq.heappop(self._clock)
             self._due_ns.pop(position_id, None)
+            if position_id.endswith(_SMART):
+                out += self._pause_over(position_id.removesuffix(_SMART), now_ns)
+                at_ns = self.next_deadline_ns()
+                continue
             before = deadlines(self.positions[position_id])
             out += self._deadline(self.positions[position_id], now_ns)
             after = self.positions.get(position_id)
@@ -299,6 +309,45 @@ class Desk:
 
     # --- clocks and prices ---------------------------------------------------------------------------------------------
 
+    def _look(self, position_id: str, ticks: int, mark: Mark) -> list[PositionEvent]:
+        """Let an engine-kept trail look at the market, and take what it asks for as a fact of its position."""
+        position = self.positions.get(position_id)
+        if position is None:
+            return []
+        fresh = mark.age_ns <= position.plan.timing.max_price_age_ms * 1_000_000
+        now_ns = mark.ts_recv_ns + mark.age_ns
+        look = self._smart.look(position, self._indexes[position.plan.symbol], ticks if fresh else None, now_ns)
+        self._schedule_smart(position_id)
+        if look.exits:
+            return self._step(position, f.LevelCrossed(ts_event_ns=mark.ts_event_ns, ts_recv_ns=now_ns, level="stop", mark=mark))
+        if look.better_stop_ticks is None:
+            return []
+        stop = position.instrument.price(look.better_stop_ticks)
+        return self._step(position, f.PlanTightened(ts_event_ns=mark.ts_event_ns, ts_recv_ns=now_ns, stop_price=stop, by_trail=True))
+
+    def _follow(self, position: Position, index: PriceIndex) -> None:
+        """Begin, keep or end the engine-kept trail; a new one looks at the last price with the next tick or pause."""
+        now_ns = max(position.state_ns, position.watch_ns)
+        if self._smart.follow(position, index, now_ns) and position.plan.trail_activation_bps is None:
+            # It is active from the first price on: any price of either side of the last one will do.
+            index.arm(f"{position.position_id}|{LOOK}|0", "at_or_above", 1)
+        self._schedule_smart(position.position_id)
+
+    def _pause_over(self, position_id: str, now_ns: int) -> list[PositionEvent]:
+        position = self.positions.get(position_id)
+        mark = None if position is None else self._mark(position, now_ns)
+        if position is None or mark is None:
+            return []
+        return self._look(position_id, int(mark.px // position.instrument.price_increment), mark)
+
+    def _schedule_smart(self, position_id: str) -> None:
+        key, at_ns = position_id + _SMART, self._smart.due_ns.get(position_id)
+        if at_ns is None:
+            self._due_ns.pop(key, None)
+        elif self._due_ns.get(key) != at_ns:
+            self._due_ns[key] = at_ns
+            heapq.heappush(self._clock, (at_ns, key))
+
     def _rearm(self, before: Position | None, after: Position) -> None:
         self._schedule(after)
         symbol = after.plan.symbol
@@ -307,6 +356,8 @@ class Desk:
         if index is None:
             index = self._indexes[symbol] = PriceIndex()
             self._increments[symbol] = after.instrument.price_increment
+        if after.plan.trail_style == "engine":
+            self._follow(after, index)
         levels = armed_levels(after)
         trail = armed_trail(after)
         wanted = Armed(levels, None if trail is None else (trail.side, trail.trail_offset_bps))

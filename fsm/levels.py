@@ -70,6 +70,8 @@ def armed_trail(position: Position) -> ArmedTrail | None:
     """Return the trail to be shadowed, None where the position has none or its start is not known."""
     if position.state not in _ARMED + _RESTING or not position.is_tradable or position.wanted_trail_offset_bps is None:
         return None
+    if position.plan.trail_style == "engine":
+        return None
     # A stop that fired has a clock of its own; its shadow has nothing more to say.
     if position.shadow_ns or position.state == s.STOP_TRIGGERED:
         return None

@@ -84,11 +84,13 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     """One position. `version` is the number of its last event; `state` a name of `fsm.position`.
 
     `filled_lots` counts executions on the entry side, `exited_lots` on the exit side; `fee_base` is what was charged in
-    the base asset (it leaves the position, P23). `wanted_*` is the protection that is desired; orders say what is
-    confirmed. `trade_ids` makes fills idempotent (I8). `watch_ns` is where the state's own clock started; it starts again
-    with each attempt. `shadow_ns` and `shadow_px` say when and at which last price the stop
-    that the venue holds should have fired; `stops_lost` counts stops that somebody else cancelled; `best_px` the best price
-    that a fact brought since the position opened, so that a restart does not begin the trail anew (P27).
+    the base asset (it leaves the position, P23). `trade_ids` makes fills idempotent (I8).
+
+    `wanted_*` is the protection that is desired, orders say what is confirmed; `smart_stop_ticks` is the stop that an
+    engine-kept trail last asked for. `watch_ns` is where the state's own clock started; it starts again with each attempt.
+    `shadow_ns` and `shadow_px` say when and at which last price the stop that the venue holds should have fired.
+    `stops_lost` counts stops that somebody else cancelled. `best_px` is the best price that a fact brought since the
+    position opened, so that a restart does not begin the trail anew (P27).
     """
 
     position_id: str
@@ -113,6 +115,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     unpriced_ids: frozenset[str] = frozenset()
     wanted_trail_offset_bps: int | None = None
     wanted_stop_ticks: int | None = None
+    smart_stop_ticks: int | None = None
     tighten_done: int = 0
     exit_reason: str = ""
     patient: bool = False

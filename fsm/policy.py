@@ -134,7 +134,7 @@ def _stop_order(d: Draft, lots: int) -> c.SubmitOrder:
     trail = p.wanted_trail_offset_bps
     if trail is None and p.wanted_stop_ticks is None:
         trail = EMERGENCY_TRAIL_OFFSET_BPS
-    native = trail is not None and p.capabilities.native_trail
+    native = trail is not None and p.capabilities.native_trail and p.plan.trail_style == "native"
     return c.SubmitOrder(
         client_order_id=d.next_id(),
         symbol=p.plan.symbol,

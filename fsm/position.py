@@ -493,7 +493,8 @@ def _signal(position: Position, fact: Any) -> str:
         return "STALE"
     if fact.level == "tighten":
         return "TIGHTEN"
-    if fact.level == "stop" and any(o.protects_lots for o in position.orders):
+    # An engine-kept trail is exact, the stop at the venue follows it in steps: it is not waited for.
+    if fact.level == "stop" and position.plan.trail_style == "native" and any(o.protects_lots for o in position.orders):
         return "SHADOW"
     return "EXIT"
 
