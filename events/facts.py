@@ -48,7 +48,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What one position is to be, whole: entry, protection, exits. Fixed at the request; only tightening changes it.
 
     `trail_offset_bps` asks for a trailing stop, `stop_price` for a static one; at least one is needed (both: the trail
-    protects, the static level is its floor). `trail_style` "engine" lets the engine keep the trail: the venue holds a static
+    protects, the static level is its floor). `trail_auto` leaves the distance to the engine: it sets `trail_offset_bps` when
+    the position is asked for, from fees and the range of the venue's own trades, and narrows it later (A12). `trail_style` "engine" lets the engine keep the trail: the venue holds a static
     stop that is moved in steps (C1-C8), from the profit `trail_activation_bps` on if given, and not below the entry once
     profit was `breakeven_profit_bps`. `take_profit_style` "internal" exits at market when the level is crossed
     (A4); "maker" rests a post-only limit at the level once price is within `take_profit_arm_bps` of it (A3).
@@ -63,6 +64,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     entry_price: Decimal | None = None
     attach_stop: bool = False
     trail_offset_bps: int | None = None
+    trail_auto: bool = False
     trail_style: Literal["native", "engine"] = "native"
     trail_activation_bps: int | None = None
     breakeven_profit_bps: int | None = None

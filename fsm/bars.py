@@ -63,6 +63,11 @@ class BarSeries:
             self._closed.append(bar)
         self._open = Bar(open_ns, px_ticks, px_ticks, px_ticks, px_ticks, 1, qty_lots)
 
+    @property
+    def newest_open_ns(self) -> int:
+        """When the bar under way began, 0 before the first trade."""
+        return 0 if self._open is None else self._open.open_ns
+
     def interrupt(self, until_ns: int) -> None:
         """Say that trades may have been missed until `until_ns`: the bar under way and those that begin before then are not whole."""
         self._whole_from_ns = max(self._whole_from_ns, until_ns)

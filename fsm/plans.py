@@ -18,8 +18,8 @@ def check_plan(plan: Plan, instrument: Instrument, capabilities: Capabilities, m
     instrument.lots(qty, f"{place}: qty")
     if qty < instrument.min_qty:
         raise BadInput(f"{place}: qty", f"{qty} is under the venue's minimum {instrument.min_qty}", "ask for more")
-    if plan.trail_offset_bps is None and plan.stop_price is None:
-        raise BadInput(place, "it has no stop", "give trail_offset_bps or stop_price")
+    if plan.trail_offset_bps is None and plan.stop_price is None and not plan.trail_auto:
+        raise BadInput(place, "it has no stop", "give trail_offset_bps, trail_auto or stop_price")
     trail = plan.trail_offset_bps
     if trail is not None and not 1 <= trail <= MAX_TRAIL_OFFSET_BPS:
         raise BadInput(f"{place}: trail_offset_bps", f"{trail} is not within 1 to {MAX_TRAIL_OFFSET_BPS}", "give basis points")

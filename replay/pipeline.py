@@ -11,6 +11,7 @@ Nothing here reads a clock, draws an id or sends anything.
 
 from collections import Counter
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -26,6 +27,7 @@ from fsm.desk import Desk, SnapshotOrder
 from fsm.model import Position
 from fsm.plans import check_plan
 from fsm.position import RECONCILING
+from fsm.ranges import Ranges
 from venues import messages as m
 from venues.kraken.capabilities import MARGIN, SPOT
 from venues.kraken.translate import KrakenTranslator
@@ -89,6 +91,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     symbols: tuple[str, ...]
     max_positions: int = 100_000
     link: links.Thresholds = links.Thresholds()
+    taker_fee_bps: Decimal = Decimal(26)
 
 
 class Pipeline:
@@ -104,6 +107,7 @@ class Pipeline:
         self.instruments: dict[str, Instrument] = {}
         self.venue_system = ""
         self.link = links.new_link(PRIVATE, 0, settings.link)
+        self.ranges = Ranges(settings.taker_fee_bps)
         self._link_rows = links.LINK.flat() if executor == "flat" else None
         self.entries_halted = ""
         self.counters: Counter[str] = Counter()
@@ -163,6 +167,7 @@ class Pipeline:
         for item in self.translator.decode(text, ts_recv_ns):
             if isinstance(item, m.TradePrinted):
                 made.events += self.desk.price(item.symbol, item.px, item.ts_event_ns, ts_recv_ns)
+                self._range(made, item, ts_recv_ns)
             elif isinstance(item, f.Fact):
                 is_truth = True
                 made.events += self.desk.take(item)
@@ -170,6 +175,17 @@ class Pipeline:
                 self._message(made, item, ts_recv_ns, source)
         if source == PRIVATE:
             self._step_link(made, links.MessageArrived(ts_recv_ns=ts_recv_ns, is_truth=is_truth))
+
+    def _range(self, made: "_Made", trade: m.TradePrinted, ts_recv_ns: int) -> None:
+        """Keep the symbol's bars; with a new one the trails that were left to the engine may become narrower."""
+        instrument = self.instruments.get(trade.symbol)
+        if instrument is None or not self.ranges.trade(instrument, trade.ts_event_ns, trade.px, trade.qty):
+            return
+        for key in sorted(self.desk.positions):
+            position = self.desk.positions[key]
+            change = self.ranges.change_for(position, ts_recv_ns) if position.plan.symbol == trade.symbol else None
+            if change is not None:
+                made.events += self.desk.take(change, key)
 
     def _message(self, made: "_Made", item: object, ts_recv_ns: int, source: str) -> None:
         if isinstance(item, m.SnapshotTaken):
@@ -252,6 +268,9 @@ class Pipeline:
         if link.state == "closed":
             self.translator.reset_link("private" if source == PRIVATE else "public")
         if source != PRIVATE:
+            if link.state == "open":
+                # What traded while the market data were away is not known: the bars under way are not whole (A12).
+                self.ranges.interrupt(ts_recv_ns)
             return
         if link.state == "connecting" and not self._is_connecting:
             self._is_connecting = True
@@ -324,6 +343,9 @@ class Pipeline:
 
     def _open(self, made: "_Made", intent: OpenPosition, ts_recv_ns: int) -> None:
         plan = intent.plan
+        if plan.trail_auto:
+            distance = self.ranges.distance_of(plan, ts_recv_ns)
+            plan = msgspec.structs.replace(plan, trail_offset_bps=distance.trail_offset_bps)
         try:
             instrument, capabilities = self._may_open(intent)
             check_plan(plan, instrument, capabilities, self.desk.mark_of(plan.symbol, ts_recv_ns))

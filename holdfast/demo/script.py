@@ -92,7 +92,7 @@ class _Writer:
             self.act("panic exit", LONG, self.falling, lambda m: {"trail_offset_bps": wide, "panic_pnl_bps": self.panic(m.px, m.low)}),
             self.act("panic exit", SHORT, self.rising, lambda m: {"trail_offset_bps": wide, "panic_pnl_bps": self.panic(m.px, m.high)}),
             self.act("trail kept by the engine, its stop moved in steps", LONG, self.rising, lambda m: {"trail_offset_bps": trail, "trail_style": "engine", "time_stop_secs": 150}),
-            self.act("time stop", SHORT, self.any, lambda m: {"trail_offset_bps": wide, "time_stop_secs": 55}),
+            self.act("time stop, its trail left to the engine", SHORT, self.any, lambda m: {"trail_auto": True, "time_stop_secs": 55}),
             self.act("time stop of 0, corrected to 60 s", LONG, self.any, lambda m: {"trail_offset_bps": wide, "time_stop_secs": 0}),
             self.act("exit on a signal", LONG, self.any, lambda m: {"trail_offset_bps": wide}, steps=(Step(25, "exit"),)),
             self.act("patient exit", SHORT, self.falling, lambda m: {"trail_offset_bps": wide}, steps=(Step(6, "exit_patient"),)),
