@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 from events.values import Instrument
@@ -13,6 +13,9 @@ from venues.simulated.ticks import Tick, read_ticks, seeded_ticks, summary_of
 
 SECOND = 1_000_000_000
 WINDOW_S = 420
+# A recording shorter than this leaves no room for 24 positions.
+SHORT_S = 180
+CONTINUED_SEED = 7
 # Of a file with more than this many trades only the first ones are looked at: a demo shows, it does not study.
 MAX_TICKS = 3_000_000
 BUCKETS = 400
@@ -76,17 +79,27 @@ class Tape:
 
 
 def recorded(path: Path) -> Tape:
-    """Return the liveliest window of a tick file. Raises what `read_ticks` raises."""
-    return _tape(path.name, _liveliest(islice(read_ticks(path), MAX_TICKS)), _symbol_of(path.name))
+    """Return the liveliest window of a tick file; a short one goes on with the seeded market. Raises what `read_ticks` raises."""
+    ticks = _liveliest(islice(read_ticks(path), MAX_TICKS))
+    if ticks[-1].ts_event_ns - ticks[0].ts_event_ns >= SHORT_S * SECOND:
+        return _tape(path.name, ticks, _symbol_of(path.name))
+    return _tape(f"{path.name} and then a seeded market", _continued(ticks), _symbol_of(path.name))
+
+
+def _continued(ticks: list[Tick]) -> list[Tick]:
+    """Return the ticks with a seeded market after them, on their own grid, so that the demo has room."""
+    last, grid = ticks[-1], summary_of(ticks)
+    if last.px < 100 * grid.price_increment:
+        return ticks
+    end_ns = ticks[0].ts_event_ns + WINDOW_S * SECOND
+    more = seeded_ticks(CONTINUED_SEED, last.px, last.ts_event_ns + SECOND, grid.price_increment, grid.size_increment)
+    return ticks + list(takewhile(lambda tick: tick.ts_event_ns < end_ns, more))
 
 
 def seeded(seed: int) -> Tape:
     """Return a window of the built-in market of `seed`."""
-    ticks = []
-    for tick in seeded_ticks(seed, Decimal("60000.0"), SEED_START_NS):
-        if tick.ts_event_ns - SEED_START_NS > WINDOW_S * SECOND:
-            break
-        ticks.append(tick)
+    end_ns = SEED_START_NS + WINDOW_S * SECOND
+    ticks = list(takewhile(lambda tick: tick.ts_event_ns <= end_ns, seeded_ticks(seed, Decimal("60000.0"), SEED_START_NS)))
     return _tape(f"seeded market {seed}", ticks, ("BTC", "USD"))
 
 
