@@ -46,6 +46,18 @@ def _lines_of(table: Table) -> list[str]:
     ]
 
 
+def thresholds_for(speed: float) -> Thresholds:
+    """Return the link's thresholds for a market that runs `speed` times as fast: a socket's round trip does not."""
+    usual = Thresholds()
+    scale = max(1, round(speed))
+    return Thresholds(
+        connect_timeout_ms=usual.connect_timeout_ms * scale,
+        refresh_timeout_ms=usual.refresh_timeout_ms * scale,
+        silence_ms=usual.silence_ms * scale,
+        truth_age_exposed_ms=usual.truth_age_exposed_ms * scale,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """Where an engine's files and its venue are. `symbols` empty follows nothing. `key` chains the session with a secret."""

@@ -30,7 +30,7 @@ from venues.simulated import SimulatedVenue
 from venues.simulated.__main__ import feed_of
 from venues.simulated.pairs import pair_of
 
-from .assembly import Assembled, Parts, assemble
+from .assembly import Assembled, Parts, assemble, thresholds_for
 
 log = structlog.get_logger("holdfast.live")
 
@@ -155,6 +155,7 @@ def _parts(config: Config, where: _Where) -> Parts:
         max_positions=config.risk.max_positions,
         session_key=key.encode() or None,
         anchor_every=config.session.anchor_every,
+        link=thresholds_for(where.clock.speed),
     )
 
 

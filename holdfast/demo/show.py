@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from events.record import PositionEvent
-from fsm.link import Thresholds
-from holdfast.assembly import Assembled, Parts, assemble
+from holdfast.assembly import Assembled, Parts, assemble, thresholds_for
 from replay.intents import ExitPosition, HaltPosition, OpenPosition
 from venues.clock import Clock
 from venues.simulated import MarketFeed, SimulatedVenue, VenueSettings
@@ -61,18 +60,6 @@ def speed_for(tape: Tape) -> tuple[float, float]:
     """Return the market's speed and the market seconds that the show lasts, the closing included."""
     market_s = max(MIN_MARKET_S, tape.duration_s) + CLOSING_S
     return min(MAX_SPEED, market_s / SHOW_S), market_s
-
-
-def thresholds_for(speed: float) -> Thresholds:
-    """Return the link's thresholds for a market that runs `speed` times as fast: a socket's round trip does not."""
-    usual = Thresholds()
-    scale = max(1, round(speed))
-    return Thresholds(
-        connect_timeout_ms=usual.connect_timeout_ms * scale,
-        refresh_timeout_ms=usual.refresh_timeout_ms * scale,
-        silence_ms=usual.silence_ms * scale,
-        truth_age_exposed_ms=usual.truth_age_exposed_ms * scale,
-    )
 
 
 async def show(
