@@ -143,10 +143,11 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
         They leave a long. A short owes them: what was borrowed is then more than what was sold.
         """
-        size = self.instrument.size_increment
+        # Not by `//`: on Decimals it cuts towards zero, whatever the sign.
+        lots, rest = divmod(self.fee_base, self.instrument.size_increment)
         if self.plan.side is PositionSide.LONG:
-            return -int(-self.fee_base // size)
-        return -int(self.fee_base // size)
+            return int(lots) + (rest > 0)
+        return -int(lots) + (rest < 0)
 
     @property
     def open_lots(self) -> int:
