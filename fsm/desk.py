@@ -257,7 +257,9 @@ class Desk:
 
     def _is_repeat(self, position: Position, event: PositionEvent) -> bool:
         # An ended position pages for anything that reaches it; what it knows already is no evidence against its end.
-        if event.to != position.state or event.exit_reason or (event.commands and position.state in _LIVE):
+        # A booked execution decides nothing again: each snapshot lists it, and what it makes us ask for would be a snapshot.
+        decides = event.to != position.state or event.exit_reason or (event.commands and position.state in _LIVE)
+        if decides and not (isinstance(event.fact, f.OrderFilled) and event.fact.trade_id in position.trade_ids):
             return False
         booked = book(position, event.fact, event.order_to)
         if isinstance(event.fact, f.StopReported):
