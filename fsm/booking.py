@@ -14,7 +14,7 @@ from events import facts as f
 from events.values import Mark, Side
 
 from .model import Order, Position
-from .order import END_STATUSES, LIVE, OPEN_STATUSES, SUBMITTED
+from .order import END_STATUSES, LIVE, OPEN_STATUSES, SUBMITTED, UNKNOWN
 
 replace = msgspec.structs.replace
 
@@ -32,13 +32,25 @@ def order_answers(position: Position, order: Order, fact: f.VenueOrderFact) -> d
     asked_ns = fact.asked_ns if isinstance(fact, f.OrderNotFound) else 0
     # An entry may still wait for the disk: absence proves nothing of what has not left yet.
     left = order.sent_ns > 0 or order.status != SUBMITTED
-    proven = isinstance(fact, f.OrderNotFound) and fact.trades_complete and left and asked_ns > max(order.sent_ns, order.decided_ns)
+    proven = isinstance(fact, f.OrderNotFound) and fact.trades_complete and left and asked_ns > _under_way_until_ns(position, order)
     return {
         "fills": "COMPLETE" if filled >= order.possible_lots else "PARTIAL",
         "books": "AGREE" if filled >= cum else "MISSING",
         "operation": "SUBMIT" if operation == "submit" else "CHANGE",
         "absence": "PROVEN" if proven else "UNPROVEN",
     }
+
+
+def _under_way_until_ns(position: Position, order: Order) -> int:
+    """Return until when an order may not be at the venue yet, so that its absence there proves nothing.
+
+    A request may lie in a queue of the venue while a link ends, a new one begins and its snapshot is asked for (venues.md:
+    not taken after its deadline, by default 5 s). Stops are put back at once: a second one is refused, or found and amended.
+    """
+    sent_ns = max(order.sent_ns, order.decided_ns)
+    if order.role == "stop" or order.status not in (SUBMITTED, UNKNOWN):
+        return sent_ns
+    return max(sent_ns, order.deadline_ns or sent_ns + position.plan.timing.market_deadline_ms * 1_000_000)
 
 
 def book(position: Position, fact: f.AnyFact, order_to: str) -> Position:

@@ -155,6 +155,7 @@ def _order_from(position: Position, command: c.SubmitOrder, now_ns: int) -> Orde
         trigger_ticks=_instrument_ticks(position, command.trigger_price),
         trail_offset_bps=command.trail_offset_bps,
         decided_ns=now_ns,
+        deadline_ns=command.deadline_ns,
     )
 
 
