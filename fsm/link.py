@@ -145,7 +145,7 @@ OUTPUTS: Mapping[str, str] = {
     "refresh_truth": "ask for a fresh snapshot of orders and trades",
     "tell_positions_closed": "what was in flight is unknown: ChannelClosed to every position",
     "tell_positions_live": "the channel delivers again: ChannelLive to every position",
-    "tell_positions_stale": "TruthStale to every position",
+    "tell_positions_stale": "TruthStale to every position that is unprotected",
     "halt_entries": "no order that adds risk leaves from here on; protection and exits go on",
     "resume_entries": "entries may leave again",
     "alert_degraded": "raise PRIVATE_STREAM_DEGRADED",

@@ -22,6 +22,7 @@ EMERGENCY_TRAIL_OFFSET_BPS = 80
 MARKETABLE_LIMIT_BPS = 100
 # Watches in one state after which a person is woken.
 PAGE_AFTER_WATCHES = 3
+PAGE_EVERY_WATCHES = 6
 
 
 class Draft:
@@ -352,7 +353,8 @@ def _alert_lost(d: Draft) -> Commands:
 
 def _page_link(d: Draft) -> Commands:
     p = d.position
-    if unprotected_lots(p) or p.watch_count >= PAGE_AFTER_WATCHES:
+    # The link's own machine pages for the link; a position does once a minute, or as long as it is bare.
+    if unprotected_lots(p) or p.watch_count % PAGE_EVERY_WATCHES == PAGE_AFTER_WATCHES:
         text = f"{p.position_id}: no truth from the venue for {p.watch_count} looks, {unprotected_lots(p)} lots without known protection"
         yield c.Page(code="LINK_DOWN_WITH_EXPOSURE", text=text)
 

@@ -294,7 +294,10 @@ class Pipeline:
                     if self.desk.positions[key].state == RECONCILING:
                         made.events += self.desk.take(f.ChannelLive(ts_recv_ns=now_ns), key)
             elif output == "tell_positions_stale":
-                made.events += self.desk.take_all(f.TruthStale(ts_recv_ns=now_ns, age_ns=max(0, now_ns - self.link.truth_ns)))
+                # A covered position has nothing to do about it, and its log nothing to gain: the link itself raises the alert.
+                for key in sorted(self.desk.unprotected):
+                    stale = f.TruthStale(ts_recv_ns=now_ns, age_ns=max(0, now_ns - self.link.truth_ns))
+                    made.events += self.desk.take(stale, key)
             elif output == "refresh_truth":
                 made.refresh = True
             elif output == "reconnect":
