@@ -13,7 +13,7 @@ import msgspec
 from events import facts as f
 from events.values import Mark, Side
 
-from .model import Order, Position
+from .model import Order, Position, fee_lots_of
 from .order import END_STATUSES, LIVE, OPEN_STATUSES, SUBMITTED, UNKNOWN
 
 replace = msgspec.structs.replace
@@ -75,50 +75,55 @@ def _lots(position: Position, qty: Decimal | None) -> int:
 
 def with_order(position: Position, order: Order) -> Position:
     """Return the position with `order` in the place of the one of the same client id."""
-    orders = tuple(order if o.client_order_id == order.client_order_id else o for o in position.orders)
-    return replace(position, orders=orders)
+    return replace(position, orders=tuple([order if o.client_order_id == order.client_order_id else o for o in position.orders]))
 
 
-def _order_fact(position: Position, fact: Any, order_to: str) -> tuple[Position, Order | None]:
+def _named(position: Position, fact: f.OrderFact, order_to: str) -> Order | None:
+    """Return the order that a fact is about, with the fact's status and ids; the caller puts it back, once."""
     order = position.order(fact.client_order_id, fact.venue_order_id)
     if order is None:
-        return position, None
-    order = replace(
-        order,
-        status=order_to or order.status,
-        venue_order_id=fact.venue_order_id or order.venue_order_id,
-        ended_ns=fact.ts_recv_ns if order_to in END_STATUSES and order.status in OPEN_STATUSES else order.ended_ns,
-    )
+        return None
+    status, venue_order_id, ended_ns = order_to or order.status, order.venue_order_id, order.ended_ns
+    if fact.venue_order_id and fact.venue_order_id != venue_order_id:
+        venue_order_id = fact.venue_order_id
     if order_to in END_STATUSES:
+        if order.status in OPEN_STATUSES:
+            ended_ns = fact.ts_recv_ns
         order = _settled(order)
-    return with_order(position, order), order
+    return replace(order, status=status, venue_order_id=venue_order_id, ended_ns=ended_ns)
 
 
 def _settled(order: Order) -> Order:
+    if not order.pending:
+        return order
     return replace(order, pending="", pending_ns=0, pending_qty_lots=None, pending_trigger_ticks=None, pending_trail_offset_bps=None)
 
 
 def _touch(position: Position, fact: f.OrderFact, order_to: str) -> Position:
-    return _order_fact(position, fact, order_to)[0]
+    order = _named(position, fact, order_to)
+    return position if order is None else with_order(position, order)
 
 
 def _submitted(position: Position, fact: f.OrderSubmitted, order_to: str) -> Position:
-    position, order = _order_fact(position, fact, order_to)
-    return position if order is None or order.sent_ns else with_order(position, replace(order, sent_ns=fact.ts_recv_ns))
+    order = _named(position, fact, order_to)
+    if order is None:
+        return position
+    return with_order(position, order if order.sent_ns else replace(order, sent_ns=fact.ts_recv_ns))
 
 
 def _not_sent(position: Position, fact: f.OrderNotSent, order_to: str) -> Position:
-    position, order = _order_fact(position, fact, order_to)
-    if order is None or fact.operation == "submit":
+    order = _named(position, fact, order_to)
+    if order is None:
         return position
-    return with_order(position, _settled(order))
+    return with_order(position, order if fact.operation == "submit" else _settled(order))
 
 
 def _accepted(position: Position, fact: f.OrderAccepted, order_to: str) -> Position:
-    position, order = _order_fact(position, fact, order_to)
+    order = _named(position, fact, order_to)
     if order is None:
         return position
-    order = replace(order, accepted_ns=order.accepted_ns or fact.ts_recv_ns)
+    if not order.accepted_ns:
+        order = replace(order, accepted_ns=fact.ts_recv_ns)
     if fact.leaves_qty is not None and fact.cum_qty is not None and order.pending == "" and order.is_open:
         # The confirmed total, also after an amend whose answer was lost; its executions may be listed after it.
         order = replace(order, qty_lots=_lots(position, fact.leaves_qty + fact.cum_qty), ceiling_lots=0)
@@ -134,7 +139,7 @@ def _effective(position: Position, order: Order, effective_stop: Decimal | None)
 
 
 def _rejected(position: Position, fact: f.OrderRejected, order_to: str) -> Position:
-    position, order = _order_fact(position, fact, order_to)
+    order = _named(position, fact, order_to)
     if order is None:
         return position
     position = with_order(position, replace(order, reject_class=fact.reject_class))
@@ -144,13 +149,12 @@ def _rejected(position: Position, fact: f.OrderRejected, order_to: str) -> Posit
 def _filled(position: Position, fact: f.OrderFilled, order_to: str) -> Position:
     if fact.trade_id in position.trade_ids:
         return _priced_late(_touch(position, fact, order_to), fact)
-    position, order = _order_fact(position, fact, order_to)
+    order = _named(position, fact, order_to)
     lots = _lots(position, fact.last_qty)
     if order is not None:
-        order = replace(order, filled_lots=order.filled_lots + lots, accepted_ns=order.accepted_ns or fact.ts_recv_ns)
-        if fact.cum_qty is not None:
-            order = replace(order, cum_lots=max(order.cum_lots, _lots(position, fact.cum_qty)))
-        position = with_order(position, order)
+        cum_lots = max(order.cum_lots, _lots(position, fact.cum_qty))
+        accepted_ns = order.accepted_ns or fact.ts_recv_ns
+        position = with_order(position, replace(order, filled_lots=order.filled_lots + lots, cum_lots=cum_lots, accepted_ns=accepted_ns))
     return _executed(position, fact.trade_id, fact.side, lots, fact.last_qty, fact.last_px, fact.fees, fact.ts_recv_ns)
 
 
@@ -173,32 +177,27 @@ def _is_price(px: Decimal | None) -> bool:
 def _executed(
     position: Position, trade_id: str, side: Side, lots: int, qty: Decimal, px: Decimal | None, fees: tuple[f.Fee, ...], now_ns: int
 ) -> Position:
-    base = sum((fee.qty for fee in fees if fee.asset == position.instrument.base), Decimal(0))
     known = _is_price(px)
-    unpriced = position.unpriced_ids if known else position.unpriced_ids | {trade_id}
-    position = replace(
-        position,
-        trade_ids=position.trade_ids | {trade_id},
-        unpriced_ids=unpriced,
-        price_pending=position.price_pending or not known,
-        fee_base=position.fee_base + base,
-    )
+    changes: dict[str, Any] = {"trade_ids": position.trade_ids | {trade_id}}
+    if not known:
+        changes.update(unpriced_ids=position.unpriced_ids | {trade_id}, price_pending=True)
+    if fees:
+        fee_base = position.fee_base + sum((fee.qty for fee in fees if fee.asset == position.instrument.base), Decimal(0))
+        changes.update(fee_base=fee_base, fee_lots=fee_lots_of(position.instrument, position.side, fee_base))
     if side is not position.side.entry_side:
-        return replace(position, exited_lots=position.exited_lots + lots)
-    return replace(
-        position,
-        filled_lots=position.filled_lots + lots,
-        opened_ns=position.opened_ns or now_ns,
-        entry_cost=position.entry_cost + (px * qty if known and px is not None else Decimal(0)),
-        priced_lots=position.priced_lots + (lots if known else 0),
-    )
+        changes["exited_lots"] = position.exited_lots + lots
+    else:
+        changes.update(filled_lots=position.filled_lots + lots, opened_ns=position.opened_ns or now_ns)
+        if known and px is not None:
+            changes.update(entry_cost=position.entry_cost + px * qty, priced_lots=position.priced_lots + lots)
+    return replace(position, **changes)
 
 
 def _ended(position: Position, fact: f.OrderCompleted | f.OrderCanceled | f.OrderExpired, order_to: str) -> Position:
     known = position.order(fact.client_order_id, fact.venue_order_id)
     asked = known is not None and (known.pending == "cancel" or known.cancel_refused)
     was_over = known is None or not known.is_open
-    position, order = _order_fact(position, fact, order_to)
+    order = _named(position, fact, order_to)
     if order is None:
         return position
     stated = order.qty_lots if isinstance(fact, f.OrderCompleted) and fact.cum_qty is None else _lots(position, fact.cum_qty)
@@ -209,7 +208,7 @@ def _ended(position: Position, fact: f.OrderCompleted | f.OrderCanceled | f.Orde
 
 
 def _amended(position: Position, fact: f.OrderAmended, order_to: str) -> Position:
-    position, order = _order_fact(position, fact, order_to)
+    order = _named(position, fact, order_to)
     if order is None:
         return position
     if order.pending == "amend" and not fact.by_venue and _confirms(position, order, fact):
@@ -240,15 +239,17 @@ def _confirms(position: Position, order: Order, fact: f.OrderAmended) -> bool:
 
 
 def _amend_failed(position: Position, fact: f.AmendRejected, order_to: str) -> Position:
-    position, order = _order_fact(position, fact, order_to)
-    if order is None or order.pending != "amend":
+    order = _named(position, fact, order_to)
+    if order is None:
         return position
-    position = replace(position, tighten_attempts=position.tighten_attempts + 1)
-    return with_order(position, _settled(order))
+    if order.pending == "amend":
+        order = _settled(order)
+        position = replace(position, tighten_attempts=position.tighten_attempts + 1)
+    return with_order(position, order)
 
 
 def _cancel_failed(position: Position, fact: f.CancelRejected, order_to: str) -> Position:
-    position, order = _order_fact(position, fact, order_to)
+    order = _named(position, fact, order_to)
     # "gone" is no proof of how it ended; the order stays open in our books until a query tells (P05).
     return position if order is None else with_order(position, replace(_settled(order), cancel_refused=True))
 
@@ -274,18 +275,20 @@ def _child(position: Position, fact: f.ChildDiscovered, order_to: str) -> Positi
 
 
 def _unknown(position: Position, fact: f.OutcomeUnknown, order_to: str) -> Position:
-    position, order = _order_fact(position, fact, order_to)
-    if order is None or fact.operation == "submit":
+    order = _named(position, fact, order_to)
+    if order is None:
         return position
     if fact.operation == "amend":
         # Whether it was applied is open. The smaller size and the old level keep counting until a report of the order comes.
+        order = _unanswered(order)
         position = replace(position, tighten_attempts=position.tighten_attempts + 1)
-        return with_order(position, _unanswered(order))
-    return with_order(position, _settled(order))
+    elif fact.operation == "cancel":
+        order = _settled(order)
+    return with_order(position, order)
 
 
 def _stop_reported(position: Position, fact: f.StopReported, order_to: str) -> Position:
-    position, order = _order_fact(position, fact, order_to)
+    order = _named(position, fact, order_to)
     return position if order is None else with_order(position, _effective(position, order, fact.effective_stop))
 
 
@@ -386,6 +389,7 @@ def position_from(fact: f.PositionRequested | f.PositionAdopted) -> Position:
         plan=plan,
         instrument=instrument,
         capabilities=fact.capabilities,
+        min_lots=instrument.min_lots,
         epoch=fact.epoch,
         requested_ns=fact.ts_recv_ns,
         state_ns=fact.ts_recv_ns,

@@ -38,7 +38,7 @@ def coverage(position: Position) -> Coverage:
             exiting += order.leaves_lots
     leased = stopped + exiting + unknown
     rest = max(0, held - leased)
-    dust = rest if rest < position.instrument.min_lots and (leased or held < position.instrument.min_lots) else 0
+    dust = rest if rest < position.min_lots and (leased or held < position.min_lots) else 0
     return Coverage(
         held_lots=held,
         stopped_lots=stopped,
@@ -61,6 +61,6 @@ def unprotected_lots(position: Position) -> int:
         return 0
     missing = position.held_lots - protected_lots(position)
     # A remainder under the venue's smallest order cannot carry a stop of its own; beside a live stop it is dust.
-    return 0 if missing < position.instrument.min_lots and missing < position.held_lots else missing
+    return 0 if missing < position.min_lots and missing < position.held_lots else missing
 
 

@@ -86,7 +86,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     """One position. `version` is the number of its last event; `state` a name of `fsm.position`.
 
     `filled_lots` counts executions on the entry side, `exited_lots` on the exit side; `fee_base` is what was charged in
-    the base asset (it leaves the position, P23). `trade_ids` makes fills idempotent (I8).
+    the base asset (it leaves the position, P23), `fee_lots` the whole lots that it took. `min_lots` is the venue's smallest
+    order. `trade_ids` makes fills idempotent (I8).
 
     `wanted_*` is the protection that is desired, orders say what is confirmed; `smart_stop_ticks` is the stop that an
     engine-kept trail last asked for. `watch_ns` is where the state's own clock started; it starts again with each attempt.
@@ -102,6 +103,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     instrument: Instrument
     capabilities: Capabilities
+    min_lots: int
     adopted: bool = False
     requested_ns: int
     opened_ns: int = 0
@@ -109,6 +111,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     filled_lots: int = 0
     exited_lots: int = 0
     fee_base: Decimal = Decimal(0)
+    fee_lots: int = 0
     entry_cost: Decimal = Decimal(0)
     priced_lots: int = 0
     price_pending: bool = False
@@ -140,18 +143,6 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         return self.plan.side
 
     @property
-    def fee_lots(self) -> int:
-        """Lots that base fees took from what is held, rounded up: what is left of the last lot is dust.
-
-        They leave a long. A short owes them: what was borrowed is then more than what was sold.
-        """
-        # Not by `//`: on Decimals it cuts towards zero, whatever the sign.
-        lots, rest = divmod(self.fee_base, self.instrument.size_increment)
-        if self.plan.side is PositionSide.LONG:
-            return int(lots) + (rest > 0)
-        return -int(lots) + (rest < 0)
-
-    @property
     def open_lots(self) -> int:
         """Executed entries minus executed exits; below zero means that more was closed than was open."""
         return self.filled_lots - self.exited_lots
@@ -164,7 +155,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_tradable(self) -> bool:
         """Whether what is held is at least the venue's smallest order; below it is dust (P28)."""
-        return self.held_lots >= self.instrument.min_lots
+        return self.held_lots >= self.min_lots
 
     @property
     def avg_entry_px(self) -> Decimal | None:
@@ -185,3 +176,13 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     def open_orders(self, *roles: Role) -> tuple[Order, ...]:
         """Return the orders that may still fill, of `roles` or of all roles."""
         return tuple(o for o in self.orders if o.is_open and (not roles or o.role in roles))
+
+
+def fee_lots_of(instrument: Instrument, side: PositionSide, fee_base: Decimal) -> int:
+    """Return the lots that base fees take from what is held, rounded up: what is left of the last lot is dust.
+
+    They leave a long. A short owes them: what was borrowed is then more than what was sold.
+    """
+    # Not by `//`: on Decimals it cuts towards zero, whatever the sign.
+    lots, rest = divmod(fee_base, instrument.size_increment)
+    return int(lots) + (rest > 0) if side is PositionSide.LONG else -int(lots) + (rest < 0)

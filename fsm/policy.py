@@ -108,7 +108,7 @@ def _cover(d: Draft) -> Commands:
                 yield _amend(d, order, order_qty=p.instrument.qty(order.qty_lots + missing))
                 return
         return
-    if missing >= p.instrument.min_lots:
+    if missing >= p.min_lots:
         yield _stop_order(d, missing)
 
 
@@ -197,7 +197,7 @@ def _trim(d: Draft) -> Commands:
         if order.status != LIVE or order.pending or order.is_triggered or d.is_named(order.client_order_id):
             continue
         lots = order.protects_lots
-        if p.capabilities.amend_in_place and lots - surplus >= p.instrument.min_lots:
+        if p.capabilities.amend_in_place and lots - surplus >= p.min_lots:
             yield _amend(d, order, order_qty=p.instrument.qty(order.qty_lots - surplus))
             return
         if lots <= surplus:
@@ -233,7 +233,7 @@ def _cancel_again(d: Draft) -> Commands:
 def _exit_lots(d: Draft) -> int:
     p = d.position
     leased = sum(_leased(o) for o in p.orders)
-    return p.held_lots - leased if p.held_lots - leased >= p.instrument.min_lots else 0
+    return p.held_lots - leased if p.held_lots - leased >= p.min_lots else 0
 
 
 def _exit_market(d: Draft) -> Commands:
@@ -302,7 +302,7 @@ def _on_grid(p: Position, px: Decimal) -> Decimal:
 def _flatten(d: Draft) -> Commands:
     p = d.position
     lots = -p.open_lots - sum(o.leaves_lots for o in p.open_orders("flatten"))
-    if lots < p.instrument.min_lots:
+    if lots < p.min_lots:
         return
     yield c.SubmitOrder(
         client_order_id=d.next_id(),

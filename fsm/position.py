@@ -442,7 +442,7 @@ def _cover_situation(position: Position, entries: list[Any]) -> str:
     missing = position.held_lots - live
     if live <= 0:
         return "BARE"
-    if missing >= position.instrument.min_lots or (missing > 0 and position.capabilities.amend_in_place and position.tighten_attempts == 0):
+    if missing >= position.min_lots or (missing > 0 and position.capabilities.amend_in_place and position.tighten_attempts == 0):
         return "SHORT"
     if any(o.pending == "amend" and o.pending_qty_lots is not None for o in stops):
         return "RESIZE_OUT"

@@ -6,7 +6,7 @@ import pytest
 
 from events.facts import Plan
 from events.values import Capabilities, Instrument, PositionSide
-from fsm.model import Position
+from fsm.model import Position, fee_lots_of
 
 INSTRUMENT = Instrument(
     symbol="BTC/USD",
@@ -31,9 +31,11 @@ def position(side: PositionSide, fee_base: str) -> Position:
         plan=plan,
         instrument=INSTRUMENT,
         capabilities=CAPABILITIES,
+        min_lots=INSTRUMENT.min_lots,
         requested_ns=1,
         filled_lots=100,
         fee_base=Decimal(fee_base),
+        fee_lots=fee_lots_of(INSTRUMENT, side, Decimal(fee_base)),
     )
 
 
