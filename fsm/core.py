@@ -53,10 +53,14 @@ class Core:
             BadInput: the first fact of a position is not its birth.
             IllegalTransition: a hole in a table; a bug of ours.
         """
+        return self.decided(position, fact).event
+
+    def decided(self, position: Position | None, fact: f.AnyFact) -> "Decided":
+        """Return the event as `decide` does, with the booking that it was read off: who evolves next need not book again."""
         if position is None:
             if not isinstance(fact, f.PositionRequested | f.PositionAdopted):
                 raise BadInput("first fact of a position", type(fact).__name__, "begin with PositionRequested or PositionAdopted")
-            position = replace(position_from(fact), state=NEW)
+            position = _unborn(fact)
         name = type(fact).__name__
         order_to = self._order_to(position, fact, name)
         booked = book(position, fact, order_to)
@@ -64,19 +68,21 @@ class Core:
         given = answers(booked, fact, cell.dimensions)
         row = self._position_rows.row(position.state, name, given)
         reason = row.exit_reason if row.exit_reason != "fact" else exit_reason_of(booked, fact)
-        if reason:
-            booked = replace(booked, exit_reason=reason)
-        return PositionEvent(
+        commands: tuple[c.AnyCommand, ...] = ()
+        if row.commands:
+            commands = commands_for(row.commands, replace(booked, exit_reason=reason) if reason else booked, fact)
+        event = PositionEvent(
             position_id=position.position_id,
             version=position.version + 1,
             fact=fact,
             to=row.target,
-            commands=commands_for(row.commands, booked, fact) if row.commands else (),
+            commands=commands,
             order_to=order_to,
             row=row.row_id,
             guards=given,
             exit_reason=reason,
         )
+        return Decided(event, booked)
 
     def _order_to(self, position: Position, fact: f.AnyFact, name: str) -> str:
         if not isinstance(fact, f.OrderFact):
@@ -94,6 +100,17 @@ class Core:
         return self._order_rows.row(order.status, name, tuple(given[d] for d in cell.dimensions)).target
 
 
+class Decided(NamedTuple):
+    """An event, and the position with its fact booked and nothing else applied."""
+
+    event: PositionEvent
+    booked: Position
+
+
+def _unborn(fact: f.PositionRequested | f.PositionAdopted) -> Position:
+    return replace(position_from(fact), state=NEW)
+
+
 def evolve(position: Position | None, event: PositionEvent) -> Position:
     """Return the position after `event`: its fact booked, its state taken as stored, its commands registered as in flight.
 
@@ -103,12 +120,17 @@ def evolve(position: Position | None, event: PositionEvent) -> Position:
     if position is None:
         if not isinstance(fact, f.PositionRequested | f.PositionAdopted):
             raise BadInput("first event of a position", type(fact).__name__, "restore the log from its first event")
-        position = replace(position_from(fact), state=NEW)
+        position = _unborn(fact)
     if event.version != position.version + 1:
         raise BadInput(f"position {event.position_id}", f"event {event.version} after {position.version}", "restore the missing events")
-    booked = book(position, fact, event.order_to)
-    now_ns = fact.ts_recv_ns
-    moved = event.to != position.state
+    return evolve_booked(book(position, fact, event.order_to), event)
+
+
+def evolve_booked(booked: Position, event: PositionEvent) -> Position:
+    """Return what `evolve` does, for a position in which the fact of `event` is booked already (`Core.decided`)."""
+    fact, now_ns = event.fact, event.fact.ts_recv_ns
+    # Booking leaves state and version as they were.
+    moved = event.to != booked.state
     watched = isinstance(fact, f.DeadlinePassed) and fact.which == "watch"
     fields: dict[str, Any] = {"version": event.version, "state": event.to}
     if event.exit_reason:
@@ -191,12 +213,11 @@ def violations(before: Position | None, after: Position, event: PositionEvent) -
     I5: an end state is left by nothing.
     """
     out: list[Violation] = []
-    leases = coverage(after)
-    if leases.bare_lots and after.state not in WATCH:
-        out.append(Violation("I1", f"{after.position_id}: {leases.bare_lots} lots bare in {after.state} without a clock"))
+    if after.state not in WATCH and (bare := coverage(after).bare_lots):
+        out.append(Violation("I1", f"{after.position_id}: {bare} lots bare in {after.state} without a clock"))
     sends = any(isinstance(x, c.SubmitOrder) and x.role in ("stop", "exit", "take_profit") for x in event.commands)
     guaranteed = after.plan.margin and after.capabilities.reduce_only
-    if sends and leases.surplus_lots and not guaranteed:
+    if sends and not guaranteed and (leases := coverage(after)).surplus_lots:
         out.append(Violation("I2", f"{after.position_id}: {leases.surplus_lots} lots leased beyond {leases.held_lots} held"))
     if before is not None:
         out += [Violation("I3", f"{after.position_id}: loosened by {x}") for x in event.commands if _loosens(before, x)]

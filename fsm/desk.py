@@ -18,7 +18,7 @@ from events.record import PositionEvent
 from events.values import Mark
 
 from .booking import book, replace
-from .core import Core, Violation, evolve, violations
+from .core import Core, Violation, evolve, evolve_booked, violations
 from .coverage import unprotected_lots
 from .levels import ArmedLevel, armed_levels, armed_trail
 from .model import Position
@@ -90,10 +90,10 @@ class Desk:
         """Take the positions from a log, in its order; return how many events were read. Decides nothing."""
         count = 0
         for event in events:
-            self._take(event, self._known(event.position_id))
+            self._take(event, evolve(self._known(event.position_id), event))
             count += 1
         for position in list(self.positions.values()):
-            self._rearm(None, position)
+            self._rearm(position)
         return count
 
     def take(self, fact: f.AnyFact, position_id: str = "") -> list[PositionEvent]:
@@ -245,23 +245,21 @@ class Desk:
         return self._step(position, fact)
 
     def _step(self, position: Position | None, fact: f.AnyFact) -> list[PositionEvent]:
-        event = self._core.decide(position, fact)
-        if position is not None and isinstance(fact, _REPEATED) and self._is_repeat(position, event):
+        event, booked = self._core.decided(position, fact)
+        if position is not None and isinstance(fact, _REPEATED) and self._is_repeat(position, booked, event):
             self.counters["duplicates"] += 1
             return []
-        before = position
-        after = self._take(event, position)
-        self.broken += violations(before, after, event)
-        self._rearm(before, after)
+        after = self._take(event, evolve_booked(booked, event))
+        self.broken += violations(position, after, event)
+        self._rearm(after)
         return [event]
 
-    def _is_repeat(self, position: Position, event: PositionEvent) -> bool:
+    def _is_repeat(self, position: Position, booked: Position, event: PositionEvent) -> bool:
         # An ended position pages for anything that reaches it; what it knows already is no evidence against its end.
         # A booked execution decides nothing again: each snapshot lists it, and what it makes us ask for would be a snapshot.
         decides = event.to != position.state or event.exit_reason or (event.commands and position.state in _LIVE)
         if decides and not (isinstance(event.fact, f.OrderFilled) and event.fact.trade_id in position.trade_ids):
             return False
-        booked = book(position, event.fact, event.order_to)
         if isinstance(event.fact, f.StopReported):
             return not _is_news(position, event.fact, event.fact.effective_stop)
         if isinstance(event.fact, f.OrderAccepted) and event.fact.effective_stop is not None:
@@ -270,8 +268,7 @@ class Desk:
             booked = book(position, replace(event.fact, effective_stop=None), event.order_to)
         return replace(booked, mark=position.mark, best_px=position.best_px) == position
 
-    def _take(self, event: PositionEvent, position: Position | None) -> Position:
-        after = evolve(position, event)
+    def _take(self, event: PositionEvent, after: Position) -> Position:
         key = event.position_id
         if unprotected_lots(after):
             self.unprotected.add(key)
@@ -350,7 +347,7 @@ class Desk:
             self._due_ns[key] = at_ns
             heapq.heappush(self._clock, (at_ns, key))
 
-    def _rearm(self, before: Position | None, after: Position) -> None:
+    def _rearm(self, after: Position) -> None:
         self._schedule(after)
         symbol = after.plan.symbol
         key = after.position_id
