@@ -48,6 +48,6 @@ def position_id_of(client_order_id: str, namespace: str) -> str | None:
     """Return the position that a client order id belongs to, or None if it is not ours (I12)."""
     if not client_order_id.startswith(namespace) or len(client_order_id) < CLIENT_ORDER_ID_LENGTH:
         return None
-    if any(c not in _DIGITS for c in client_order_id[: CLIENT_ORDER_ID_LENGTH]):
+    if client_order_id[:CLIENT_ORDER_ID_LENGTH].strip(_DIGITS):
         return None
     return client_order_id[:POSITION_ID_LENGTH]

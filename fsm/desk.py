@@ -20,13 +20,13 @@ from events.values import Mark
 from .booking import book, replace
 from .core import Core, Violation, evolve, evolve_booked, violations
 from .coverage import unprotected_lots
-from .levels import ArmedLevel, armed_levels, armed_trail
+from .levels import ArmedLevel, ArmedTrail, armed_levels, armed_trail, trail_start_ticks
 from .model import Position
 from .order import LIVE, TRIGGERED
 from .position import LIVE_STATES
 from .prices import PriceIndex
 from .smart import LOOK, STOP, Smart
-from .timers import deadlines
+from .timers import deadlines, first_deadline
 
 _LIVE = frozenset(LIVE_STATES)
 _SMART = "|smart"
@@ -52,7 +52,10 @@ class Armed(NamedTuple):
     """What is armed in the index for one position."""
 
     levels: tuple[ArmedLevel, ...]
-    trail: tuple[int, int] | None
+    trail: ArmedTrail | None
+
+
+_UNARMED = Armed((), None)
 
 
 class Desk:
@@ -285,7 +288,7 @@ class Desk:
         return after
 
     def _deadline(self, position: Position, now_ns: int) -> list[PositionEvent]:
-        first = next(iter(deadlines(position)), None)
+        first = first_deadline(position)
         if first is None or first.at_ns > now_ns:
             self._schedule(position)
             return []
@@ -357,27 +360,26 @@ class Desk:
             self._increments[symbol] = after.instrument.price_increment
         if after.plan.trail_style == "engine":
             self._follow(after, index)
-        levels = armed_levels(after)
-        trail = armed_trail(after)
-        wanted = Armed(levels, None if trail is None else (trail.side, trail.trail_offset_bps))
-        armed = self._armed.get(key, Armed((), None))
+        wanted = Armed(armed_levels(after), armed_trail(after))
+        armed = self._armed.get(key, _UNARMED)
         if wanted == armed:
             return
         for old in armed.levels:
-            if old not in levels:
+            if old not in wanted.levels:
                 index.disarm(_level_key(key, old))
-        for level in levels:
+        for level in wanted.levels:
             if level not in armed.levels:
                 index.arm(_level_key(key, level), level.direction, level.ticks)
-        self._rearm_trail(index, key, armed, wanted, trail.start_ticks if trail is not None else 0)
-        if wanted == Armed((), None):
+        if wanted.trail != armed.trail:
+            self._rearm_trail(index, after, wanted.trail)
+        if wanted == _UNARMED:
             self._armed.pop(key, None)
         else:
             self._armed[key] = wanted
 
     def _forget(self, position_id: str, fired: str) -> bool:
         """The index disarmed what fired; so must we, or it would not be armed again. False if it was not armed any more."""
-        armed = self._armed.get(position_id, Armed((), None))
+        armed = self._armed.get(position_id, _UNARMED)
         is_trail = armed.trail is not None and fired == f"{position_id}|stop|1"
         if not is_trail and fired not in {_level_key(position_id, level) for level in armed.levels}:
             return False
@@ -385,29 +387,22 @@ class Desk:
         self._armed[position_id] = Armed(levels, None if is_trail else armed.trail)
         return True
 
-    def _rearm_trail(self, index: PriceIndex, key: str, armed: Armed, wanted: Armed, start_ticks: int) -> None:
-        if wanted.trail == armed.trail:
-            return
-        trail_key = f"{key}|stop|1"
-        peak = index.peak_of(trail_key)
-        if wanted.trail is None:
+    def _rearm_trail(self, index: PriceIndex, position: Position, wanted: ArmedTrail | None) -> None:
+        trail_key = f"{position.position_id}|stop|1"
+        if wanted is None:
             index.disarm(trail_key)
             return
-        side, trail_offset_bps = wanted.trail
-        # A narrower trail keeps the peak: resetting it would loosen the stop (P27).
-        best = start_ticks if peak is None else max(side * peak, side * start_ticks) * side
-        index.trail(trail_key, side, trail_offset_bps, best)
+        # A narrower trail keeps its peak in the index: resetting it would loosen the stop (P27).
+        index.trail(trail_key, wanted.side, wanted.trail_offset_bps, trail_start_ticks(position))
 
     def _schedule(self, position: Position) -> None:
         key = position.position_id
-        running = deadlines(position)
-        if not running:
+        first = first_deadline(position)
+        if first is None:
             self._due_ns.pop(key, None)
-            return
-        at_ns = running[0].at_ns
-        if self._due_ns.get(key) != at_ns:
-            self._due_ns[key] = at_ns
-            heapq.heappush(self._clock, (at_ns, key))
+        elif self._due_ns.get(key) != first.at_ns:
+            self._due_ns[key] = first.at_ns
+            heapq.heappush(self._clock, (first.at_ns, key))
 
 
 def _is_news(position: Position, fact: f.OrderFact, effective_stop: Decimal) -> bool:

@@ -3,8 +3,7 @@
 A tick is not an event. The price index fires a level once; only then does a fact reach the machine.
 """
 
-from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -15,10 +14,10 @@ from .model import Position
 
 Direction = Literal["at_or_below", "at_or_above"]
 _RESTING = (s.TAKE_PROFIT_WORKING, s.MAKER_EXITING)
-_ARMED = (
+_ARMED = frozenset({
     s.PROTECTED_PENDING_FILL, s.ENTRY_CANCEL_PENDING, s.PROTECTION_PENDING, s.PROTECTED, s.RESIZING, s.TIGHTENING, s.STOP_TRIGGERED,
-    s.EMERGENCY_PROTECTING, s.HALTED,
-)  # fmt: skip
+    s.EMERGENCY_PROTECTING, s.HALTED, *_RESTING,
+})  # fmt: skip
 
 
 class ArmedLevel(msgspec.Struct, frozen=True):
@@ -30,17 +29,16 @@ class ArmedLevel(msgspec.Struct, frozen=True):
     ticks: int
 
 
-class ArmedTrail(msgspec.Struct, frozen=True):
-    """A trailing stop to be shadowed: `start_ticks` is the first peak, the index keeps the exact one from there."""
+class ArmedTrail(NamedTuple):
+    """A trailing stop to be shadowed; the index keeps its exact peak from `trail_start_ticks` on."""
 
     side: int
     trail_offset_bps: int
-    start_ticks: int
 
 
 def armed_levels(position: Position) -> tuple[ArmedLevel, ...]:
     """Return the levels that are to be armed in the index, in a fixed order; none once the exit cannot be called back."""
-    if position.state not in _ARMED + _RESTING or not position.is_tradable:
+    if position.state not in _ARMED or not position.is_tradable:
         return ()
     sign, plan, instrument = position.side.sign, position.plan, position.instrument
     worse: Direction = "at_or_below" if sign > 0 else "at_or_above"
@@ -67,21 +65,22 @@ def armed_levels(position: Position) -> tuple[ArmedLevel, ...]:
 
 
 def armed_trail(position: Position) -> ArmedTrail | None:
-    """Return the trail to be shadowed, None where the position has none or its start is not known."""
-    if position.state not in _ARMED + _RESTING or not position.is_tradable or position.wanted_trail_offset_bps is None:
+    """Return the trail to be shadowed, None where the position has none or no price to start from."""
+    if position.state not in _ARMED or not position.is_tradable or position.wanted_trail_offset_bps is None:
         return None
     if position.plan.trail_style == "engine":
         return None
     # A stop that fired has a clock of its own; its shadow has nothing more to say.
     if position.shadow_ns or position.state == s.STOP_TRIGGERED:
         return None
-    known = [px for px in (position.avg_entry_px, position.best_px) if px is not None]
-    if not known:
+    if not position.priced_lots and position.best_px is None:
         return None
-    start = max(known) if position.side.sign > 0 else min(known)
-    return ArmedTrail(position.side.sign, position.wanted_trail_offset_bps, _nearest(position, start))
+    return ArmedTrail(position.side.sign, position.wanted_trail_offset_bps)
 
 
-def _nearest(position: Position, px: Decimal) -> int:
-    # Away from the market's favour: the first peak is never better than the entry.
-    return position.instrument.floor_ticks(px) if position.side.sign > 0 else position.instrument.ceil_ticks(px)
+def trail_start_ticks(position: Position) -> int:
+    """Return the first peak of an armed trail: the better of entry and best known price, rounded away from the market's favour."""
+    known = [px for px in (position.avg_entry_px, position.best_px) if px is not None]
+    if position.side.sign > 0:
+        return position.instrument.floor_ticks(max(known))
+    return position.instrument.ceil_ticks(min(known))

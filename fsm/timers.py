@@ -52,8 +52,18 @@ class Deadline(msgspec.Struct, frozen=True, order=True):
 
 def deadlines(position: Position) -> tuple[Deadline, ...]:
     """Return every clock that runs in a position, earliest first. None runs in an end state."""
+    return tuple(sorted(_running(position)))
+
+
+def first_deadline(position: Position) -> Deadline | None:
+    """Return the clock that runs out first, None in an end state."""
+    running = _running(position)
+    return running[0] if len(running) == 1 else min(running, default=None)
+
+
+def _running(position: Position) -> list[Deadline]:
     if position.state not in WATCH:
-        return ()
+        return []
     timing = position.plan.timing
     out = [Deadline(watch_at_ns(position), "watch")]
     for order in position.orders:
@@ -68,7 +78,7 @@ def deadlines(position: Position) -> tuple[Deadline, ...]:
     if position.plan.time_stop_secs is not None and position.opened_ns and not position.exit_reason and not position.time_stop_passed:
         secs = position.plan.time_stop_secs or MISCONFIGURED_TIME_STOP_SECS
         out.append(Deadline(position.opened_ns + secs * SECOND, "time_stop"))
-    return tuple(sorted(out))
+    return out
 
 
 def _entry_at_ns(position: Position) -> int:
