@@ -9,6 +9,8 @@ The epoch is the store's fencing token, modulo 36. Protection and exits leave be
 the version of a lost event is used again by another one, and without the epoch two different orders would share an id.
 """
 
+from functools import lru_cache
+
 from .errors import BadInput
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -19,6 +21,7 @@ VERSION_LENGTH = 4
 CLIENT_ORDER_ID_LENGTH = POSITION_ID_LENGTH + 1 + VERSION_LENGTH + 1
 
 
+@lru_cache(maxsize=4_096)
 def base36(number: int, length: int) -> str:
     """Return `number` in base 36, padded to `length` characters. Raises BadInput if it does not fit."""
     digits = []

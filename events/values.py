@@ -34,18 +34,16 @@ class PositionSide(Enum):
     LONG = "long"
     SHORT = "short"
 
-    @property
-    def entry_side(self) -> Side:
-        return Side.BUY if self is PositionSide.LONG else Side.SELL
+    entry_side: Side
+    exit_side: Side
+    sign: int
+    """+1 for a long, -1 for a short."""
 
-    @property
-    def exit_side(self) -> Side:
-        return Side.SELL if self is PositionSide.LONG else Side.BUY
-
-    @property
-    def sign(self) -> int:
-        """+1 for a long, -1 for a short."""
-        return 1 if self is PositionSide.LONG else -1
+    def __init__(self, value: str) -> None:
+        # Set once, not asked for by properties: every event looks at them several times.
+        self.entry_side = Side.BUY if value == "long" else Side.SELL
+        self.exit_side = self.entry_side.opposite
+        self.sign = 1 if value == "long" else -1
 
 
 def decimal_from(text: str | int | Decimal, place: str) -> Decimal:
@@ -150,15 +148,13 @@ def _whole(value: Decimal, increment: Decimal, place: str) -> int:
 
 def _divided(value: Decimal, increment: Decimal, place: str) -> tuple[int, Decimal]:
     """Return whole increments and the rest, which has the sign of `value`: Decimal's `//` cuts towards zero, unlike int's."""
-    # A computed price, such as an average, has more places than any venue writes; here only its size must be sane.
-    if not value.is_finite() or value.adjusted() > MAX_EXPONENT + MAX_DIGITS:
-        raise NotFinite(place, value)
+    # A computed price, such as an average, has more places than any venue writes. Its size is bounded by the 28 digits of the
+    # decimal context, in which the increments are counted: beyond them, and for an infinity, this raises; int() refuses a NaN.
     try:
         quotient, remainder = divmod(value, increment)
-    except ArithmeticError:
-        # More increments than the 28 digits of the decimal context can count.
+        return int(quotient), remainder
+    except (ArithmeticError, ValueError):
         raise NotFinite(place, value) from None
-    return int(quotient), remainder
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ A fill changes quantity in every state. Order statuses move by the order machine
 (`order_to`), so that next year's order table cannot rewrite last year's history.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -19,26 +19,51 @@ from .order import END_STATUSES, LIVE, OPEN_STATUSES, SUBMITTED, UNKNOWN
 replace = msgspec.structs.replace
 
 
-def order_answers(position: Position, order: Order, fact: f.VenueOrderFact) -> dict[str, str]:
+def order_answers(position: Position, order: Order, fact: f.VenueOrderFact, dimensions: Iterable[str]) -> tuple[str, ...]:
     """Return the order machine's classifiers for a fact about `order`, as they stand once the fact is booked."""
-    filled = order.filled_lots
-    cum = order.cum_lots
+    return tuple([_ORDER_ANSWERS[name](position, order, fact) for name in dimensions])
+
+
+def _filled_lots(position: Position, order: Order, fact: f.VenueOrderFact) -> int:
     if isinstance(fact, f.OrderFilled) and fact.trade_id not in position.trade_ids:
-        filled += position.instrument.floor_lots(fact.last_qty)
-    if isinstance(fact, f.OrderCompleted | f.OrderCanceled | f.OrderExpired):
-        stated = order.qty_lots if isinstance(fact, f.OrderCompleted) and fact.cum_qty is None else _lots(position, fact.cum_qty)
-        cum = max(cum, stated)
-    operation = getattr(fact, "operation", "submit")
-    asked_ns = fact.asked_ns if isinstance(fact, f.OrderNotFound) else 0
+        return order.filled_lots + position.instrument.floor_lots(fact.last_qty)
+    return order.filled_lots
+
+
+def _fills(position: Position, order: Order, fact: f.VenueOrderFact) -> str:
+    return "COMPLETE" if _filled_lots(position, order, fact) >= order.possible_lots else "PARTIAL"
+
+
+def _books(position: Position, order: Order, fact: f.VenueOrderFact) -> str:
+    cum_lots = order.cum_lots
+    if isinstance(fact, _ENDINGS):
+        cum_lots = max(cum_lots, _stated_lots(position, order, fact))
+    return "AGREE" if _filled_lots(position, order, fact) >= cum_lots else "MISSING"
+
+
+def _operation(position: Position, order: Order, fact: f.VenueOrderFact) -> str:
+    return "SUBMIT" if isinstance(fact, f.OrderNotSent | f.OutcomeUnknown) and fact.operation == "submit" else "CHANGE"
+
+
+def _absence(position: Position, order: Order, fact: f.VenueOrderFact) -> str:
     # An entry may still wait for the disk: absence proves nothing of what has not left yet.
     left = order.sent_ns > 0 or order.status != SUBMITTED
-    proven = isinstance(fact, f.OrderNotFound) and fact.trades_complete and left and asked_ns > _under_way_until_ns(position, order)
-    return {
-        "fills": "COMPLETE" if filled >= order.possible_lots else "PARTIAL",
-        "books": "AGREE" if filled >= cum else "MISSING",
-        "operation": "SUBMIT" if operation == "submit" else "CHANGE",
-        "absence": "PROVEN" if proven else "UNPROVEN",
-    }
+    complete = isinstance(fact, f.OrderNotFound) and fact.trades_complete and fact.asked_ns > _under_way_until_ns(position, order)
+    return "PROVEN" if left and complete else "UNPROVEN"
+
+
+_ENDINGS = (f.OrderCompleted, f.OrderCanceled, f.OrderExpired)
+_ORDER_ANSWERS: dict[str, Callable[[Position, Order, f.VenueOrderFact], str]] = {
+    "fills": _fills,
+    "books": _books,
+    "operation": _operation,
+    "absence": _absence,
+}
+
+
+def _stated_lots(position: Position, order: Order, fact: f.OrderCompleted | f.OrderCanceled | f.OrderExpired) -> int:
+    """Return what had filled by the end of the order, as the venue says; all of it where it says only that it is complete."""
+    return order.qty_lots if isinstance(fact, f.OrderCompleted) and fact.cum_qty is None else _lots(position, fact.cum_qty)
 
 
 def _under_way_until_ns(position: Position, order: Order) -> int:
@@ -55,14 +80,19 @@ def _under_way_until_ns(position: Position, order: Order) -> int:
 
 def book(position: Position, fact: f.AnyFact, order_to: str) -> Position:
     """Return the position with `fact` booked: quantities, costs, order values and statuses; state and version untouched."""
-    mark = getattr(fact, "mark", None)
-    if mark is not None:
-        position = _marked(position, mark)
-    booking = _BOOKINGS.get(type(fact))
+    kind: Any = type(fact)
+    if kind in _MARKED:
+        position = _marked(position, fact.mark)  # type: ignore[union-attr]
+    booking = _BOOKINGS.get(kind)
     return position if booking is None else booking(position, fact, order_to)
 
 
-def _marked(position: Position, mark: Mark) -> Position:
+_MARKED = frozenset(kind for kind in f.AnyFact.__args__ if "mark" in kind.__struct_fields__)
+
+
+def _marked(position: Position, mark: Mark | None) -> Position:
+    if mark is None:
+        return position
     best, sign = position.best_px, position.side.sign
     if position.opened_ns and mark.ts_recv_ns >= position.opened_ns and (best is None or (mark.px - best) * sign > 0):
         best = mark.px
@@ -200,8 +230,7 @@ def _ended(position: Position, fact: f.OrderCompleted | f.OrderCanceled | f.Orde
     order = _named(position, fact, order_to)
     if order is None:
         return position
-    stated = order.qty_lots if isinstance(fact, f.OrderCompleted) and fact.cum_qty is None else _lots(position, fact.cum_qty)
-    position = with_order(position, replace(order, cum_lots=max(order.cum_lots, stated)))
+    position = with_order(position, replace(order, cum_lots=max(order.cum_lots, _stated_lots(position, order, fact))))
     if isinstance(fact, f.OrderCanceled) and order.role == "stop" and not asked and not was_over:
         position = replace(position, stops_lost=position.stops_lost + 1)
     return position

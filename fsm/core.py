@@ -53,10 +53,10 @@ class Core:
             BadInput: the first fact of a position is not its birth.
             IllegalTransition: a hole in a table; a bug of ours.
         """
-        return self.decided(position, fact).event
+        return self.decided(position, fact)[0]
 
-    def decided(self, position: Position | None, fact: f.AnyFact) -> "Decided":
-        """Return the event as `decide` does, with the booking that it was read off: who evolves next need not book again."""
+    def decided(self, position: Position | None, fact: f.AnyFact) -> tuple[PositionEvent, Position]:
+        """Return the event as `decide` does, and the position with the fact booked and nothing else: `evolve_booked` goes on from it."""
         if position is None:
             if not isinstance(fact, f.PositionRequested | f.PositionAdopted):
                 raise BadInput("first fact of a position", type(fact).__name__, "begin with PositionRequested or PositionAdopted")
@@ -82,7 +82,7 @@ class Core:
             guards=given,
             exit_reason=reason,
         )
-        return Decided(event, booked)
+        return event, booked
 
     def _order_to(self, position: Position, fact: f.AnyFact, name: str) -> str:
         if not isinstance(fact, f.OrderFact):
@@ -96,15 +96,7 @@ class Core:
         cell = _ORDER_CELLS[order.status, name]
         if not cell.dimensions:
             return cell.rows[0].target
-        given = order_answers(position, order, fact)
-        return self._order_rows.row(order.status, name, tuple(given[d] for d in cell.dimensions)).target
-
-
-class Decided(NamedTuple):
-    """An event, and the position with its fact booked and nothing else applied."""
-
-    event: PositionEvent
-    booked: Position
+        return self._order_rows.row(order.status, name, order_answers(position, order, fact, cell.dimensions)).target
 
 
 def _unborn(fact: f.PositionRequested | f.PositionAdopted) -> Position:
@@ -215,10 +207,11 @@ def violations(before: Position | None, after: Position, event: PositionEvent) -
     out: list[Violation] = []
     if after.state not in WATCH and (bare := coverage(after).bare_lots):
         out.append(Violation("I1", f"{after.position_id}: {bare} lots bare in {after.state} without a clock"))
-    sends = any(isinstance(x, c.SubmitOrder) and x.role in ("stop", "exit", "take_profit") for x in event.commands)
-    guaranteed = after.plan.margin and after.capabilities.reduce_only
-    if sends and not guaranteed and (leases := coverage(after)).surplus_lots:
-        out.append(Violation("I2", f"{after.position_id}: {leases.surplus_lots} lots leased beyond {leases.held_lots} held"))
+    if event.commands:
+        sends = any(isinstance(x, c.SubmitOrder) and x.role in ("stop", "exit", "take_profit") for x in event.commands)
+        guaranteed = after.plan.margin and after.capabilities.reduce_only
+        if sends and not guaranteed and (leases := coverage(after)).surplus_lots:
+            out.append(Violation("I2", f"{after.position_id}: {leases.surplus_lots} lots leased beyond {leases.held_lots} held"))
     if before is not None:
         out += [Violation("I3", f"{after.position_id}: loosened by {x}") for x in event.commands if _loosens(before, x)]
         if before.state not in WATCH and before.state != NEW and after.state != before.state:

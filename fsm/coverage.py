@@ -52,7 +52,7 @@ def coverage(position: Position) -> Coverage:
 
 def protected_lots(position: Position) -> int:
     """Return the held quantity that has live protection at the venue right now, by confirmed evidence."""
-    return min(position.held_lots, sum(o.protects_lots for o in position.orders))
+    return min(position.held_lots, sum([o.protects_lots for o in position.orders]))
 
 
 def unprotected_lots(position: Position) -> int:

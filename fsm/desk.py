@@ -34,6 +34,7 @@ _SMART = "|smart"
 _CHILD_INDEX = 35
 # A trailing stop moves with every new peak; the log keeps the steps that a person wants to see.
 STOP_NEWS_BPS = 10
+_BIRTHS = (f.PositionRequested, f.PositionAdopted)
 # Facts that a venue repeats: without effect they are no event.
 _REPEATED = (
     f.OrderAccepted, f.OrderFilled, f.OrderCompleted, f.OrderTriggered, f.OrderAmended, f.OrderCanceled, f.OrderExpired, f.OrderNotFound,
@@ -101,7 +102,7 @@ class Desk:
 
     def take(self, fact: f.AnyFact, position_id: str = "") -> list[PositionEvent]:
         """Decide one fact: a birth, an order fact (its position is found), or a fact of the position that is named."""
-        if isinstance(fact, f.PositionRequested | f.PositionAdopted):
+        if isinstance(fact, _BIRTHS):
             return self._step(None, fact)
         if isinstance(fact, f.OrderFact) and not position_id:
             return self._order_fact(fact)
@@ -360,22 +361,22 @@ class Desk:
             self._increments[symbol] = after.instrument.price_increment
         if after.plan.trail_style == "engine":
             self._follow(after, index)
-        wanted = Armed(armed_levels(after), armed_trail(after))
+        levels, trail = armed_levels(after), armed_trail(after)
         armed = self._armed.get(key, _UNARMED)
-        if wanted == armed:
+        if levels == armed.levels and trail == armed.trail:
             return
         for old in armed.levels:
-            if old not in wanted.levels:
+            if old not in levels:
                 index.disarm(_level_key(key, old))
-        for level in wanted.levels:
+        for level in levels:
             if level not in armed.levels:
                 index.arm(_level_key(key, level), level.direction, level.ticks)
-        if wanted.trail != armed.trail:
-            self._rearm_trail(index, after, wanted.trail)
-        if wanted == _UNARMED:
-            self._armed.pop(key, None)
+        if trail != armed.trail:
+            self._rearm_trail(index, after, trail)
+        if levels or trail:
+            self._armed[key] = Armed(levels, trail)
         else:
-            self._armed[key] = wanted
+            self._armed.pop(key, None)
 
     def _forget(self, position_id: str, fired: str) -> bool:
         """The index disarmed what fired; so must we, or it would not be armed again. False if it was not armed any more."""

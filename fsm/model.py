@@ -150,7 +150,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def held_lots(self) -> int:
         """Whole lots that exist and can be protected or sold: open quantity net of base fees."""
-        return max(0, self.open_lots - self.fee_lots)
+        held = self.filled_lots - self.exited_lots - self.fee_lots
+        return held if held > 0 else 0
 
     @property
     def is_tradable(self) -> bool:
@@ -175,7 +176,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
     def open_orders(self, *roles: Role) -> tuple[Order, ...]:
         """Return the orders that may still fill, of `roles` or of all roles."""
-        return tuple(o for o in self.orders if o.is_open and (not roles or o.role in roles))
+        return tuple([o for o in self.orders if o.status not in END_STATUSES and (not roles or o.role in roles)])
 
 
 def fee_lots_of(instrument: Instrument, side: PositionSide, fee_base: Decimal) -> int:

@@ -404,7 +404,7 @@ def _situation(position: Position, exiting: bool, reason: str) -> str:
         if open_orders:
             return "LEFTOVERS"
         return "DONE" if position.filled_lots or position.adopted else "NEVER"
-    return _way_out(position, open_orders, reason) if exiting else _cover_situation(position, entries)
+    return _way_out(position, open_orders, reason) if exiting else _cover_situation(position, open_orders, entries)
 
 
 def _entry_situation(entries: list[Any]) -> str:
@@ -434,11 +434,13 @@ def _way_out(position: Position, open_orders: tuple[Any, ...], reason: str) -> s
     return "CLEAR"
 
 
-def _cover_situation(position: Position, entries: list[Any]) -> str:
-    stops = [o for o in position.orders if o.role == "stop" and o.is_open]
+def _cover_situation(position: Position, open_orders: tuple[Any, ...], entries: list[Any]) -> str:
+    stops = [o for o in open_orders if o.role == "stop"]
+    if not stops:
+        return "BARE"
     if any(o.is_triggered for o in stops):
         return "TRIGGERED"
-    live = sum(o.protects_lots for o in stops)
+    live = sum([o.protects_lots for o in stops])
     missing = position.held_lots - live
     if live <= 0:
         return "BARE"
@@ -555,4 +557,4 @@ ANSWERS: Mapping[str, Callable[[Position, Any], str]] = {
 
 def answers(position: Position, fact: f.AnyFact, dimensions: Iterable[str]) -> tuple[str, ...]:
     """Return the classifiers' answers for a booked position, in the order of `dimensions`."""
-    return tuple(ANSWERS[name](position, fact) for name in dimensions)
+    return tuple([ANSWERS[name](position, fact) for name in dimensions])

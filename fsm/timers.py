@@ -14,7 +14,7 @@ from events.facts import Timing
 from . import position as s
 from .coverage import unprotected_lots
 from .model import Position
-from .order import ENDED, SUBMITTED
+from .order import END_STATUSES, ENDED, SUBMITTED
 
 MS = 1_000_000
 SECOND = 1_000_000_000
@@ -64,17 +64,16 @@ def first_deadline(position: Position) -> Deadline | None:
 def _running(position: Position) -> list[Deadline]:
     if position.state not in WATCH:
         return []
-    timing = position.plan.timing
     out = [Deadline(watch_at_ns(position), "watch")]
     for order in position.orders:
-        if not order.is_open:
+        if order.status in END_STATUSES:
             continue
         if order.role == "entry" and order.status != ENDED and order.pending != "cancel" and not order.cancel_refused:
             out.append(Deadline(_entry_at_ns(position), "entry"))
         if order.status == SUBMITTED:
-            out.append(Deadline(max(order.sent_ns, order.decided_ns) + timing.ack_timeout_ms * MS, "ack", order.client_order_id))
+            out.append(Deadline(max(order.sent_ns, order.decided_ns) + position.plan.timing.ack_timeout_ms * MS, "ack", order.client_order_id))
         elif order.pending:
-            out.append(Deadline(order.pending_ns + timing.ack_timeout_ms * MS, "ack", order.client_order_id, order.pending))
+            out.append(Deadline(order.pending_ns + position.plan.timing.ack_timeout_ms * MS, "ack", order.client_order_id, order.pending))
     if position.plan.time_stop_secs is not None and position.opened_ns and not position.exit_reason and not position.time_stop_passed:
         secs = position.plan.time_stop_secs or MISCONFIGURED_TIME_STOP_SECS
         out.append(Deadline(position.opened_ns + secs * SECOND, "time_stop"))
@@ -94,9 +93,9 @@ _LIMIT_OF = {state: attrgetter(name) for state, name in WATCH.items()}
 def watch_at_ns(position: Position) -> int:
     """Return when the state's own clock runs out; sooner while the venue's stop is due, later after each refused tightening."""
     timing: Timing = position.plan.timing
-    if position.state in (s.PROTECTED, s.PROTECTED_PENDING_FILL, s.TIGHTENING) and position.shadow_ns:
+    if position.shadow_ns and position.state in (s.PROTECTED, s.PROTECTED_PENDING_FILL, s.TIGHTENING):
         return max(position.shadow_ns, position.watch_ns) + timing.trigger_timeout_ms * MS
-    if position.state in (s.PROTECTED, s.PROTECTED_PENDING_FILL) and position.tighten_attempts:
+    if position.tighten_attempts and position.state in (s.PROTECTED, s.PROTECTED_PENDING_FILL):
         return position.watch_ns + (timing.amend_timeout_ms << min(position.tighten_attempts, 6)) * MS
     if position.state in (s.TAKE_PROFIT_WORKING, s.MAKER_EXITING):
         # A resting exit leaves the position uncovered: its time counts from its own sending, not from the last reconnect (A23).
