@@ -433,6 +433,7 @@ class Exchange:
             trade_id=self.markets[order.pair.symbol].tape.next_trade_id(),
             order_id=order.order_id,
             cl_ord_id=order.cl_ord_id,
+            order_userref=order.order_userref,
             pair=order.pair,
             buying=order.buying,
             lots=lots,

@@ -23,6 +23,7 @@ class Fill:
     trade_id: int
     order_id: str
     cl_ord_id: str
+    order_userref: int
     pair: Pair
     buying: bool
     lots: int
@@ -75,7 +76,6 @@ def trade(order: Order, fill: Fill) -> Entry:
     """A fill. Its status stays `partially_filled` when it completes the order: `filled` follows (K7)."""
     return {
         **fill_entry(fill),
-        "order_userref": order.order_userref,
         "order_status": "partially_filled",
         "cum_qty": _qty(order, order.cum_lots),
         "cum_cost": order.pair.cost(order.cum_cost),
@@ -83,11 +83,16 @@ def trade(order: Order, fill: Fill) -> Entry:
     }
 
 
-def fill_entry(fill: Fill) -> Entry:
+def past_trade(fill: Fill, has_userref: bool) -> Entry:
     """A fill as the snapshot of past trades has it."""
+    return fill_entry(fill) if has_userref else {**fill_entry(fill), "order_userref": 0}
+
+
+def fill_entry(fill: Fill) -> Entry:
+    """What every telling of a fill has."""
     entry: Entry = {
         "order_id": fill.order_id,
-        "order_userref": 0,
+        "order_userref": fill.order_userref,
         "exec_id": fill.exec_id,
         "exec_type": "trade",
         "trade_id": fill.trade_id,

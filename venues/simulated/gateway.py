@@ -300,7 +300,8 @@ class Gateway:
         if result["snap_orders"]:
             entries += [executions.open_order(order, now_ns) for order in self.exchange.open_orders()]
         if result["snap_trades"]:
-            entries += [executions.fill_entry(fill) for fill in reversed(self.exchange.account.fills[-self.settings.snapshot_trades :])]
+            past = reversed(self.exchange.account.fills[-self.settings.snapshot_trades :])
+            entries += [executions.past_trade(fill, self.settings.snapshot_userref) for fill in past]
         if entries and self.faults.take("truncated_snapshot", "snapshot:executions"):
             entries = entries[: len(entries) // 2]
         return entries

@@ -25,6 +25,8 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
         crossed_stop: a stop whose level is already crossed is triggered at once, or refused ([NV], P21).
         heartbeat_ms: silence after which a heartbeat is due, in `heartbeat_time`; never more than 20 a real second.
         token_ttl_real_s, idle_close_real_s: transport limits, in real seconds whatever the clock's speed.
+        snapshot_trades: past trades in a snapshot.
+        snapshot_userref: whether they carry their order's user reference ([NV]; the captured ones had none set).
     """
 
     balances: dict[str, Decimal] = msgspec.field(default_factory=lambda: {"USD": Decimal(1_000_000), "USDT": Decimal(1_000_000)})
@@ -42,3 +44,4 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
     token_ttl_real_s: int = 900
     idle_close_real_s: int = 60
     snapshot_trades: int = 50
+    snapshot_userref: bool = True
