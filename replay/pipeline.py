@@ -123,9 +123,9 @@ class Pipeline:
         taken = list(events)
         count = self.desk.restore(taken)
         orders: list[tuple[str, str]] = []
-        attached: list[str] = []
+        attached: list[c.SubmitOrder] = []
         for event in taken:
-            attached += [x.client_order_id for x in event.commands if isinstance(x, c.SubmitOrder) and x.attached is not None]
+            attached += [x for x in event.commands if isinstance(x, c.SubmitOrder) and x.attached is not None]
         for key in sorted(self.desk.positions):
             orders += [(o.client_order_id, o.venue_order_id) for o in self.desk.positions[key].orders if o.venue_order_id]
         trades = [event.fact.trade_id for event in taken if isinstance(event.fact, f.OrderFilled | f.ManualFillSeen)]

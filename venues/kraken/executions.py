@@ -86,6 +86,7 @@ def snapshot(orders: Orders, entries: Sequence[ExecEntry], ts_recv_ns: int, raw:
     is_complete = is_overlapping or (len(trades) < SNAPSHOT_TRADES and not orders.has_trades)
     reading = _Reading(orders, ts_recv_ns, raw)
     reading.identify(entries)
+    orders.identify_parents(entry for entry in entries if entry.exec_type != "trade")
     for entry in trades:
         reading.take(entry)
     open_orders = [listed for entry in entries if entry.exec_type != "trade" and (listed := reading.take_listed(entry)) is not None]

@@ -2,23 +2,28 @@
 
 An order is ours if its client id is of our namespace, if a reply to a request of ours named it, if it carries the
 `order_userref` of an entry with an attached stop (such an entry can have no client id), or if it is the child of one that
-is ours. An order that nobody owns yet, while a submit of ours has no venue id yet, may be that one: what is said of it is
-held back until a reply or `HOLD_NS` decides, so that no fill of ours is taken for somebody else's.
+is ours. Whether past trades in a snapshot carry an `order_userref` is not verified (the captured ones had none set): such
+an entry is also recognised by its child, a stop of just the kind that was attached. An order that nobody owns yet, while a
+submit of ours has no venue id yet, may be that one: what is said of it is held back until a reply or `HOLD_NS` decides, so
+that no fill of ours is taken for somebody else's.
 
 Bounded: `ENDED_ORDERS_KEPT` ended orders and `ORDERS_KEPT` in all are remembered, `TRADE_IDS_KEPT` execution ids, and
 `HELD_PER_ORDER` held updates an order.
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+from events.commands import SubmitOrder
+from events.errors import BadInput
 from events.ids import position_id_of
 from events.values import Side
 
-from .codec import ExecEntry
+from .codec import ExecEntry, number
 
 ENDED_ORDERS_KEPT = 4096
 ORDERS_KEPT = 20_000
@@ -67,7 +72,8 @@ class Orders:
         self._records: OrderedDict[str, OrderRecord] = OrderedDict()
         self._ended: deque[str] = deque()
         self._venue_ids: dict[str, str] = {}
-        self._userrefs: OrderedDict[int, tuple[str, Side | None]] = OrderedDict()
+        self._userrefs: OrderedDict[int, SubmitOrder] = OrderedDict()
+        self._unclaimed: OrderedDict[str, SubmitOrder] = OrderedDict()
         self._trade_ids: OrderedDict[str, None] = OrderedDict()
         self._awaiting: dict[str, int] = {}
         self._holding: dict[str, None] = {}
@@ -88,24 +94,27 @@ class Orders:
         record = self.record(venue_order_id)
         record.client_order_id, record.is_ours = client_order_id, True
         self._venue_ids[client_order_id] = venue_order_id
-        self._awaiting.pop(client_order_id, None)
+        self.settle(client_order_id)
 
     def expect(self, client_order_id: str, now_ns: int) -> None:
         """Note that an order of ours was sent and has no venue id yet."""
         self._awaiting[client_order_id] = now_ns + HOLD_NS
 
-    def tag(self, order_userref: int, client_order_id: str, side: Side | None) -> None:
-        """Note that an order of ours, of `side` if known, is recognised by `order_userref`."""
-        self._userrefs[order_userref] = (client_order_id, side)
+    def tag(self, order_userref: int, entry: SubmitOrder) -> None:
+        """Note that an entry with an attached stop is recognised by `order_userref`, or by its child."""
+        self._userrefs[order_userref] = self._unclaimed[entry.client_order_id] = entry
         _keep_newest(self._userrefs, ENDED_ORDERS_KEPT)
+        _keep_newest(self._unclaimed, ENDED_ORDERS_KEPT)
 
     def tag_of(self, order_userref: int, client_order_id: str) -> int:
         """Return `order_userref` if the order `client_order_id` is known by it, else 0."""
-        return order_userref if self._userrefs.get(order_userref, ("",))[0] == client_order_id else 0
+        tagged = self._userrefs.get(order_userref)
+        return order_userref if tagged is not None and tagged.client_order_id == client_order_id else 0
 
     def settle(self, client_order_id: str) -> None:
-        """Note that a sent order was answered without a venue id."""
+        """Note that a sent order was answered."""
         self._awaiting.pop(client_order_id, None)
+        self._unclaimed.pop(client_order_id, None)
 
     # --- executions that are known ----------------------------------------------------------------------------------
 
@@ -152,16 +161,28 @@ class Orders:
         return record
 
     def _identify_by_userref(self, record: OrderRecord, order_userref: int) -> None:
-        client_order_id, side = self._userrefs.get(order_userref, ("", None))
-        if not client_order_id:
+        tagged = self._userrefs.get(order_userref)
+        if tagged is None:
             return
-        bound = self._venue_ids.get(client_order_id)
+        bound = self._venue_ids.get(tagged.client_order_id)
         # Whether a child inherits its parent's tag is not verified; if it does, it is told apart by id and side.
-        is_other_side = None not in (side, record.side) and side is not record.side
+        is_other_side = record.side is not None and record.side is not tagged.side
         if bound is None and not is_other_side:
-            self.bind(client_order_id, record.venue_order_id)
+            self.bind(tagged.client_order_id, record.venue_order_id)
         elif bound is not None and bound != record.venue_order_id:
             record.parent_venue_order_id = bound
+
+    def identify_parents(self, entries: Iterable[ExecEntry]) -> None:
+        """Recognise entries of ours by the open stops of a snapshot: where one child alone can be one entry's alone."""
+        claims: set[tuple[str, str]] = set()
+        for entry in entries:
+            record = self._records.get(entry.order_id)
+            if self._unclaimed and record is not None and record.parent_venue_order_id and not self.is_owned(record):
+                parent = record.parent_venue_order_id
+                claims |= {(sent.client_order_id, parent) for sent in self._unclaimed.values() if _is_child_of(sent, record, entry)}
+        for client_order_id, parent in sorted(claims):
+            if sum(client_order_id == one or parent == other for one, other in claims) == 1:
+                self.bind(client_order_id, parent)
 
     def is_owned(self, record: OrderRecord) -> bool:
         """Tell whether an order is ours, by now."""
@@ -218,6 +239,20 @@ class Orders:
             del self._awaiting[client_order_id]
         records = [self._records[venue_order_id] for venue_order_id in self._holding]
         return [record for record in records if not self.is_undecided(record)]
+
+
+def _is_child_of(entry: SubmitOrder, child: OrderRecord, told: ExecEntry) -> bool:
+    """Tell whether a stop is of the symbol, side, size and level that was attached to an entry."""
+    stop, triggers = entry.attached, told.triggers
+    if stop is None or triggers is None or child.symbol != entry.symbol or child.side in (None, entry.side):
+        return False
+    try:
+        price, qty = number(triggers.price, "triggers.price"), number(told.order_qty, "order_qty")
+    except BadInput:
+        return False
+    is_trail = child.order_type.startswith("trailing")
+    level = price * 100 if is_trail else price
+    return qty <= entry.qty and level == (stop.trail_offset_bps if is_trail else stop.trigger_price)
 
 
 def _keep_newest(kept: "OrderedDict[Any, Any]", limit: int) -> None:

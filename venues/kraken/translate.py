@@ -106,19 +106,19 @@ class KrakenTranslator:
             self._next_sequence.clear()
             self._pending.clear()
 
-    def restore(self, orders: Iterable[tuple[str, str]], attached: Iterable[str], trade_ids: Iterable[str]) -> None:
+    def restore(self, orders: Iterable[tuple[str, str]], attached: Iterable[SubmitOrder], trade_ids: Iterable[str]) -> None:
         """Note what the log knows, before the first frame.
 
         Args:
             orders: (client order id, venue order id) of the orders that the log knows by both.
-            attached: client order ids of entries with an attached stop, which the venue knows by a number only.
+            attached: entries with an attached stop, which the venue knows by a number only.
             trade_ids: execution ids that are booked, the oldest first.
 
         Without it children of earlier entries and executions of earlier orders would look foreign after a restart, and a
         snapshot could not prove that it is complete.
         """
-        for client_order_id in attached:
-            self._orders.tag(order_userref_of(client_order_id), client_order_id, None)
+        for entry in attached:
+            self._orders.tag(order_userref_of(entry.client_order_id), entry)
         for client_order_id, venue_order_id in orders:
             self._orders.bind(client_order_id, venue_order_id)
         for trade_id in trade_ids:
@@ -143,7 +143,7 @@ class KrakenTranslator:
             userref = 0
             if command.attached is not None:
                 userref = order_userref_of(command.client_order_id)
-                self._orders.tag(userref, command.client_order_id, command.side)
+                self._orders.tag(userref, command)
             text = encode.encode_submit(command, req_id, now_ns, userref)
             self._orders.expect(command.client_order_id, now_ns)
         else:

@@ -435,12 +435,57 @@ def test_a_child_that_inherits_its_parents_number_is_a_child_and_not_the_parent(
 
 def test_after_a_restart_children_and_fills_of_known_orders_are_ours():
     translator = KrakenTranslator("hf")
-    translator.restore([(OURS, "O1")], [OURS], ["T0"])
+    translator.restore([(OURS, "O1")], [submit(attached=AttachedStop(trail_offset_bps=300))], ["T0"])
     child = {**STOP, "order_id": "C1", "cl_ord_id": None, "ord_ref_id": "O1", "exec_type": "new", "order_status": "new"}
     frame = {"channel": "executions", "type": "snapshot", "data": [child, past_trade("T0", 1), past_trade("T1", 2)], "sequence": 1}
     outputs = translator.decode(json.dumps(frame), 1)
     assert kinds(outputs) == ["OrderFilled", "OrderFilled", "ChildDiscovered", "OrderAccepted", "SnapshotTaken"]
     assert outputs[-1].trades_complete
+
+
+def attached_child(order_id, parent, price=97, price_type="static", order_type="stop-loss", qty=1.0):
+    triggers = {"price": price, "price_type": price_type, "status": "untriggered"}
+    ids = {"order_id": order_id, "ord_ref_id": parent, "order_userref": 0}
+    kind = {"exec_type": "new", "order_status": "new", "order_type": order_type, "side": "sell", "symbol": "BTC/USD"}
+    return {**ids, **kind, "order_qty": qty, "triggers": triggers}
+
+
+def snapshot_after_a_restart(*entries, attached):
+    translator = KrakenTranslator("hf")
+    translator.restore((), attached, ())
+    frame = {"channel": "executions", "type": "snapshot", "data": list(entries), "sequence": 1}
+    return list(translator.decode(json.dumps(frame), 1))
+
+
+@pytest.mark.parametrize(
+    ("stop", "child"),
+    [
+        (AttachedStop(trigger_price=Decimal(97)), {}),
+        (AttachedStop(trail_offset_bps=300), {"price": 3.0, "price_type": "pct", "order_type": "trailing-stop"}),
+    ],
+)
+def test_an_entry_that_left_just_before_a_crash_is_recognised_by_its_child(stop, child):
+    # Past trades without `order_userref`: nothing else names the entry, which can have no client id.
+    trade = {**past_trade("T1", 1), "order_id": "P1", "order_userref": 0, "cl_ord_id": None}
+    outputs = snapshot_after_a_restart(trade, attached_child("C1", "P1", **child), attached=[submit(attached=stop)])
+    assert kinds(outputs) == ["OrderFilled", "ChildDiscovered", "OrderAccepted", "SnapshotTaken"]
+    assert (outputs[0].client_order_id, outputs[0].venue_order_id, outputs[1].parent_venue_order_id) == (OURS, "P1", "P1")
+
+
+@pytest.mark.parametrize(
+    "child", [{"price": 96}, {"qty": 1.5}, {"price": "NaN"}, {"price": 97, "price_type": "pct", "order_type": "trailing-stop"}]
+)
+def test_the_child_of_somebody_elses_entry_makes_it_none_of_ours(child):
+    attached = [submit(attached=AttachedStop(trigger_price=Decimal(97)))]
+    outputs = snapshot_after_a_restart({**past_trade("T1", 1), "order_id": "P1"}, attached_child("C1", "P1", **child), attached=attached)
+    assert not any(isinstance(output, f.OrderFilled | f.ChildDiscovered) for output in outputs)
+
+
+def test_a_child_that_may_be_of_two_entries_is_taken_for_none_of_them():
+    stop = AttachedStop(trigger_price=Decimal(97))
+    entries = [submit(attached=stop), submit("hf00000200001a", attached=stop)]
+    outputs = snapshot_after_a_restart(attached_child("C1", "P1"), attached=entries)
+    assert not any(isinstance(output, f.ChildDiscovered) for output in outputs)
 
 
 # --- bounds ---------------------------------------------------------------------------------------------------------
