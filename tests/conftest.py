@@ -7,7 +7,6 @@ from hypothesis import settings
 
 from holdfast.guard import StartRefused, refuse_foreign_packages
 
-
 # No test is timed: the machine is shared. In CI the examples are the same in each run, at a desk they are new ones.
 settings.register_profile("desk", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
