@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from events.record import PositionEvent
+from holdfast.times import time_text
 
 from .chart import Chart, answers_of
 from .overlay import Overlay, Taken
-from .path import time_text
 
 # So many changes of state are drawn; more would be a tangle.
 DRAWN = 24

@@ -10,10 +10,11 @@ from events import commands as c
 from events import facts as f
 from events.errors import BadInput
 from events.record import PositionEvent
+from holdfast.times import time_text
+from holdfast.words import command_text
 
 from .overlay import Overlay, Taken
 
-_MS, _SECOND, _MINUTE = 1_000_000, 1_000_000_000, 60_000_000_000
 # Labels of one arrow, and of one state: what is more is counted.
 _MOST = 6
 
@@ -77,15 +78,6 @@ def path_from(events: Iterable[PositionEvent], initial: str) -> Path:
     return Path(steps[0].event.position_id, tuple(steps))
 
 
-def time_text(ns: int) -> str:
-    """Return a duration for people: 12 ms, 3.250 s, 2 min 05 s."""
-    if ns < _SECOND:
-        return f"{ns / _MS:.3g} ms" if ns < 10 * _MS else f"{ns // _MS} ms"
-    if ns < _MINUTE:
-        return f"{ns // _MS / 1000:.3f} s"
-    return f"{ns // _MINUTE} min {ns % _MINUTE // _SECOND:02d} s"
-
-
 def path_overlay(path: Path) -> Overlay:
     """Return the path as it is drawn: arrows numbered as taken, with times; in each state how long, and what was decided there."""
     arrows: dict[tuple[str, str], list[str]] = {}
@@ -136,7 +128,7 @@ def path_sequence(path: Path) -> str:
         lines.append(f"  {_speaker(step.event.fact)}->>E: +{time_text(step.since_ns)} {_said(step.event.fact)}")
         if step.moves:
             lines.append(f"  Note over E: {step.source} to {step.target}")
-        lines += [f"  E->>{'P' if isinstance(x, c.RaiseAlert | c.Page) else 'V'}: {_command(x)}" for x in step.event.commands]
+        lines += [f"  E->>{'P' if isinstance(x, c.RaiseAlert | c.Page) else 'V'}: {command_text(x)}" for x in step.event.commands]
     return "\n".join(lines) + "\n"
 
 
@@ -145,32 +137,7 @@ def _capped(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def _verbs(commands: Sequence[c.AnyCommand]) -> str:
-    return ", ".join(_command(command) for command in commands)
-
-
-def _command(command: c.AnyCommand) -> str:
-    """Return a command in a few words, without characters that Mermaid reads as syntax."""
-    match command:
-        case c.SubmitOrder():
-            price = command.limit_price if command.trigger_price is None else command.trigger_price
-            at = f" at {price}" if price is not None else f" trailing {command.trail_offset_bps} bps" if command.trail_offset_bps else ""
-            return f"submit {command.role} {command.client_order_id}, {command.side.value} {command.qty} {command.order_type}{at}"
-        case c.AmendOrder():
-            prices = {"limit": command.limit_price, "trigger": command.trigger_price, "trail bps": command.trail_offset_bps}
-            named = {"qty": command.order_qty, **prices}
-            return f"amend {command.client_order_id}, " + ", ".join(f"{k} {v}" for k, v in named.items() if v is not None)
-        case c.CancelOrder():
-            return f"cancel {command.client_order_id}"
-        case c.QueryOrder():
-            return f"query {command.client_order_id}"
-        case c.QueryTrades():
-            return "query trades"
-        case c.RefreshTruth():
-            return "refresh truth"
-        case c.RaiseAlert():
-            return f"alert {command.code}"
-        case c.Page():
-            return f"page {command.code}"
+    return ", ".join(command_text(command) for command in commands)
 
 
 def _speaker(fact: f.AnyFact) -> str:

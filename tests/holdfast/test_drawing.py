@@ -27,7 +27,7 @@ from holdfast.drawing.machines import CHARTS
 from holdfast.drawing.markdown import markdown_from
 from holdfast.drawing.mermaid import mermaid_from
 from holdfast.drawing.overlay import overlay_dot, overlay_mermaid
-from holdfast.drawing.path import path_from, path_overlay, path_sequence, path_text, time_text
+from holdfast.drawing.path import path_from, path_overlay, path_sequence, path_text
 from holdfast.drawing.svg import sha256_of, stamp_of, svg_from
 
 COMMITTED = FilePath(__file__).resolve().parents[2] / "diagrams"
@@ -266,14 +266,6 @@ def test_path_with_a_missing_or_foreign_event_is_refused(events: list[PositionEv
         path_from([events[0], closed_at_a_take_profit("hf000002")[1]], POSITION.initial)
     with pytest.raises(BadInput, match="there are no events"):
         path_from([], POSITION.initial)
-
-
-@pytest.mark.parametrize(
-    ("ns", "text"),
-    [(0, "0 ms"), (1_500_000, "1.5 ms"), (12 * MS, "12 ms"), (999 * MS, "999 ms"), (3_250 * MS, "3.250 s"), (125_000 * MS, "2 min 05 s")],
-)
-def test_times_are_written_for_people(ns: int, text: str) -> None:
-    assert time_text(ns) == text
 
 
 # --- figures --------------------------------------------------------------------------------------------------------
