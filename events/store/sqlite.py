@@ -282,6 +282,8 @@ def _check_path(path: Path, create: bool) -> None:
     if ":memory:" in name or "mode=memory" in name:
         raise StoreProblem(name, "a store in memory is not durable", "name a file")
     if not path.parent.is_dir():
+        if not create:
+            raise NotFound("store", name, "check the path, or start an engine that writes it")
         raise StoreProblem(name, f"the folder {path.parent} does not exist", "create it or name another file")
     if path.is_dir():
         raise StoreProblem(name, "is a folder", "name a file in it")
