@@ -28,10 +28,19 @@ if TYPE_CHECKING:
 
 # One line a command: `name` is the function or App `command` in `holdfast/commands/<name>.py`.
 COMMANDS = {
-    "config": "Check, show or describe the settings.",
-    "diagram": "Draw the machines from their tables, the way of a position, or a log in figures.",
     "demo": "Run the main job end to end on recorded or seeded ticks.",
     "run": "Run the live engine.",
+    "check": "Say whether a position is unprotected past the budget now; for cron.",
+    "positions": "List the positions.",
+    "show": "Show one position in full: what the venue confirmed beside what is wanted.",
+    "why": "Explain one event: fact, guards, row, commands, and what led to it.",
+    "orders": "List the orders.",
+    "ledger": "List postings and balances, and whether they balance.",
+    "windows": "List the times without protection, with causes.",
+    "verify": "Decide the whole log again, or check the chain of session files.",
+    "replay": "Run recorded sessions again and compare every event.",
+    "diagram": "Draw the machines from their tables, the way of a position, or a log in figures.",
+    "config": "Check, show or describe the settings.",
 }
 
 EPILOGUE = (
@@ -57,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from cyclopts import CycloptsError
 
     try:
-        code = _app()(tokens)
+        code = _app(tokens[0] if tokens else "")(tokens)
         # What is still in the buffer may fail to leave it: better here than in the interpreter's last breath.
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
@@ -77,7 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _ended_by(error, debug)
 
 
-def _app() -> "App":
+def _app(asked: str) -> "App":
+    """Return the application. Of the command that is asked for the own text is shown: it says more than its line here."""
     from cyclopts import App
 
     app = App(
@@ -91,8 +101,8 @@ def _app() -> "App":
         print_error=False,
         suppress_keyboard_interrupt=False,
     )
-    for name, about in COMMANDS.items():
-        app.command(f"holdfast.commands.{name}:command", name=name, help=about)
+    for number, (name, about) in enumerate(COMMANDS.items()):
+        app.command(f"holdfast.commands.{name}:command", name=name, help=None if name == asked else about, sort_key=number)
     app.register_install_completion_command()
     return app
 

@@ -4,7 +4,7 @@ Prices and quantities stay what they are: JSON has them as texts with all their 
 """
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -41,19 +41,21 @@ def print_object(value: object, output: Format = "json") -> None:
         sys.stdout.write((data if output == "jsonl" else msgspec.json.format(data, indent=2)).decode() + "\n")
 
 
-def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str] | None = None, *, head: bool = True) -> str:
-    """Return rows as aligned text, numbers to the right; "" for none."""
+def table(
+    rows: Sequence[Mapping[str, object]], columns: Sequence[str] | None = None, *, head: bool = True, right: Collection[str] = ()
+) -> str:
+    """Return rows as aligned text, numbers and the columns of `right` to the right; "" for none."""
     if not rows:
         return ""
     names = list(columns or rows[0])
     lines = [[_cell(row.get(name)) for name in names] for row in rows]
-    right = [all(isinstance(row.get(name), (int, Decimal, type(None))) for row in rows) for name in names]
+    to_right = [name in right or all(isinstance(row.get(name), (int, Decimal, type(None))) for row in rows) for name in names]
     if head:
         lines.insert(0, [name.replace("_", " ") for name in names])
     widths = [max(len(line[index]) for line in lines) for index in range(len(names))]
     return "".join(
         "  ".join(
-            cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in zip(line, widths, right, strict=True)
+            cell.rjust(width) if is_right else cell.ljust(width) for cell, width, is_right in zip(line, widths, to_right, strict=True)
         ).rstrip()
         + "\n"
         for line in lines

@@ -2,16 +2,30 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from holdfast.output import Format
+from holdfast.times import Times
 
 if TYPE_CHECKING:
     from holdfast.config import Loaded
 
 Output = Annotated[Format, Parameter(name=("--output", "-o"), help="How data is written.")]
+StoreOption = Annotated[
+    str | None, Parameter(name="--store", help="Store to read; else that of the settings. A running engine is not disturbed.")
+]
+TimesOption = Annotated[Times, Parameter(name="--times", help="How a table writes moments; JSON always has nanoseconds.")]
+AtOption = Annotated[
+    str | None,
+    Parameter(name="--at", help='The moment that counts as now: 2026-11-21T08:30:00Z, nanoseconds, or "last" for the last event.'),
+]
+FolderOption = Annotated[Path | None, Parameter(name="--out", help="Write files with every column to this folder instead.")]
+FileOption = Annotated[Literal["csv", "jsonl", "parquet"], Parameter(name="--format", help="Of the files in --out.")]
+KeyOption = Annotated[
+    str | None, Parameter(name="--key-env", help="Environment variable with the key of the chain; else that of session.key_env.")
+]
 
 
 @Parameter(name="*")
@@ -20,10 +34,20 @@ class Settings:
     """Where the settings come from. `load` reads them, with the environment between file and `--set`."""
 
     config: Annotated[Path | None, Parameter(name=("--config", "-c"), help="TOML file; else holdfast.toml, if there is one.")] = None
-    set: Annotated[tuple[str, ...], Parameter(name="--set", negative="", help="A setting as a.b=value; repeatable.")] = ()
+    set: Annotated[
+        tuple[str, ...], Parameter(name="--set", negative="", show_default=False, help="A setting as a.b=value; repeatable.")
+    ] = ()
 
     def load(self) -> "Loaded":
         """Return the settings and where each came from. Raises what `load_config` raises."""
         from holdfast.config import load_config
 
         return load_config(self.config, sets=self.set)
+
+
+def no_files_of_one(position: str | None, out: Path | None) -> None:
+    """Refuse files for one position: they hold whole tables. Raises Usage."""
+    if position is not None and out is not None:
+        from events.errors import Usage
+
+        raise Usage("--out", "files hold all positions", "leave the position out, or take its rows with -o jsonl")
