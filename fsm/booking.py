@@ -185,6 +185,8 @@ def _filled(position: Position, fact: f.OrderFilled, order_to: str) -> Position:
         cum_lots = max(order.cum_lots, _lots(position, fact.cum_qty))
         accepted_ns = order.accepted_ns or fact.ts_recv_ns
         position = with_order(position, replace(order, filled_lots=order.filled_lots + lots, cum_lots=cum_lots, accepted_ns=accepted_ns))
+    else:
+        position = replace(position, strays=(*position.strays, (fact.client_order_id or fact.venue_order_id, lots)))
     return _executed(position, fact.trade_id, fact.side, lots, fact.last_qty, fact.last_px, fact.fees, fact.ts_recv_ns)
 
 
@@ -287,12 +289,16 @@ def _child(position: Position, fact: f.ChildDiscovered, order_to: str) -> Positi
     if position.order(fact.client_order_id, fact.venue_order_id) is not None:
         return _touch(position, fact, order_to)
     trigger = None if fact.trigger_price is None else position.instrument.floor_ticks(fact.trigger_price)
+    # What it had executed before it was found stands in the same snapshot, ahead of it: without it the order could never
+    # add up to the total that the venue states.
+    filled_lots = sum(lots for name, lots in position.strays if name in (fact.client_order_id, fact.venue_order_id))
     child = Order(
         client_order_id=fact.client_order_id,
         venue_order_id=fact.venue_order_id,
         role=fact.role,
         order_type=fact.order_type if fact.trail_offset_bps is None else "trailing-stop",
-        qty_lots=_lots(position, fact.qty),
+        qty_lots=_lots(position, fact.qty) + filled_lots,
+        filled_lots=filled_lots,
         status=order_to or LIVE,
         trigger_ticks=trigger,
         trail_offset_bps=fact.trail_offset_bps,

@@ -87,7 +87,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
     `filled_lots` counts executions on the entry side, `exited_lots` on the exit side; `fee_base` is what was charged in
     the base asset (it leaves the position, P23), `fee_lots` the whole lots that it took. `min_lots` is the venue's smallest
-    order. `trade_ids` makes fills idempotent (I8).
+    order. `trade_ids` makes fills idempotent (I8); `strays` are executions, in lots, of own orders that the log does not know
+    yet: they left in the last instant before a crash.
 
     `wanted_*` is the protection that is desired, orders say what is confirmed; `smart_stop_ticks` is the stop that an
     engine-kept trail last asked for. `watch_ns` is where the state's own clock started; it starts again with each attempt.
@@ -118,6 +119,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     orders: tuple[Order, ...] = ()
     trade_ids: frozenset[str] = frozenset()
     unpriced_ids: frozenset[str] = frozenset()
+    strays: tuple[tuple[str, int], ...] = ()
     wanted_trail_offset_bps: int | None = None
     wanted_stop_ticks: int | None = None
     smart_stop_ticks: int | None = None

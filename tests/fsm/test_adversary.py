@@ -3,10 +3,10 @@
 from decimal import Decimal
 
 import pytest
-from tests.fsm.adversary import MARGIN, NO_AMEND, SPOT, Life
 
 from events.values import Capabilities, PositionSide
 from fsm.core import Core, verify
+from tests.fsm.adversary import MARGIN, NO_AMEND, SPOT, Life
 
 LIVES = 1_500
 MAKER = {"take_profit_price": Decimal(110), "take_profit_style": "maker"}
