@@ -12,13 +12,12 @@ Rules of a table
 every guard assignment and holds that both give the same row.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import product
 from typing import Any, Protocol
 
-from transitions import EventData, Machine
+from transitions import EventData, Machine, Transition
 
 from events.errors import IllegalTransition
 
@@ -223,18 +222,32 @@ class _Model:
 
     def __init__(self) -> None:
         self.state = ""
-        self.answers: dict[str, str] = {}
+        self.answers: tuple[str, ...] = ()
         self.fired: FlatRow | None = None
 
 
-def _allows(name: str, answers: tuple[str, ...], event: EventData) -> bool:
-    model: Any = event.model
-    return model.answers[name] in answers
+class _Guarded(Transition):
+    """One row as a transition of the library. `guards` are (place in the cell's dimensions, answers that pass).
+
+    The library's own `execute` looks for callbacks in seven places, and logs each look; a table has none but "this row fired".
+    """
+
+    def __init__(self, source: str, dest: str, *_: None, row: FlatRow, guards: tuple[tuple[int, tuple[str, ...]], ...]) -> None:
+        super().__init__(source, dest)
+        self.row, self.guards = row, guards
+
+    def execute(self, event_data: EventData) -> bool:
+        """Take the model to the row's target if every guard passes; tell whether it did."""
+        model: Any = event_data.model
+        for place, passing in self.guards:
+            if model.answers[place] not in passing:
+                return False
+        model.state, model.fired = self.row.target, self.row
+        return True
 
 
-def _collect(row: FlatRow, event: EventData) -> None:
-    model: Any = event.model
-    model.fired = row
+class _Machine(Machine):
+    transition_cls = _Guarded
 
 
 class MachineRunner:
@@ -249,7 +262,7 @@ class MachineRunner:
         self._name = table.name
         self._cells = table.cells()
         self._model = _Model()
-        self._machine = Machine(
+        self._machine = _Machine(
             model=None, states=list(table.state_names), initial=table.initial, auto_transitions=False, send_event=True, queued=False
         )
         answers_of = {c.name: c.answers for c in table.classifiers}
@@ -261,9 +274,8 @@ class MachineRunner:
             for row in cell.rows:
                 given = dict(row.when)
                 for answer in given.pop(widest, answers_of.get(widest, ("",))):
-                    guards: list[str | Callable[..., bool | None]] = [partial(_allows, *guard) for guard in given.items()]
-                    collect = partial(_collect, row)
-                    self._machine.add_transition(_trigger(fact, answer), state, row.target, conditions=guards, after=collect)
+                    guards = tuple((cell.dimensions.index(name), passing) for name, passing in given.items())
+                    self._machine.add_transition(_trigger(fact, answer), state, row.target, row=row, guards=guards)
         self._events: dict[str, Any] = dict(self._machine.events)
 
     def row(self, state: str, fact: str, answers: tuple[str, ...]) -> FlatRow:
@@ -272,8 +284,8 @@ class MachineRunner:
         cell = self._cells.get((state, fact))
         if cell is None or not cell.rows:
             raise IllegalTransition(self._name, state, fact, answers)
-        model.state, model.fired = state, None
-        model.answers = dict(zip(cell.dimensions, answers, strict=True))
+        assert len(answers) == len(cell.dimensions)
+        model.state, model.answers, model.fired = state, answers, None
         widest = self._widest.get((state, fact))
         event = self._events.get(_trigger(fact, "" if widest is None else answers[widest]))
         if event is not None:
