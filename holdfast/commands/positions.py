@@ -34,7 +34,7 @@ def command(
     """List the positions: what is held and covered, prices, profit, state.
 
     "covered" is what a live stop at the venue protects, by confirmed evidence.
-    "pnl" is realized, net of fees. "held for" counts from the request to the
+    "pnl" is realized, net of fees. "lasted" counts from the request to the
     end, or to now. "uncovered" is the longest time without protection.
     With --out: positions, pnl and exits as files.
     """
@@ -53,7 +53,7 @@ def command(
         now_ns = moment_from(at, books.last_ns)
         sys.stdout.write(_table(books, rows, now_ns, times) + "\n" + _sums(rows))
     else:
-        sys.stderr.write(f"{name}: no position{' is open' if open_only else 's yet'}\n")
+        sys.stderr.write(f"{name}: {'no position is open' if open_only else 'no position yet'}\n")
 
 
 def _table(books: Books, rows: list[PositionRow], now_ns: int, times: Times) -> str:
@@ -61,14 +61,14 @@ def _table(books: Books, rows: list[PositionRow], now_ns: int, times: Times) -> 
     symbols = {row.symbol for row in rows}
     shown = [name for name in lines[0] if len(symbols) > 1 or name != "symbol"]
     shown = [name for name in shown if any(line[name] is not None for line in lines)]
-    return table(lines, shown, right=("held for", "uncovered"))
+    return table(lines, shown, right=("lasted", "uncovered"))
 
 
 def _line(books: Books, row: PositionRow, now_ns: int, times: Times) -> dict[str, object]:
     instrument = books.positions[row.position_id].instrument
     is_over = row.state in END_STATES
     longest_ns = max((w.duration_ns(now_ns) for w in books.windows.of(row.position_id)), default=0)
-    began = {"held for": time_text(max(0, (row.closed_ns or now_ns) - row.requested_ns))}
+    began = {"lasted": time_text(max(0, (row.closed_ns or now_ns) - row.requested_ns))}
     if times != "relative":
         began = {"asked for": moment_text(row.requested_ns, now_ns, times)}
     return {
