@@ -48,7 +48,7 @@ def _operation(position: Position, order: Order, fact: f.VenueOrderFact) -> str:
 def _absence(position: Position, order: Order, fact: f.VenueOrderFact) -> str:
     # An entry may still wait for the disk: absence proves nothing of what has not left yet.
     left = order.sent_ns > 0 or order.status != SUBMITTED
-    complete = isinstance(fact, f.OrderNotFound) and fact.trades_complete and fact.asked_ns > _under_way_until_ns(position, order)
+    complete = isinstance(fact, f.OrderNotFound) and fact.trades_complete and fact.asked_ns >= _arrived_by_ns(position, order)
     return "PROVEN" if left and complete else "UNPROVEN"
 
 
@@ -66,16 +66,16 @@ def _stated_lots(position: Position, order: Order, fact: f.OrderCompleted | f.Or
     return order.qty_lots if isinstance(fact, f.OrderCompleted) and fact.cum_qty is None else _lots(position, fact.cum_qty)
 
 
-def _under_way_until_ns(position: Position, order: Order) -> int:
-    """Return until when an order may not be at the venue yet, so that its absence there proves nothing.
+def _arrived_by_ns(position: Position, order: Order) -> int:
+    """Return from when on an order must be at the venue if it ever will be, so that its absence there proves something.
 
     A request may lie in a queue of the venue while a link ends, a new one begins and its snapshot is asked for (venues.md:
     not taken after its deadline, by default 5 s). Stops are put back at once: a second one is refused, or found and amended.
     """
     sent_ns = max(order.sent_ns, order.decided_ns)
     if order.role == "stop" or order.status not in (SUBMITTED, UNKNOWN):
-        return sent_ns
-    return max(sent_ns, order.deadline_ns or sent_ns + position.plan.timing.market_deadline_ms * 1_000_000)
+        return sent_ns + 1
+    return max(sent_ns + 1, order.deadline_ns or sent_ns + position.plan.timing.market_deadline_ms * 1_000_000)
 
 
 def book(position: Position, fact: f.AnyFact, order_to: str) -> Position:
@@ -154,10 +154,37 @@ def _accepted(position: Position, fact: f.OrderAccepted, order_to: str) -> Posit
         return position
     if not order.accepted_ns:
         order = replace(order, accepted_ns=fact.ts_recv_ns)
-    if fact.leaves_qty is not None and fact.cum_qty is not None and order.pending == "" and order.is_open:
-        # The confirmed total, also after an amend whose answer was lost; its executions may be listed after it.
-        order = replace(order, qty_lots=_lots(position, fact.leaves_qty + fact.cum_qty), ceiling_lots=0)
+    if fact.leaves_qty is not None and fact.cum_qty is not None and order.is_open:
+        total = _lots(position, fact.leaves_qty + fact.cum_qty)
+        if order.pending == "":
+            # The confirmed total, also after an amend whose answer was lost; its executions may be listed after it.
+            order = replace(order, qty_lots=total, ceiling_lots=0)
+        else:
+            order = replace(order, listed_lots=total)
     return with_order(position, _effective(position, order, fact.effective_stop))
+
+
+def _looked(position: Position, fact: f.SnapshotAgreed | f.SnapshotDiffered, order_to: str) -> Position:
+    """A snapshot that was asked for after a change was sent shows what became of it, also where the answer was lost."""
+    changing = [o for o in position.orders if o.pending or o.listed_lots is not None]
+    if not changing:
+        return position
+    unapplied = 0
+    for order in changing:
+        seen = _answered(order, fact.asked_ns)
+        unapplied += order.pending == "amend" and not seen.pending and seen.qty_lots != order.pending_qty_lots
+        position = with_order(position, seen)
+    return replace(position, tighten_attempts=position.tighten_attempts + unapplied)
+
+
+def _answered(order: Order, asked_ns: int) -> Order:
+    listed = order.listed_lots
+    order = replace(order, listed_lots=None)
+    if not order.pending or order.pending_ns >= asked_ns:
+        return order
+    if listed is None:
+        return _unanswered(order)
+    return _settled(replace(order, qty_lots=listed, ceiling_lots=0))
 
 
 def _effective(position: Position, order: Order, effective_stop: Decimal | None) -> Order:
@@ -470,6 +497,8 @@ _BOOKINGS: dict[type, Callable[[Position, Any, str], Position]] = {
     f.LevelCrossed: _crossed,
     f.DeadlinePassed: _deadline,
     f.ChannelClosed: _channel_closed,
+    f.SnapshotAgreed: _looked,
+    f.SnapshotDiffered: _looked,
     f.ManualFillSeen: _manual_fill,
     f.PositionAdjusted: _adjusted,
 }

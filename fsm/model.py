@@ -20,8 +20,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     `qty_lots` is the confirmed total, fills included. A change that is out but not confirmed stands in `pending*`; until
     it is confirmed the old values count; `ceiling_lots` is the largest total that an amend without a clear answer may have
-    given it. `cum_lots` is the total that the venue stated where it is more than we booked. `deadline_ns` is the venue's last
-    moment to take it, 0 where the request named none.
+    given it, `listed_lots` the total that a snapshot listed meanwhile. `cum_lots` is the total that the venue stated where
+    it is more than we booked. `deadline_ns` is the venue's last moment to take it, 0 where the request named none.
     `effective_stop_ticks` is what the venue last reported, None if it never did; `stop_loosened` if that report was worse
     than the one before.
     """
@@ -34,6 +34,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     filled_lots: int = 0
     cum_lots: int = 0
     ceiling_lots: int = 0
+    listed_lots: int | None = None
     status: str = SUBMITTED
     limit_ticks: int | None = None
     trigger_ticks: int | None = None

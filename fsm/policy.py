@@ -100,8 +100,9 @@ def _cover(d: Draft) -> Commands:
         # The stop is on its way: once it is confirmed one amend takes in all that filled meanwhile, instead of a stop per fill.
         return
     amendable = [o for o in p.open_orders("stop") if o.status == LIVE and not o.is_triggered]
-    # An amend that was refused is not tried again by the watch: then what is missing gets a stop of its own.
-    if amendable and p.capabilities.amend_in_place and not (is_watch and p.tighten_attempts):
+    # An amend that was refused is not tried again by a later look: then what is missing gets a stop of its own.
+    is_look = isinstance(d.fact, f.DeadlinePassed | f.SnapshotAgreed | f.SnapshotDiffered)
+    if amendable and p.capabilities.amend_in_place and not (is_look and p.tighten_attempts):
         # A mutation is in flight on each: its result settles the rest.
         for order in amendable:
             if not order.pending and not d.is_named(order.client_order_id):

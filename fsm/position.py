@@ -320,8 +320,8 @@ ROWS: tuple[Row, ...] = (
     ),
     *settle(
         (EMERGENCY_PROTECTING,), SNAPSHOT,
-        BARE=(SAME, (), "the watch makes the next attempt"),
-        SHORT=(SAME, (), "the watch makes the next attempt"),
+        BARE=(SAME, ("cover",), "looked: what is missing goes out anew"),
+        SHORT=(SAME, ("cover",), "looked: what is missing goes out anew"),
         BLOCKED=(SAME, (), _COVERED_WHILE_LEAVING),
         CLEAR=(SAME, (), _COVERED_WHILE_LEAVING),
         CLEAR_TAKE_PROFIT=(SAME, (), _COVERED_WHILE_LEAVING),

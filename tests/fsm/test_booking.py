@@ -1,7 +1,10 @@
 """What a fact changes in a position, whatever the table says: quantities, costs, orders."""
 
+import pytest
+
 from events.ids import client_order_id_from
-from tests.fsm.stage import POSITION_ID, Stage, checked
+from events.values import PositionSide
+from tests.fsm.stage import POSITION_ID, Stage, assert_decision, checked
 
 
 def test_an_order_found_after_a_crash_adds_up_with_the_executions_that_were_listed_ahead_of_it() -> None:
@@ -27,3 +30,35 @@ def test_an_order_found_after_a_crash_adds_up_with_the_executions_that_were_list
     assert stage.order("exit").status == "Filled"
     assert stage.position.held_lots == 0
     checked(stage)
+
+
+@pytest.mark.parametrize("side", PositionSide)
+def test_a_snapshot_asked_for_after_an_amend_shows_that_it_was_applied(side: PositionSide) -> None:
+    stage = Stage(side).accepted("entry").filled("entry", "0.4").accepted("stop").filled("entry", "0.6")
+    assert stage.order("stop").pending_qty_lots == 1_000
+    stage.wait(500).accepted("stop", leaves="1.0", cum="0").snapshot("stop", asked_ms_ago=100)
+    assert (stage.order("stop").pending, stage.order("stop").qty_lots, stage.state) == ("", 1_000, "Protected")
+    checked(stage)
+
+
+def test_a_snapshot_asked_for_after_an_amend_shows_that_it_was_lost_and_the_size_is_asked_for_again() -> None:
+    stage = Stage().accepted("entry").filled("entry", "0.4").accepted("stop").filled("entry", "0.6")
+    stage.said()
+    stage.wait(500).accepted("stop", leaves="0.4", cum="0").snapshot("stop", asked_ms_ago=100)
+    assert stage.position.tighten_attempts == 1
+    assert_decision(stage, "Resizing", "submit stop 0.6 trail 300")
+
+
+def test_a_snapshot_from_before_an_amend_says_nothing_about_it() -> None:
+    stage = Stage().accepted("entry").filled("entry", "0.4").accepted("stop").wait(100).filled("entry", "0.6").wait(100)
+    stage.accepted("stop", leaves="0.4", cum="0").snapshot("stop", asked_ms_ago=150)
+    order = stage.order("stop")
+    assert (order.pending, order.qty_lots, order.pending_qty_lots, order.listed_lots) == ("amend", 400, 1_000, None)
+    checked(stage)
+
+
+def test_a_cancel_that_a_later_snapshot_contradicts_is_sent_again() -> None:
+    stage = Stage().protected().leave()
+    assert stage.sent() == ["cancel stop"]
+    stage.wait(300).accepted("stop", leaves="1.0", cum="0").snapshot("stop", asked_ms_ago=100)
+    assert_decision(stage, "CancelPending", "cancel stop")
