@@ -269,7 +269,9 @@ class _Reading:
         return True
 
     def _tell_accepted(self, record: OrderRecord, entry: ExecEntry) -> None:
-        self._tell(OrderAccepted, record, entry, leaves_qty=record.leaves_qty, effective_stop=record.effective_stop)
+        # Together they give the order's total: what became of an amend whose answer was lost shows only here.
+        executed = None if record.order_qty is None else record.executed_qty
+        self._tell(OrderAccepted, record, entry, leaves_qty=record.leaves_qty, cum_qty=executed, effective_stop=record.effective_stop)
 
     def _tell_amended(self, record: OrderRecord, entry: ExecEntry, change: Change, by_venue: bool) -> None:
         self._tell(

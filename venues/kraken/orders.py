@@ -57,11 +57,16 @@ class OrderRecord(msgspec.Struct):
     held: list[ExecEntry] = []
 
     @property
+    def executed_qty(self) -> Decimal:
+        """Quantity executed by now: what the venue stated, or the sum of the executions if that is more."""
+        return max(self.cum_qty or Decimal(0), self.summed_qty)
+
+    @property
     def leaves_qty(self) -> Decimal | None:
         """Quantity still open, None if the venue never said how large the order is."""
         if self.order_qty is None:
             return None
-        return max(self.order_qty - max(self.cum_qty or Decimal(0), self.summed_qty), Decimal(0))
+        return max(self.order_qty - self.executed_qty, Decimal(0))
 
 
 class Orders:

@@ -85,7 +85,12 @@ def test_an_update_that_names_only_its_order_is_read_with_what_was_said_before(v
     assert venue.tell("pending_new", ENTRY, order_status="pending_new") == []
     (accepted,) = venue.tell("new", {"order_id": "O1"}, order_status="new", timestamp="1970-01-01T00:00:01Z")
     assert accepted == f.OrderAccepted(
-        client_order_id=OURS, venue_order_id="O1", leaves_qty=Decimal("1.0"), ts_event_ns=1_000_000_000, ts_recv_ns=10
+        client_order_id=OURS,
+        venue_order_id="O1",
+        leaves_qty=Decimal("1.0"),
+        cum_qty=Decimal(0),
+        ts_event_ns=1_000_000_000,
+        ts_recv_ns=10,
     )
     (filled,) = venue.tell("trade", {"order_id": "O1"}, exec_id="T1", last_qty=0.4, last_price=99.5, cum_qty=0.4, liquidity_ind="m")
     assert (filled.side, filled.last_qty, filled.last_px, filled.cum_qty) == (Side.BUY, Decimal("0.4"), Decimal("99.5"), Decimal("0.4"))
