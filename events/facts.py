@@ -49,9 +49,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `trail_offset_bps` asks for a trailing stop, `stop_price` for a static one; at least one is needed (both: the trail
     protects, the static level is its floor). `trail_auto` leaves the distance to the engine: it sets `trail_offset_bps` when
-    the position is asked for, from fees and the range of the venue's own trades, and narrows it later (A12). `trail_style` "engine" lets the engine keep the trail: the venue holds a static
-    stop that is moved in steps (C1-C8), from the profit `trail_activation_bps` on if given, and not below the entry once
-    profit was `breakeven_profit_bps`. `take_profit_style` "internal" exits at market when the level is crossed
+    the position is asked for, from fees and the range of the venue's own trades, and narrows it later (A12).
+
+    `trail_style` "engine" lets the engine keep the trail: the venue holds a static stop that is moved in steps (C1-C8), from the
+    profit `trail_activation_bps` on if given, and not below the entry once profit was `breakeven_profit_bps`.
+
+    `take_profit_style` "internal" exits at market when the level is crossed
     (A4); "maker" rests a post-only limit at the level once price is within `take_profit_arm_bps` of it (A3).
     `panic_pnl_bps` is negative (A5). `time_stop_secs` None means no time stop, 0 is a misconfiguration (A6).
     """
@@ -110,7 +113,17 @@ class PositionAdopted(Fact, frozen=True, kw_only=True, tag="position_adopted.1")
 
 
 ExitReason = Literal[
-    "take_profit", "panic", "time_stop", "signal", "operator", "stop_crossed", "stop_unfilled", "protection_failed", "ignition", "hard_take_profit", "shutdown"
+    "take_profit",
+    "panic",
+    "time_stop",
+    "signal",
+    "operator",
+    "stop_crossed",
+    "stop_unfilled",
+    "protection_failed",
+    "ignition",
+    "hard_take_profit",
+    "shutdown",
 ]
 
 
@@ -138,7 +151,19 @@ class HaltRequested(Fact, frozen=True, kw_only=True, tag="halt_requested.1"):
 
 # --- what the venue said of an order --------------------------------------------------------------------------------
 
-RejectClass = Literal["caller_bug", "funds", "gone", "rate", "venue_state", "deadline", "auth", "reduce_only", "through_market", "post_only", "other"]
+RejectClass = Literal[
+    "caller_bug",
+    "funds",
+    "gone",
+    "rate",
+    "venue_state",
+    "deadline",
+    "auth",
+    "reduce_only",
+    "through_market",
+    "post_only",
+    "other",
+]
 
 
 class OrderFact(Fact, frozen=True, kw_only=True):

@@ -71,7 +71,8 @@ def _running(position: Position) -> list[Deadline]:
         if order.role == "entry" and order.status != ENDED and order.pending != "cancel" and not order.cancel_refused:
             out.append(Deadline(_entry_at_ns(position), "entry"))
         if order.status == SUBMITTED:
-            out.append(Deadline(max(order.sent_ns, order.decided_ns) + position.plan.timing.ack_timeout_ms * MS, "ack", order.client_order_id))
+            asked_ns = max(order.sent_ns, order.decided_ns)
+            out.append(Deadline(asked_ns + position.plan.timing.ack_timeout_ms * MS, "ack", order.client_order_id))
         elif order.pending:
             out.append(Deadline(order.pending_ns + position.plan.timing.ack_timeout_ms * MS, "ack", order.client_order_id, order.pending))
     if position.plan.time_stop_secs is not None and position.opened_ns and not position.exit_reason and not position.time_stop_passed:

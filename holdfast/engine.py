@@ -187,8 +187,10 @@ class Engine:
                 await asyncio.sleep(0)
                 continue
             pause = None if at_ns is None else (at_ns - now_ns) / 1e9 / self._clock.speed
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._clock_changed.wait(), pause)
+            # Not `wait_for`: in Python 3.11 it swallows a cancellation that comes together with the event, and this task never ends.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._clock_changed.wait()
 
     async def _audit(self) -> None:
         # A frame can be lost on a healthy stream (P17): the whole truth is asked for now and then.

@@ -63,7 +63,7 @@ def test_end_states_absorb(table: Table) -> None:
 
 @every_table
 def test_every_classifier_is_asked_and_every_answer_matters_somewhere(table: Table) -> None:
-    asked = {name: set() for name in (c.name for c in table.classifiers)}
+    asked: dict[str, set[str]] = {name: set() for name in (c.name for c in table.classifiers)}
     for row in table.rows:
         for name, answers in row.when.items():
             asked[name] |= {answers} if isinstance(answers, str) else set(answers)

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from decimal import Decimal
+from types import FrameType
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -110,7 +111,7 @@ def test_depth_is_refused_alike_near_the_end_of_the_stack():
     def dig(levels):
         return codec.frame_from(text) if levels == 0 else dig(levels - 1)
 
-    frame = sys._getframe()
+    frame: FrameType | None = sys._getframe()
     used = 0
     while frame is not None:
         used, frame = used + 1, frame.f_back

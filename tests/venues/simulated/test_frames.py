@@ -1,6 +1,7 @@
 """The venue's frames have the keys of frames that were captured from Kraken (kraken-async-rs), type by type."""
 
 import json
+from collections.abc import Set
 from decimal import Decimal
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def shape(value):
     return "number" if isinstance(value, int | Decimal) and not isinstance(value, bool) else type(value).__name__
 
 
-def assert_has_the_keys_of(frame: dict, capture: dict, extra: set[str] = frozenset()) -> None:
+def assert_has_the_keys_of(frame: dict, capture: dict, extra: Set[str] = frozenset()) -> None:
     """Every key of the capture is there with its kind, and none besides but those named."""
     mine, theirs = shape(frame), shape(capture)
     missing, more = _differences(mine, theirs, "")
