@@ -57,7 +57,9 @@ class Trips:
     @property
     def index(self) -> PriceIndex:
         """The armed prices of the desk, for whoever skips over recorded ticks. Known once a position has been entered."""
-        return self.desk._indexes[BITCOIN.symbol]
+        index = self.desk.index_of(BITCOIN.symbol)
+        assert index is not None
+        return index
 
     def enter_all(self, px: Decimal, now_ns: int) -> None:
         """Enter every position at one price."""

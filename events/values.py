@@ -122,7 +122,10 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     def floor_lots(self, qty: Decimal) -> int:
         """Return the whole lots in a non-negative `qty`; the rest is dust."""
-        return _divided(qty, self.size_increment, "qty")[0]
+        try:
+            return int(qty // self.size_increment)
+        except (ArithmeticError, ValueError):
+            raise NotFinite("qty", qty) from None
 
     def price(self, ticks: int) -> Decimal:
         """Return the price of `ticks`, with the increment's digits."""

@@ -34,6 +34,31 @@ class Bar(NamedTuple):
     volume_lots: int
 
 
+class _OpenBar:
+    """The bar under way: every trade changes it, so it is not made anew for each."""
+
+    __slots__ = ("close", "high", "low", "open", "open_ns", "trade_count", "volume_lots")
+
+    def __init__(self, open_ns: int, px_ticks: int, qty_lots: int) -> None:
+        self.open_ns = open_ns
+        self.open = self.high = self.low = self.close = px_ticks
+        self.trade_count, self.volume_lots = 1, qty_lots
+
+    def take(self, px_ticks: int, qty_lots: int) -> None:
+        """Add one trade."""
+        if px_ticks > self.high:
+            self.high = px_ticks
+        elif px_ticks < self.low:
+            self.low = px_ticks
+        self.close = px_ticks
+        self.trade_count += 1
+        self.volume_lots += qty_lots
+
+    def closed(self) -> Bar:
+        """Return the bar as it stands."""
+        return Bar(self.open_ns, self.open, self.high, self.low, self.close, self.trade_count, self.volume_lots)
+
+
 class BarSeries:
     """The newest whole bars of one symbol. `late_count` counts trades that came after their bar had closed and were left out."""
 
@@ -43,7 +68,7 @@ class BarSeries:
         self.interval_ns = interval_ns
         self.late_count = 0
         self._closed: deque[Bar] = deque(maxlen=keep)
-        self._open: Bar | None = None
+        self._open: _OpenBar | None = None
         self._whole_from_ns = 0
 
     def take(self, ts_event_ns: int, px_ticks: int, qty_lots: int) -> None:
@@ -54,14 +79,13 @@ class BarSeries:
             self.late_count += 1
             return
         if bar is not None and open_ns == bar.open_ns:
-            high, low = max(bar.high, px_ticks), min(bar.low, px_ticks)
-            self._open = Bar(open_ns, bar.open, high, low, px_ticks, bar.trade_count + 1, bar.volume_lots + qty_lots)
+            bar.take(px_ticks, qty_lots)
             return
         if bar is None:
             self._whole_from_ns = max(self._whole_from_ns, ts_event_ns + 1)
         elif bar.open_ns >= self._whole_from_ns:
-            self._closed.append(bar)
-        self._open = Bar(open_ns, px_ticks, px_ticks, px_ticks, px_ticks, 1, qty_lots)
+            self._closed.append(bar.closed())
+        self._open = _OpenBar(open_ns, px_ticks, qty_lots)
 
     @property
     def newest_open_ns(self) -> int:
@@ -77,7 +101,7 @@ class BarSeries:
         bar = self._open
         if bar is None or bar.open_ns < self._whole_from_ns or bar.open_ns + self.interval_ns > now_ns:
             return tuple(self._closed)
-        return (*self._closed, bar)
+        return (*self._closed, bar.closed())
 
     def atr_bps(self, now_ns: int, periods: int = ATR_PERIODS) -> int | None:
         """Return the mean true range of the last `periods` whole bars, in bps of the last close, rounded up.

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-import msgspec
-
 from events import facts as f
 from events.ids import client_order_id_from, position_id_of
 from events.record import PositionEvent
@@ -59,6 +57,38 @@ class Armed(NamedTuple):
 _UNARMED = Armed((), None)
 
 
+class _Market:
+    """What the desk knows of a symbol: its last price, the index, and the prices of `index` between which nothing happens.
+
+    `quiet_from` to `quiet_below` are the index's bounds as prices, so that a quiet tick is compared and not divided.
+    """
+
+    __slots__ = ("_high", "_low", "increment", "index", "mark", "quiet_below", "quiet_from")
+
+    def __init__(self) -> None:
+        self.mark: tuple[Decimal, int, int] | None = None
+        self.index = PriceIndex()
+        self.increment = Decimal(0)  # until a position gives it; nothing is armed before
+
+    def begin(self, increment: Decimal) -> None:
+        """Take the grid from the first position of the symbol."""
+        self.increment = increment
+        self._bound()
+
+    def is_quiet(self, px: Decimal) -> bool:
+        """Whether a last price crosses nothing and makes no new peak."""
+        if not self.increment:
+            return True
+        if self.index.quiet_low != self._low or self.index.quiet_high != self._high:
+            self._bound()
+        return self.quiet_from <= px < self.quiet_below
+
+    def _bound(self) -> None:
+        self._low, self._high = self.index.quiet_low, self.index.quiet_high
+        # A price between two ticks counts as the lower one.
+        self.quiet_from, self.quiet_below = self.increment * (self._low + 1), self.increment * self._high
+
+
 class Desk:
     """All positions of one engine on one account.
 
@@ -74,12 +104,10 @@ class Desk:
         self._core = Core(executor)
         self.positions: dict[str, Position] = {}
         self.ended: dict[str, Position] = {}
-        self.marks: dict[str, Mark] = {}
         self.broken: list[Violation] = []
         self.counters: dict[str, int] = {"duplicates": 0, "unowned": 0}
         self._by_venue_id: dict[str, str] = {}
-        self._indexes: dict[str, PriceIndex] = {}
-        self._increments: dict[str, Decimal] = {}
+        self._markets: dict[str, _Market] = {}
         self._armed: dict[str, Armed] = {}
         self._clock: list[tuple[int, str]] = []
         self._due_ns: dict[str, int] = {}
@@ -115,15 +143,17 @@ class Desk:
 
     def price(self, symbol: str, px: Decimal, ts_event_ns: int, ts_recv_ns: int) -> list[PositionEvent]:
         """Take a last price: the mark of its symbol, and every level that it crosses."""
-        self.marks[symbol] = Mark(px=px, ts_event_ns=ts_event_ns, ts_recv_ns=ts_recv_ns)
-        index = self._indexes.get(symbol)
-        if index is None:
+        market = self._markets.get(symbol)
+        if market is None:
+            market = self._markets[symbol] = _Market()
+        market.mark = (px, ts_event_ns, ts_recv_ns)
+        if market.is_quiet(px):
             return []
-        ticks = int(px // self._increments[symbol])
-        crossed = index.on_tick(ticks)
+        ticks = int(px // market.increment)
+        crossed = market.index.on_tick(ticks)
         if not crossed:
             return []
-        mark = self.marks[symbol]
+        mark = Mark(px=px, ts_event_ns=ts_event_ns, ts_recv_ns=ts_recv_ns)
         out: list[PositionEvent] = []
         for key in crossed:
             position_id, level, step = key.split("|")
@@ -139,10 +169,15 @@ class Desk:
                 out += self._step(position, fact)
         return out
 
-    def quiet_range(self, symbol: str) -> tuple[int | None, int | None]:
-        """Return the ticks between which a price of `symbol` crosses nothing and makes no new peak."""
-        index = self._indexes.get(symbol)
-        return (None, None) if index is None else (index.quiet_low, index.quiet_high)
+    def index_of(self, symbol: str) -> PriceIndex | None:
+        """Return the armed prices of a symbol, to be read by whoever skips over recorded ticks; None before its first price."""
+        market = self._markets.get(symbol)
+        return None if market is None else market.index
+
+    def has_price(self, symbol: str) -> bool:
+        """Whether a last price of the symbol is known."""
+        market = self._markets.get(symbol)
+        return market is not None and market.mark is not None
 
     def next_deadline_ns(self) -> int | None:
         """Return when the next clock runs out, None if none runs."""
@@ -208,8 +243,11 @@ class Desk:
 
     def mark_of(self, symbol: str, now_ns: int) -> Mark | None:
         """Return the last price of a symbol with its age at `now_ns`, None if there was none."""
-        mark = self.marks.get(symbol)
-        return None if mark is None else msgspec.structs.replace(mark, age_ns=max(0, now_ns - mark.ts_recv_ns))
+        market = self._markets.get(symbol)
+        if market is None or market.mark is None:
+            return None
+        px, ts_event_ns, ts_recv_ns = market.mark
+        return Mark(px=px, ts_event_ns=ts_event_ns, ts_recv_ns=ts_recv_ns, age_ns=max(0, now_ns - ts_recv_ns))
 
     def owner_of(self, client_order_id: str, venue_order_id: str = "") -> str | None:
         """Return the id of the position that an order belongs to, None if it is not ours (I12)."""
@@ -223,7 +261,7 @@ class Desk:
     def peak_ticks(self, position_id: str) -> int | None:
         """Return the exact best price since the position's shadow trail was armed, in ticks."""
         position = self.positions.get(position_id)
-        index = None if position is None else self._indexes.get(position.plan.symbol)
+        index = None if position is None else self.index_of(position.plan.symbol)
         return None if index is None else index.peak_of(f"{position_id}|stop|1")
 
     # --- one step -----------------------------------------------------------------------------------------------------
@@ -319,7 +357,7 @@ class Desk:
             return []
         fresh = mark.age_ns <= position.plan.timing.max_price_age_ms * 1_000_000
         now_ns = mark.ts_recv_ns + mark.age_ns
-        look = self._smart.look(position, self._indexes[position.plan.symbol], ticks if fresh else None, now_ns)
+        look = self._smart.look(position, self._markets[position.plan.symbol].index, ticks if fresh else None, now_ns)
         self._schedule_smart(position_id)
         if look.exits:
             return self._step(position, f.LevelCrossed(ts_event_ns=mark.ts_event_ns, ts_recv_ns=now_ns, level="stop", mark=mark))
@@ -355,10 +393,12 @@ class Desk:
         self._schedule(after)
         symbol = after.plan.symbol
         key = after.position_id
-        index = self._indexes.get(symbol)
-        if index is None:
-            index = self._indexes[symbol] = PriceIndex()
-            self._increments[symbol] = after.instrument.price_increment
+        market = self._markets.get(symbol)
+        if market is None:
+            market = self._markets[symbol] = _Market()
+        if not market.increment:
+            market.begin(after.instrument.price_increment)
+        index = market.index
         if after.plan.trail_style == "engine":
             self._follow(after, index)
         levels, trail = armed_levels(after), armed_trail(after)

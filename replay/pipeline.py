@@ -165,7 +165,7 @@ class Pipeline:
     def _frame(self, made: "_Made", text: str, ts_recv_ns: int, source: str) -> None:
         is_truth = False
         for item in self.translator.decode(text, ts_recv_ns):
-            if isinstance(item, m.TradePrinted):
+            if type(item) is m.TradePrinted:
                 made.events += self.desk.price(item.symbol, item.px, item.ts_event_ns, ts_recv_ns)
                 self._range(made, item, ts_recv_ns)
             elif isinstance(item, f.Fact):
@@ -193,7 +193,7 @@ class Pipeline:
             self._step_link(made, links.SnapshotArrived(ts_recv_ns=ts_recv_ns, asked_ns=self._asked_ns))
         elif isinstance(item, m.QuoteChanged):
             # The last price of a ticker may lag the trades: it only serves until the first trade has come.
-            if item.symbol not in self.desk.marks:
+            if not self.desk.has_price(item.symbol):
                 made.events += self.desk.price(item.symbol, item.last, item.ts_event_ns, ts_recv_ns)
         elif isinstance(item, m.InstrumentsListed):
             self.instruments.update((i.symbol, i) for i in item.instruments)

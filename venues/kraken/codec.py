@@ -10,7 +10,7 @@ import re
 from array import array
 from decimal import Decimal
 from itertools import accumulate
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
@@ -49,7 +49,7 @@ class Header(msgspec.Struct, frozen=True):
     params: Any = None
 
 
-class Triggers(msgspec.Struct, frozen=True):
+class Triggers(msgspec.Struct, frozen=True, gc=False):
     """Trigger block of a stop: configured `price` (of `price_type`), and what the venue makes of it now."""
 
     price: Any = None
@@ -60,12 +60,12 @@ class Triggers(msgspec.Struct, frozen=True):
     status: str | None = None
 
 
-class FeeEntry(msgspec.Struct, frozen=True):
+class FeeEntry(msgspec.Struct, frozen=True, gc=False):
     asset: str
     qty: Any
 
 
-class ExecEntry(msgspec.Struct, frozen=True):
+class ExecEntry(msgspec.Struct, frozen=True, gc=False):
     """One element of an executions frame. Sparse: later ones carry the order id and what changed (K6)."""
 
     order_id: str = ""
@@ -92,7 +92,7 @@ class ExecEntry(msgspec.Struct, frozen=True):
     timestamp: str | None = None
 
 
-class TickerEntry(msgspec.Struct, frozen=True):
+class TickerEntry(msgspec.Struct, frozen=True, gc=False):
     symbol: str
     bid: Any
     ask: Any
@@ -100,7 +100,7 @@ class TickerEntry(msgspec.Struct, frozen=True):
     timestamp: str | None = None
 
 
-class TradeEntry(msgspec.Struct, frozen=True):
+class TradeEntry(msgspec.Struct, frozen=True, gc=False):
     symbol: str
     price: Any
     qty: Any
@@ -136,35 +136,39 @@ class BalanceEntry(msgspec.Struct, frozen=True):
     timestamp: str | None = None
 
 
-class ExecutionsFrame(msgspec.Struct, frozen=True):
+class ChannelFrame(msgspec.Struct, frozen=True, gc=False, tag_field="channel"):
+    """Base of the frames of a channel, which is named in the frame."""
+
+
+class ExecutionsFrame(ChannelFrame, frozen=True, gc=False, tag="executions"):
     type: str
     data: list[ExecEntry]
     sequence: int | None = None
 
 
-class BalancesFrame(msgspec.Struct, frozen=True):
+class BalancesFrame(ChannelFrame, frozen=True, gc=False, tag="balances"):
     type: str
     data: list[BalanceEntry]
     sequence: int | None = None
 
 
-class TickerFrame(msgspec.Struct, frozen=True):
+class TickerFrame(ChannelFrame, frozen=True, gc=False, tag="ticker"):
     data: list[TickerEntry]
 
 
-class TradeFrame(msgspec.Struct, frozen=True):
+class TradeFrame(ChannelFrame, frozen=True, gc=False, tag="trade"):
     data: list[TradeEntry]
 
 
-class InstrumentFrame(msgspec.Struct, frozen=True):
+class InstrumentFrame(ChannelFrame, frozen=True, gc=False, tag="instrument"):
     data: InstrumentData
 
 
-class StatusFrame(msgspec.Struct, frozen=True):
+class StatusFrame(ChannelFrame, frozen=True, gc=False, tag="status"):
     data: list[StatusEntry]
 
 
-class HeartbeatFrame(msgspec.Struct, frozen=True):
+class HeartbeatFrame(ChannelFrame, frozen=True, gc=False, tag="heartbeat"):
     pass
 
 
@@ -221,7 +225,8 @@ class Outline(msgspec.Struct, frozen=True):
             return ()
 
 
-Frame = ExecutionsFrame | BalancesFrame | TickerFrame | TradeFrame | InstrumentFrame | StatusFrame | HeartbeatFrame | Reply
+_AnyChannelFrame = ExecutionsFrame | BalancesFrame | TickerFrame | TradeFrame | InstrumentFrame | StatusFrame | HeartbeatFrame
+Frame = _AnyChannelFrame | Reply
 
 
 def _decoder(shape: type[T]) -> "msgspec.json.Decoder[T]":
@@ -231,15 +236,8 @@ def _decoder(shape: type[T]) -> "msgspec.json.Decoder[T]":
 _header_decoder = _decoder(Header)
 _reply_decoder = _decoder(Reply)
 _outline_decoder = _decoder(Outline)
-_channel_decoders: dict[str, Any] = {
-    "executions": _decoder(ExecutionsFrame),
-    "balances": _decoder(BalancesFrame),
-    "ticker": _decoder(TickerFrame),
-    "trade": _decoder(TradeFrame),
-    "instrument": _decoder(InstrumentFrame),
-    "status": _decoder(StatusFrame),
-    "heartbeat": _decoder(HeartbeatFrame),
-}
+_channel_decoder: msgspec.json.Decoder[_AnyChannelFrame] = _decoder(_AnyChannelFrame)  # type: ignore[arg-type]
+_CHANNELS = frozenset(kind.__struct_config__.tag for kind in get_args(_AnyChannelFrame))
 _ORDER_METHODS = ("add_order", "amend_order", "edit_order", "cancel_order", "cancel_all", "cancel_all_orders_after")
 _METHODS = frozenset((*_ORDER_METHODS, "batch_add", "batch_cancel", "subscribe", "unsubscribe", "ping", "pong"))
 
@@ -253,13 +251,17 @@ def frame_from(text: str) -> Frame:
     Raises:
         Unreadable: too long, too deep, not JSON, no frame of this protocol, or a known one with a body that does not fit.
     """
-    header = header_from(text)
+    _check_size(text)
+    try:
+        # Nearly every frame is one of a channel, and needs no look at its header before.
+        return _channel_decoder.decode(text)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        pass
+    header = _decoded(_header_decoder, text, "not_json")
     if isinstance(header.channel, str):
-        decoder = _channel_decoders.get(header.channel)
-        if decoder is None:
+        if header.channel not in _CHANNELS:
             raise Unreadable("unknown_channel", f"channel {header.channel[:40]!r} is not subscribed to")
-        frame: Frame = _decoded(decoder, text, "bad_body")
-        return frame
+        return _decoded(_channel_decoder, text, "bad_body")
     if header.params is not None and header.success is None and header.error is None:
         raise Unreadable("request", "this is a request, not an answer")
     if isinstance(header.error, list):
@@ -271,8 +273,7 @@ def frame_from(text: str) -> Frame:
     return _decoded(_reply_decoder, text, "bad_body")
 
 
-def header_from(text: str) -> Header:
-    """Decode only what tells the kind of a frame. Raises Unreadable as `frame_from`."""
+def _check_size(text: str) -> None:
     if len(text) > MAX_FRAME_CHARS:
         raise Unreadable("too_long", f"{len(text)} characters, more than {MAX_FRAME_CHARS}")
     containers = text.count("[") + text.count("{")
@@ -281,7 +282,6 @@ def header_from(text: str) -> Header:
     # Most frames have so few brackets that counting them is enough.
     if containers > MAX_DEPTH and _is_deeper_than(text, MAX_DEPTH):
         raise Unreadable("too_deep", f"nested deeper than {MAX_DEPTH} levels")
-    return _decoded(_header_decoder, text, "not_json")
 
 
 def outline_from(text: str) -> Outline | None:
@@ -321,10 +321,6 @@ def _depth(raw: bytes) -> int:
     return max(accumulate(steps), default=0)
 
 
-# What every number of a real frame looks like: within the limits of `decimal_from`, so that it need not look again.
-_is_plain = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?").fullmatch
-
-
 def number(value: object, place: str) -> Decimal:
     """Return the exact Decimal of a decoded number field; `place` names it.
 
@@ -332,7 +328,10 @@ def number(value: object, place: str) -> Decimal:
         NotFinite: absent, not a number, not finite, or too long (see `events.values.decimal_from`).
     """
     if type(value) is str:
-        return Decimal(value) if _is_plain(value) else decimal_from(value, place)
+        # What every number of a real frame looks like: within the limits of `decimal_from`, so that it need not look again.
+        if len(value) < 20 and value.isascii() and value.replace(".", "", 1).isdigit():
+            return Decimal(value)
+        return decimal_from(value, place)
     if type(value) is int and -(10**MAX_NUMBER_CHARS) < value < 10**MAX_NUMBER_CHARS:
         return decimal_from(value, place)
     raise NotFinite(place, type(value).__name__)

@@ -14,12 +14,13 @@ def ns_from_rfc3339(text: object) -> int:
     """Return the UTC nanoseconds of "2023-09-22T10:33:05.709982Z"; 0 for anything that is not such a text."""
     if not isinstance(text, str) or not 20 <= len(text) <= 40 or text[-1] != "Z" or not text.isascii():
         return 0
-    # Frames that follow each other are mostly of the same minute.
-    minute_s = _minute_s(text[:17])
-    seconds, fraction = text[17:19], text[20:-1]
-    if minute_s is None or not seconds.isdigit() or (fraction and (text[19] != "." or not fraction.isdigit())):
+    # Frames that follow each other are mostly of the same second.
+    second_ns, fraction = _second_ns(text[:19]), text[20:-1]
+    if second_ns is None or not fraction:
+        return second_ns or 0
+    if text[19] != "." or not fraction.isdigit():
         return 0
-    return (minute_s + int(seconds)) * NS_PER_S + int(fraction[:9].ljust(9, "0"))
+    return second_ns + (int(fraction) * 1_000 if len(fraction) == 6 else int(fraction[:9].ljust(9, "0")))
 
 
 def rfc3339_ms_from(ts_ns: int) -> str:
@@ -32,12 +33,12 @@ def rfc3339_ms_from(ts_ns: int) -> str:
 
 
 @lru_cache(maxsize=256)
-def _minute_s(text: str) -> int | None:
-    # "2023-09-22T10:33:" in seconds since 1970.
-    day, hours, minutes = _epoch_day(text[:10]), text[11:13], text[14:16]
-    if day is None or text[10] != "T" or text[13] != ":" or text[16] != ":" or not (hours + minutes).isdigit():
+def _second_ns(text: str) -> int | None:
+    # "2023-09-22T10:33:05" in nanoseconds since 1970.
+    day, hours, minutes, seconds = _epoch_day(text[:10]), text[11:13], text[14:16], text[17:]
+    if day is None or text[10] != "T" or text[13] != ":" or text[16] != ":" or not (hours + minutes + seconds).isdigit():
         return None
-    return day * _DAY_S + int(hours) * 3600 + int(minutes) * 60
+    return (day * _DAY_S + int(hours) * 3600 + int(minutes) * 60 + int(seconds)) * NS_PER_S
 
 
 def _epoch_day(text: str) -> int | None:

@@ -263,31 +263,42 @@ class KrakenTranslator:
     # --- market -----------------------------------------------------------------------------------------------------
 
     def _from_ticker(self, frame: codec.TickerFrame, ts_recv_ns: int, text: str) -> list[Output]:
-        def quote(entry: codec.TickerEntry) -> Output:
-            return QuoteChanged(
-                symbol=entry.symbol,
-                bid=_price(entry.bid, "ticker.bid"),
-                ask=_price(entry.ask, "ticker.ask"),
-                last=_price(entry.last, "ticker.last"),
-                ts_event_ns=ns_from_rfc3339(entry.timestamp),
-                ts_recv_ns=ts_recv_ns,
-            )
-
-        return [_read(quote, entry, text, ts_recv_ns) for entry in frame.data]
+        output: list[Output] = []
+        for entry in frame.data:
+            # One bad price costs its entry, not its frame.
+            try:
+                quote = QuoteChanged(
+                    symbol=entry.symbol,
+                    bid=_price(entry.bid, "ticker.bid"),
+                    ask=_price(entry.ask, "ticker.ask"),
+                    last=_price(entry.last, "ticker.last"),
+                    ts_event_ns=ns_from_rfc3339(entry.timestamp),
+                    ts_recv_ns=ts_recv_ns,
+                )
+            except BadInput as problem:
+                output.append(_bad_entry(problem, text, ts_recv_ns))
+            else:
+                output.append(quote)
+        return output
 
     def _from_trades(self, frame: codec.TradeFrame, ts_recv_ns: int, text: str) -> list[Output]:
-        def printed(entry: codec.TradeEntry) -> Output:
-            return TradePrinted(
-                symbol=entry.symbol,
-                px=_price(entry.price, "trade.price"),
-                qty=_price(entry.qty, "trade.qty"),
-                taker_side=_TAKER_SIDES.get(entry.side or ""),
-                trade_id=str(entry.trade_id)[:40],
-                ts_event_ns=ns_from_rfc3339(entry.timestamp),
-                ts_recv_ns=ts_recv_ns,
-            )
-
-        return [_read(printed, entry, text, ts_recv_ns) for entry in frame.data]
+        output: list[Output] = []
+        for entry in frame.data:
+            try:
+                trade = TradePrinted(
+                    symbol=entry.symbol,
+                    px=_price(entry.price, "trade.price"),
+                    qty=_price(entry.qty, "trade.qty"),
+                    taker_side=_TAKER_SIDES.get(entry.side or ""),
+                    trade_id=str(entry.trade_id)[:40],
+                    ts_event_ns=ns_from_rfc3339(entry.timestamp),
+                    ts_recv_ns=ts_recv_ns,
+                )
+            except BadInput as problem:
+                output.append(_bad_entry(problem, text, ts_recv_ns))
+            else:
+                output.append(trade)
+        return output
 
     def _from_instruments(self, frame: codec.InstrumentFrame, ts_recv_ns: int, text: str) -> list[Output]:
         output: list[Output] = []
@@ -335,14 +346,6 @@ def _instrument_from(pair: codec.PairEntry) -> Instrument:
         min_cost=codec.number(pair.cost_min, f"{place} cost_min") if pair.cost_min is not None else Decimal(0),
         marginable=pair.marginable,
     )
-
-
-def _read(read: Callable[[Any], Output], entry: Any, text: str, ts_recv_ns: int) -> Output:
-    # One bad price costs its entry, not its frame.
-    try:
-        return read(entry)
-    except BadInput as problem:
-        return _bad_entry(problem, text, ts_recv_ns)
 
 
 def _bad_entry(problem: BadInput, text: str, ts_recv_ns: int) -> FrameRefused:
