@@ -24,6 +24,7 @@ from replay.walk import Walk
 from .diff import Difference, differences
 
 SUFFIXES = (".session", ".session.gz")
+ANCHOR_SUFFIX = ".anchor"
 _PROGRESS_EVERY = 256
 
 Outcome = Literal["identical", "diverged", "tampered", "unusable"]
@@ -78,6 +79,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 def sessions_of(places: Sequence[Path], usual: Path) -> list[Path]:
     """Return the session files that are named: files as they are, of a folder its sessions by name; those of `usual` if none is.
 
+    Anchor files among several names are left out: `sessions/*` names them too.
+
     Raises:
         NotFound: a place does not exist, or a folder has no session.
     """
@@ -90,7 +93,7 @@ def sessions_of(places: Sequence[Path], usual: Path) -> list[Path]:
             found += inside
         elif not places and not place.exists():
             raise NotFound("folder of sessions", str(place), "name a session file, or run an engine that writes one")
-        else:
+        elif len(places) == 1 or not place.name.endswith(ANCHOR_SUFFIX):
             found.append(place)
     return found
 

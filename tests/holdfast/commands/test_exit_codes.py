@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.cli import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -49,3 +51,9 @@ def test_a_closed_pipe_is_no_error(log: Path, tmp_path: Path) -> None:
     command = f"{sys.executable} -m holdfast ledger --store {log} | head -n 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_command_and_code_is_on_the_page() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text()
+    assert [name for name in COMMANDS if f"`{name}" not in page] == []
+    assert [code for code in range(8) if f"\n| {code} | " not in page] == []

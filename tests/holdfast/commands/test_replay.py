@@ -152,6 +152,13 @@ def test_each_session_of_a_folder_has_its_verdict(holdfast, session: Path, tmp_p
     assert holdfast("replay", folder).code == 3
 
 
+def test_the_anchors_that_a_shell_names_with_the_sessions_are_left_out(holdfast, session: Path) -> None:
+    said = holdfast("replay", *sorted(session.parent.iterdir()), "-o", "json")
+    assert len(list(session.parent.glob("*.anchor"))) == 1
+    assert said.code == 0
+    assert json.loads(said.out)["outcome"] == "identical"
+
+
 def test_without_a_name_the_sessions_of_the_settings_are_replayed(holdfast, engine_dir: Path) -> None:
     said = holdfast("replay", "--config", engine_dir / "holdfast.toml")
     assert said.code == 0
