@@ -20,7 +20,9 @@ from events.record import PositionEvent
 from events.store import open_store
 from events.values import PositionSide
 from holdfast.cli import main
+from tests.pg import postgres_server, postgres_url
 
+__all__ = ["postgres_server", "postgres_url"]
 ROOT = Path(__file__).resolve().parents[3]
 LONG = f.Plan(
     symbol="BTC/USD",
