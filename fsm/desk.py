@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from events import commands as c
 from events import facts as f
 from events.ids import client_order_id_from, position_id_of
 from events.record import PositionEvent
@@ -299,7 +300,8 @@ class Desk:
     def _is_repeat(self, position: Position, booked: Position, event: PositionEvent) -> bool:
         # An ended position pages for anything that reaches it; what it knows already is no evidence against its end.
         # A booked execution decides nothing again: each snapshot lists it, and what it makes us ask for would be a snapshot.
-        decides = event.to != position.state or event.exit_reason or (event.commands and position.state in _LIVE)
+        sends = event.commands if position.state in _LIVE else [x for x in event.commands if isinstance(x, c.CancelOrder)]
+        decides = event.to != position.state or event.exit_reason or sends
         if decides and not (isinstance(event.fact, f.OrderFilled) and event.fact.trade_id in position.trade_ids):
             return False
         if isinstance(event.fact, f.StopReported):

@@ -160,6 +160,9 @@ def leave(
 NOT_SENT: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     name: (RECONCILING, ("refresh",), "it never left: look first, then what is missing goes out anew") for name, row in SETTLE.items() if row[1]
 }
+# What may prove after the end of a position that an order of ours is alive, or was.
+_ALIVE = ("OrderAccepted", "ChildDiscovered", "OrderFilled")
+_AFTER_THE_END = (*_ALIVE, "ManualFillSeen", "PositionAdjusted")
 _WAIT = "wait for the snapshot: nothing is decided on half of the truth"
 _COVERED_WHILE_LEAVING = "the exit was refused for good, so a stop rests again; the watch tries the exit anew"
 
@@ -342,9 +345,9 @@ ROWS: tuple[Row, ...] = (
             "BARE": (SAME, ("cover",), "protection of what exists continues (I16)"),
         }.items()
     ),
+    # --- over: an order of ours that shows itself alive must not outlive its position (P08, P24)
+    Row(_ENDS, _ALIVE, {}, SAME, ("cancel_again", "alert_anomaly"), "cancelled each time it is seen; nothing revives the position (I5)"),
 )  # fmt: skip
-
-_AFTER_THE_END = ("OrderFilled", "ManualFillSeen", "OrderAccepted", "ChildDiscovered", "PositionAdjusted")
 
 IGNORED: Mapping[str, tuple[str, ...]] = {
     # The sender's word that a frame left is booked (times), and decides nothing.
@@ -367,9 +370,8 @@ IGNORED: Mapping[str, tuple[str, ...]] = {
 ANOMALY: Mapping[str, tuple[str, ...]] = {
     NEW: (ANY,),
     ANY: ("PositionRequested", "PositionAdopted"),
-    # A fill or a live order after the end: booked, paged, and the desk adopts the exposure as a position of its own (X17).
-    CLOSED: _AFTER_THE_END,
-    ABANDONED: _AFTER_THE_END,
+    CLOSED: ("ManualFillSeen", "PositionAdjusted"),
+    ABANDONED: ("ManualFillSeen", "PositionAdjusted"),
 }
 
 POSITION = Table(

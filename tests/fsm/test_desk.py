@@ -1,0 +1,44 @@
+"""Many positions: whom a fact belongs to, which clocks run, which prices are armed, and what a snapshot proves."""
+
+import pytest
+
+from events.values import PositionSide
+from tests.fsm.stage import MARGIN, Stage, assert_decision, assert_unchanged, checked
+
+both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
+
+
+def closed(side: PositionSide) -> Stage:
+    """A position that was stopped out whole."""
+    stage = Stage(side, MARGIN).protected().triggered().filled("stop", "1.0", 97)
+    assert stage.state == "Closed"
+    stage.said()
+    return stage
+
+
+# --- after the end --------------------------------------------------------------------------------------------------
+
+
+@both_sides
+def test_a_stop_that_shows_itself_alive_after_the_end_is_cancelled_each_time_it_is_seen(side: PositionSide) -> None:
+    stage = closed(side).child("1.0", "V-late")
+    assert stage.said() == ["cancel stop", "page LATE_EVIDENCE"]
+    for _ in range(2):
+        stage.accepted("stop", leaves="1.0", cum="0")
+        assert stage.said() == ["cancel stop", "page LATE_EVIDENCE"]
+    stage.canceled("stop")
+    assert_decision(stage, "Closed")
+    stage.accepted("stop", leaves="1.0", cum="0")
+    assert stage.said() == []
+
+
+@both_sides
+def test_what_is_known_of_an_ended_position_is_no_news(side: PositionSide) -> None:
+    stage = closed(side)
+    before = stage.position
+    for name, trade_id in (("entry", "T1"), ("stop", "T2")):
+        stage.filled(name, "1.0", trade_id=trade_id)
+        assert_unchanged(stage, before)
+        stage.completed(name, "1.0")
+        assert_unchanged(stage, before)
+    checked(stage)
