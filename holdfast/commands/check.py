@@ -7,11 +7,10 @@ from cyclopts import Parameter
 
 from events.errors import Unprotected
 from holdfast.inquiry.exposure import Exposed, Exposure, exposure_at, watched_from
-from holdfast.inquiry.find import open_log
 from holdfast.output import Format, print_object
 from holdfast.times import iso_text, moment_from, time_text
 
-from .options import AtOption, Settings, StoreOption
+from .options import AtOption, Settings, StoreOption, open_log
 
 _SECOND, _MS = 1_000_000_000, 1_000_000
 

@@ -10,13 +10,13 @@ from cyclopts import Parameter
 
 from holdfast.inquiry.books import books_of, write_files
 from holdfast.inquiry.digits import even_columns
-from holdfast.inquiry.find import open_log, position_named
+from holdfast.inquiry.find import position_named
 from holdfast.output import print_object, print_rows, table
 from holdfast.times import Times, iso_text, moment_text
 from projections.exact import plain, total
 from projections.ledger import Posting
 
-from .options import FileOption, FolderOption, Output, Settings, StoreOption, TimesOption, no_files_of_one
+from .options import FileOption, FolderOption, Output, Settings, StoreOption, TimesOption, no_files_of_one, open_log
 
 VIEWS = ("ledger", "fills")
 UNBALANCED = 6

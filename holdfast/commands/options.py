@@ -10,6 +10,7 @@ from holdfast.output import Format
 from holdfast.times import Times
 
 if TYPE_CHECKING:
+    from events.store import Store
     from holdfast.config import Loaded
 
 Output = Annotated[Format, Parameter(name=("--output", "-o"), help="How data is written.")]
@@ -43,6 +44,17 @@ class Settings:
         from holdfast.config import load_config
 
         return load_config(self.config, sets=self.set)
+
+
+def open_log(store: str | None, settings: Settings) -> "Store":
+    """Open the store to read it: the one that is named, else that of the settings.
+
+    Raises what reading the settings or opening the store raises.
+    """
+    from events.store import open_store
+    from holdfast.config import store_address
+
+    return open_store(store or store_address(settings.load().config), create=False)
 
 
 def no_files_of_one(position: str | None, out: Path | None) -> None:

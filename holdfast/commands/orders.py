@@ -6,13 +6,13 @@ from decimal import Decimal
 from fsm.order import OPEN_STATUSES
 from holdfast.inquiry.books import books_of, write_files
 from holdfast.inquiry.digits import even_columns, places_of, price
-from holdfast.inquiry.find import open_log, position_named
+from holdfast.inquiry.find import position_named
 from holdfast.output import print_rows, table
 from holdfast.times import Times, moment_from, moment_text, time_text
 from projections.books import Books
 from projections.orders import OrderRow
 
-from .options import AtOption, FileOption, FolderOption, Output, Settings, StoreOption, TimesOption, no_files_of_one
+from .options import AtOption, FileOption, FolderOption, Output, Settings, StoreOption, TimesOption, no_files_of_one, open_log
 
 VIEWS = ("orders", "fills")
 

@@ -8,14 +8,13 @@ from cyclopts import Parameter
 
 from holdfast.inquiry.books import books_of, write_files
 from holdfast.inquiry.digits import even_columns, money, price
-from holdfast.inquiry.find import open_log
 from holdfast.output import print_rows, table
 from holdfast.times import Times, moment_from, moment_text, time_text
 from projections.books import Books
 from projections.fills import END_STATES
 from projections.positions import PositionRow
 
-from .options import AtOption, FileOption, FolderOption, Output, Settings, StoreOption, TimesOption
+from .options import AtOption, FileOption, FolderOption, Output, Settings, StoreOption, TimesOption, open_log
 
 VIEWS = ("positions", "pnl", "exits")
 

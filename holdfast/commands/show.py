@@ -2,13 +2,13 @@
 
 import sys
 
-from holdfast.inquiry.find import event_named, open_log, position_named
+from holdfast.inquiry.find import event_named, position_named
 from holdfast.inquiry.status import status_of
 from holdfast.inquiry.status_text import status_text
 from holdfast.output import print_object
 from holdfast.times import LAST, moment_from
 
-from .options import AtOption, Output, Settings, StoreOption, TimesOption
+from .options import AtOption, Output, Settings, StoreOption, TimesOption, open_log
 
 
 def command(

@@ -8,14 +8,13 @@ from cyclopts import Parameter
 
 from events.errors import BadInput, Diverged
 from holdfast.inquiry.audit import Audit, audit, lines_of
-from holdfast.inquiry.find import open_log
 from holdfast.inquiry.layout import part
 from holdfast.inquiry.verdicts import Checked, checked_each, key_from, sessions_of
 from holdfast.output import print_object, print_rows
 from holdfast.progress import Progress
 from holdfast.words import number
 
-from .options import KeyOption, Output, Settings, StoreOption
+from .options import KeyOption, Output, Settings, StoreOption, open_log
 
 
 def command(

@@ -2,11 +2,11 @@
 
 import sys
 
-from holdfast.inquiry.find import event_named, open_log
+from holdfast.inquiry.find import event_named
 from holdfast.inquiry.why import why, why_text
 from holdfast.output import print_object
 
-from .options import Output, Settings, StoreOption
+from .options import Output, Settings, StoreOption, open_log
 
 
 def command(event: str, /, *, store: StoreOption = None, output: Output = "table", settings: Settings = Settings()) -> None:

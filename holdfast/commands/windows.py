@@ -9,13 +9,13 @@ from cyclopts import Parameter
 from holdfast.inquiry.books import books_of, write_files
 from holdfast.inquiry.digits import even_columns
 from holdfast.inquiry.exposure import budgets_ms, counted_ns
-from holdfast.inquiry.find import open_log, position_named
+from holdfast.inquiry.find import position_named
 from holdfast.output import print_rows, table
 from holdfast.times import Times, moment_from, moment_text, time_text
 from projections.books import Books
 from projections.windows import Level, Window, levels, over_budget, rows_from
 
-from .options import AtOption, FileOption, FolderOption, Output, Settings, StoreOption, TimesOption, no_files_of_one
+from .options import AtOption, FileOption, FolderOption, Output, Settings, StoreOption, TimesOption, no_files_of_one, open_log
 
 VIEWS = ("windows", "unprotected")
 _MS = 1_000_000

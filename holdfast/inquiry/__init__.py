@@ -1,10 +1,10 @@
 """What the record answers when a person asks: the work behind `show`, `why`, `check`, `verify` and `replay`.
 
-    find       the store, and a position or an event by what a person types for it
+    find       a position or an event by what a person types for it
     digits     money and quantities with as many digits as say something
     words      a fact in a few words
     books      the projections of a whole store
-    status     a position in full: confirmed beside wanted, clocks, what comes next
+    status     a position in full: confirmed beside wanted, clocks, what comes next; status_text writes it
     causes     which event led to which          why       one decision, with its reasons and causes
     exposure   who is unprotected past the budget at a moment
     audit      a whole log decided again         diff      two events, field by field

@@ -1,4 +1,4 @@
-"""Finds the store, and a position or an event by what a person types for it."""
+"""Finds a position or an event by what a person types for it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,20 +8,10 @@ from events.errors import NotFound, Usage
 from events.facts import ChildDiscovered
 from events.ids import CLIENT_ORDER_ID_LENGTH, NAMESPACE_LENGTH, POSITION_ID_LENGTH
 from events.record import PositionEvent
-from events.store import Store, open_store
-from holdfast.commands.options import Settings
-from holdfast.config import store_address
+from events.store import Store
 
 # Names that are listed where a short id fits more than one.
 _LISTED = 4
-
-
-def open_log(store: str | None, settings: Settings) -> Store:
-    """Open the store to read it: the one that is named, else that of the settings.
-
-    Raises what reading the settings or opening the store raises.
-    """
-    return open_store(store or store_address(settings.load().config), create=False)
 
 
 def position_named(store: Store, text: str) -> list[PositionEvent]:
