@@ -17,6 +17,7 @@ from .tape import Move, Tape
 
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 HORIZON_S = 75.0
+SOON_S = 25.0
 NOTIONAL = Decimal(12_000)
 # Wide enough that nothing of the window reaches it: for positions that are to leave by another way.
 WIDE_BPS = 900
@@ -65,6 +66,8 @@ class _Writer:
         self.tape = tape
         self.instrument: Instrument = tape.pair.instrument
         self.moves = tape.moves(HORIZON_S, min(end_s * 0.6, tape.duration_s * 0.6))
+        # What is to rest and fill has half a minute: it needs a move that comes soon.
+        self.soon = tape.moves(SOON_S, min(end_s * 0.6, tape.duration_s * 0.6))
         self.unit_bps = max(2, tape.range_bps // 6)
         self.end_s = end_s
         self._used: set[float] = set()
@@ -86,8 +89,8 @@ class _Writer:
             self.act("take profit inside the engine", LONG, self.rising, lambda m: self.profit(m, m.high, "0.5")),
             self.act("take profit inside the engine", SHORT, self.falling, lambda m: self.profit(m, m.low, "0.5")),
             self.act("halted by a person, then closed", LONG, self.any, lambda m: {"trail_offset_bps": wide}, steps=(Step(12, "halt"), Step(30, "exit"))),
-            self.act("take profit as a resting order", LONG, self.rising, lambda m: self.resting(m, m.high)),
-            self.act("take profit as a resting order", SHORT, self.falling, lambda m: self.resting(m, m.low)),
+            self.act("take profit as a resting order", LONG, self.rising, lambda m: self.resting(m, m.high), soon=True),
+            self.act("take profit as a resting order", SHORT, self.falling, lambda m: self.resting(m, m.low), soon=True),
             self.act("resting take profit out of reach, then market", LONG, self.rising, self.out_of_reach),
             self.act("panic exit", LONG, self.falling, lambda m: {"trail_offset_bps": wide, "panic_pnl_bps": self.panic(m.px, m.low)}),
             self.act("panic exit", SHORT, self.rising, lambda m: {"trail_offset_bps": wide, "panic_pnl_bps": self.panic(m.px, m.high)}),
@@ -95,7 +98,7 @@ class _Writer:
             self.act("time stop, its trail left to the engine", SHORT, self.any, lambda m: {"trail_auto": True, "time_stop_secs": 55}),
             self.act("time stop of 0, corrected to 60 s", LONG, self.any, lambda m: {"trail_offset_bps": wide, "time_stop_secs": 0}),
             self.act("exit on a signal", LONG, self.any, lambda m: {"trail_offset_bps": wide}, steps=(Step(25, "exit"),)),
-            self.act("patient exit", SHORT, self.falling, lambda m: {"trail_offset_bps": wide}, steps=(Step(6, "exit_patient"),)),
+            self.act("patient exit", SHORT, self.falling, lambda m: {"trail_offset_bps": wide}, steps=(Step(3, "exit_patient"),), soon=True),
             self.act(
                 "stop refused again and again, out at market", LONG, self.any, lambda m: {"trail_offset_bps": wide},
                 faults=({"name": "reject", "count": 3, "on": "add_order:trailing-stop:sell", "text": "EOrder:Insufficient funds"},),
@@ -123,16 +126,17 @@ class _Writer:
         fields: Callable[[Move], dict[str, Any]],
         *,
         size: int = 1,
+        soon: bool = False,
         steps: tuple[Step, ...] = (),
         faults: tuple[dict[str, Any], ...] = (),
     ) -> Act:
-        move = self.pick(choose)
+        move = self.pick(choose, self.soon if soon else self.moves)
         plan = Plan(symbol=self.instrument.symbol, side=side, qty=self.qty(move.px, size), margin=side is SHORT, **fields(move))
         return Act(max(0.5, move.at_s), title, plan, steps, faults)
 
-    def pick(self, choose: Callable[[Move], Decimal]) -> Move:
+    def pick(self, choose: Callable[[Move], Decimal], moves: list[Move]) -> Move:
         """Return the unused moment that suits best; two positions never begin within the same second."""
-        free = [m for m in self.moves if not any(abs(m.at_s - used) < 1.0 for used in self._used)] or self.moves
+        free = [m for m in moves if not any(abs(m.at_s - used) < 1.0 for used in self._used)] or moves
         best = max(free, key=lambda m: (choose(m), -m.at_s))
         self._used.add(best.at_s)
         return best
@@ -167,7 +171,7 @@ class _Writer:
 
     def resting(self, move: Move, extreme: Decimal) -> dict[str, Any]:
         """A level that is reached, armed well ahead of it, so that the order rests before the price is there."""
-        level, armed = self.level(move.px, extreme, "0.5"), self.level(move.px, extreme, "0.2")
+        level, armed = self.level(move.px, extreme, "0.6"), self.level(move.px, extreme, "0.15")
         arm_bps = max(1, int(abs(level / armed - 1) * 10_000))
         return {"trail_offset_bps": WIDE_BPS, "take_profit_price": level, "take_profit_style": "maker", "take_profit_arm_bps": arm_bps}
 
