@@ -157,6 +157,16 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         return held if held > 0 else 0
 
     @property
+    def reverse_lots(self) -> int:
+        """Whole lots that were closed beyond what was open, net of base fees. Less than a lot is nothing."""
+        if self.open_lots > 0:
+            return 0
+        # Not by `fee_lots`, which a begun lot rounds up: a fee of a part of a lot is no reverse position.
+        size = self.instrument.size_increment
+        over = -self.open_lots * size + self.side.sign * self.fee_base
+        return int(over / size) if over > 0 else 0
+
+    @property
     def is_tradable(self) -> bool:
         """Whether what is held is at least the venue's smallest order; below it is dust (P28)."""
         return self.held_lots >= self.min_lots

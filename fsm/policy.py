@@ -302,7 +302,7 @@ def _on_grid(p: Position, px: Decimal) -> Decimal:
 
 def _flatten(d: Draft) -> Commands:
     p = d.position
-    lots = -p.open_lots - sum(o.leaves_lots for o in p.open_orders("flatten"))
+    lots = p.reverse_lots - sum(o.leaves_lots for o in p.open_orders("flatten"))
     if lots < p.min_lots:
         return
     yield c.SubmitOrder(

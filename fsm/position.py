@@ -396,7 +396,7 @@ EXIT_REASON_OF_LEVEL = {"take_profit": "take_profit", "panic": "panic", "hard_ta
 
 
 def _situation(position: Position, exiting: bool, reason: str) -> str:
-    if position.open_lots < 0:
+    if position.reverse_lots >= position.min_lots:
         return "FLIPPED"
     open_orders = position.open_orders()
     entries = [o for o in open_orders if o.role == "entry"]

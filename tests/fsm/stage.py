@@ -75,6 +75,7 @@ class Stage:
         self.by_choice_ms = 0.0
         self.venue_ids: dict[str, str] = {}
         self._out: list[str] = []
+        self.step: list[str] = []
         self._count = 0
         self.plan = plan_of(side, margin=capabilities.reduce_only, **plan)
         self.take(
@@ -126,7 +127,7 @@ class Stage:
 
     def sent(self) -> list[str]:
         """Return the order commands since the last call, as text; pages, alerts and refreshes are left out."""
-        return [text for text in self.said() if text.split()[0] in ("submit", "amend", "cancel")]
+        return orders_of(self.said())
 
     def said(self) -> list[str]:
         """Return every command since the last call, as text."""
@@ -143,11 +144,12 @@ class Stage:
         return self
 
     def book(self, made: list[PositionEvent]) -> None:
-        self.made = made
+        self.made, self.step = made, []
         for event in made:
             self.events.append(event)
-            self._out += [self.brief(x) for x in event.commands]
+            self.step += [self.brief(x) for x in event.commands]
             self.paged += [x.code for x in event.commands if isinstance(x, c.Page)]
+        self._out += self.step
         self.broken += self.desk.broken
         self.desk.broken = []
 
@@ -181,13 +183,17 @@ class Stage:
     def wait(self, ms: float) -> "Stage":
         """Let time pass; every deadline fires when it is due."""
         until_ns = self.now_ns + int(ms * MS)
+        made: list[PositionEvent] = []
+        step: list[str] = []
         while True:
             due_ns = self.desk.next_deadline_ns()
             if due_ns is None or due_ns > until_ns:
                 break
             self._pass(max(due_ns, self.now_ns))
             self.book(self.desk.due(self.now_ns))
+            made, step = made + self.made, step + self.step
         self._pass(until_ns)
+        self.made, self.step = made, step
         return self
 
     def _pass(self, now_ns: int) -> None:
@@ -374,6 +380,11 @@ class Stage:
         return self
 
 
+def orders_of(texts: list[str]) -> list[str]:
+    """Return the commands that act on orders."""
+    return [text for text in texts if text.split()[0] in ("submit", "amend", "cancel")]
+
+
 def checked(stage: Stage) -> Stage:
     """Assert what holds after every history: invariants, both executors, and that the log alone gives the same position."""
     assert stage.broken == []
@@ -388,7 +399,7 @@ def checked(stage: Stage) -> Stage:
 
 def assert_decision(stage: Stage, state: str, *commands: str) -> None:
     """Assert where the last step led and which orders it sent; the history must hold what every history holds."""
-    assert (stage.state, stage.sent()) == (state, list(commands))
+    assert (stage.state, orders_of(stage.step)) == (state, list(commands))
     checked(stage)
 
 
@@ -421,5 +432,6 @@ __all__ = [
     "assert_unchanged",
     "checked",
     "mirrored",
+    "orders_of",
     "plan_of",
 ]

@@ -4,7 +4,7 @@ import pytest
 
 from events.ids import client_order_id_from
 from events.values import PositionSide
-from tests.fsm.stage import POSITION_ID, Stage, assert_decision, checked
+from tests.fsm.stage import MARGIN, POSITION_ID, D, Stage, assert_decision, checked
 
 
 def test_an_order_found_after_a_crash_adds_up_with_the_executions_that_were_listed_ahead_of_it() -> None:
@@ -62,3 +62,34 @@ def test_a_cancel_that_a_later_snapshot_contradicts_is_sent_again() -> None:
     assert stage.sent() == ["cancel stop"]
     stage.wait(300).accepted("stop", leaves="1.0", cum="0").snapshot("stop", asked_ms_ago=100)
     assert_decision(stage, "CancelPending", "cancel stop")
+
+
+def test_a_short_that_owes_its_base_fee_is_closed_by_buying_it_back_too() -> None:
+    """What was borrowed is more than what was sold: buying that back is no reverse position."""
+    stage = Stage(PositionSide.SHORT, MARGIN).accepted("entry").filled("entry", "1.0", fee="0.0026")
+    assert (stage.held, stage.sent()[-1]) == (D("1.002"), "submit stop 1.002 trail 300")
+    stage.accepted("stop").triggered().filled("stop", "1.002", 97)
+    assert_decision(stage, "Closed")
+
+
+def test_a_stop_for_the_gross_quantity_that_fires_before_the_fee_is_known_leaves_no_reverse_position() -> None:
+    stage = Stage(capabilities=MARGIN).accepted("entry").filled("entry", "1.0", fee="0.0006").accepted("stop")
+    stage.triggered().filled("stop", "1.0", 97)
+    assert stage.position.reverse_lots == 0
+    assert_decision(stage, "Closed")
+
+
+@pytest.mark.parametrize("over", ["0.001", "0.002"])
+def test_a_reverse_quantity_under_the_minimum_ends_the_position_and_one_above_it_is_closed(over: str) -> None:
+    stage = Stage(capabilities=MARGIN).protected().canceled("stop")
+    stage.said()
+    stage.sold_by_hand(D("1.0") + D(over))
+    if D(over) < stage.instrument.min_qty:
+        # Nothing can be ordered that small: it is dust, and not waited for for ever.
+        assert_decision(stage, "CancelPending", "cancel stop")
+        stage.canceled("stop")
+        assert_decision(stage, "Closed")
+    else:
+        assert_decision(stage, "Flattening", "submit flatten 0.002", "cancel stop")
+        stage.accepted("flatten").filled("flatten", over).canceled("stop")
+        assert_decision(stage, "Closed")
