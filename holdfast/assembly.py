@@ -5,6 +5,7 @@ store -> lease -> spool of the last life merged -> last session repaired -> posi
 
 import asyncio
 import hashlib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,15 +14,17 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from events.errors import BadInput, StoreFailed, StoreProblem
+from events.errors import BadInput, HoldfastError
 from events.ids import base36, position_id_from
 from events.record import PositionEvent, bytes_from
 from events.store import Lease, Recovery, Spool, Store, Writer, open_store, recover_spool
-from fsm.link import Thresholds
+from fsm.link import LINK, Thresholds
 from fsm.order import ORDER
 from fsm.position import POSITION
 from fsm.table import Table
+from fsm.trail import TRAIL
 from replay.pipeline import Pipeline, Refusal, Settings
+from replay.redact import Redactor
 from replay.session import Previous, SessionWriter, manifest_from, repair
 from venues.clock import Clock
 from venues.kraken.session import KrakenSession, TokenSource
@@ -31,11 +34,13 @@ from .engine import Engine
 log = structlog.get_logger("holdfast.assembly")
 
 SESSION_SUFFIX = ".session"
+# Tokens of connections that ended are worth nothing after a quarter of an hour; that many of them are still searched for.
+TOKENS_KNOWN = 4
 
 
 def table_hash() -> str:
     """Return what names the tables that decide: the same rows give the same hash on every machine."""
-    return hashlib.sha256("\n".join(_lines_of(POSITION) + _lines_of(ORDER)).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(line for table in (POSITION, ORDER, LINK, TRAIL) for line in _lines_of(table)).encode()).hexdigest()[:16]
 
 
 def _lines_of(table: Table) -> list[str]:
@@ -60,7 +65,10 @@ def thresholds_for(speed: float) -> Thresholds:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """Where an engine's files and its venue are. `symbols` empty follows nothing. `key` chains the session with a secret."""
+    """Where an engine's files and its venue are. `symbols` empty follows nothing.
+
+    `session_key` chains the session with a secret. `redactor` knows the secrets that must not be recorded; tokens are added.
+    """
 
     store_url: str
     session_dir: Path
@@ -77,6 +85,7 @@ class Parts:
     anchor_every: int = 1_000
     audit_interval_s: float = 60.0
     link: Thresholds = field(default_factory=Thresholds)
+    redactor: Redactor = field(default_factory=Redactor)
 
 
 @dataclass(kw_only=True)
@@ -154,6 +163,7 @@ def _assemble(
         key=parts.session_key,
         anchor_every=parts.anchor_every,
         on_failure=lambda sentence: log.critical("the record failed; the engine goes on", problem=sentence),
+        redactor=parts.redactor,
     )
     now_ns = parts.clock.now_ns()
     for event in histories:
@@ -164,7 +174,7 @@ def _assemble(
         public_url=parts.public_url,
         private_url=parts.private_url,
         symbols=parts.symbols,
-        token_source=parts.token_source,
+        token_source=_known_to(parts.redactor, parts.token_source),
         clock=parts.clock,
     )
     loop = asyncio.get_running_loop()
@@ -199,6 +209,21 @@ def _assemble(
         recovery=recovery,
         next_number=known,
     )
+
+
+def _known_to(redactor: Redactor, source: TokenSource) -> TokenSource:
+    """Return a source whose tokens the redactor knows before anything is sent with them."""
+    tokens: deque[str] = deque(maxlen=TOKENS_KNOWN)
+
+    async def fetched() -> str:
+        token = await source()
+        if len(tokens) == TOKENS_KNOWN:
+            redactor.discard(tokens[0])
+        tokens.append(token)
+        redactor.add(token)
+        return token
+
+    return fetched
 
 
 def _in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
@@ -239,8 +264,9 @@ def _previous(parts: Parts) -> Previous | None:
     last = sessions[-1]
     try:
         repaired = repair(last, parts.session_key)
-    except (BadInput, StoreProblem, StoreFailed) as problem:
-        log.warning("the last session is left as it is", problem=str(problem))
+    except HoldfastError as problem:
+        # Also one that was tampered with: evidence stays as it is, and open positions must not wait for who looks at it.
+        log.error("the last session is left as it is", problem=str(problem))
         return None
     if repaired.cut_bytes:
         log.warning("a torn tail was cut", file=last.name, bytes=repaired.cut_bytes)

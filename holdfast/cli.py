@@ -82,7 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ending.code if isinstance(ending.code, int) else 1
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            from holdfast.secrets import SECRETS
+
+            sys.stderr.write(SECRETS.redact(traceback.format_exc()))
         return _ended_by(error, debug)
 
 
@@ -119,9 +121,9 @@ def _version() -> str:
 def _ended_by(error: Exception, debug: bool) -> int:
     """Say what ended the command, and return its exit code. Secrets that a message may quote are taken out."""
     from events.errors import HoldfastError
-    from replay.redact import Redactor
+    from holdfast.secrets import SECRETS
 
-    redact = Redactor().redact
+    redact = SECRETS.redact
     if isinstance(error, HoldfastError):
         return _said(redact(str(error)), error.exit_code)
     if isinstance(error, OSError) and error.errno in _FULL:

@@ -21,6 +21,7 @@ from events.ids import position_id_from
 from events.values import Instrument
 from fsm.plans import check_plan
 from holdfast.config import Config, read_key, store_address
+from holdfast.secrets import SECRETS
 from replay.intents import OpenPosition
 from venues.clock import Clock
 from venues.kraken.auth import TokenFetcher
@@ -155,6 +156,7 @@ def _parts(config: Config, where: _Where) -> Parts:
         max_positions=config.risk.max_positions,
         session_key=key.encode() or None,
         anchor_every=config.session.anchor_every,
+        redactor=SECRETS,
         link=thresholds_for(where.clock.speed),
     )
 

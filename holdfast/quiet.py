@@ -7,6 +7,8 @@ from typing import Literal
 
 import structlog
 
+from holdfast.secrets import SECRETS
+
 
 def quiet_logs(path: Path) -> None:
     """Write log lines as JSON to `path` instead of standard error."""
@@ -28,7 +30,12 @@ def live_logs(form: Literal["console", "json"], level: str) -> None:
         structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
     )
     structlog.configure(
-        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), renderer],
+        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), _without_secrets, renderer],
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
     )
+
+
+def _without_secrets(logger: object, method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    # A venue may quote a key or a token in what it says.
+    return {name: SECRETS.redact(value) if isinstance(value, str) else value for name, value in line.items()}

@@ -67,26 +67,35 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets: tuple[str, ...] = ()
         self._values: tuple[tuple[str, str], ...] = ()
         self._escaped: tuple[re.Pattern[str], ...] = ()
-        for secret in secrets:
-            self.add(secret)
+        self._know(secrets)
 
     def add(self, secret: str) -> None:
         """Add a value that became known while the process runs, before it is sent or received for the first time."""
-        if len(secret) >= MIN_FREE_LENGTH:
+        self._know((*self._secrets, secret))
+
+    def discard(self, secret: str) -> None:
+        """Forget a value that opens nothing any more: a process that runs for months must not search for all it ever had."""
+        self._know(kept for kept in self._secrets if kept != secret)
+
+    def _know(self, secrets: Iterable[str]) -> None:
+        self._secrets = tuple(dict.fromkeys(secret for secret in secrets if secret))
+        values: set[tuple[str, str]] = set()
+        escaped: set[re.Pattern[str]] = set()
+        for secret in self._secrets:
+            if len(secret) < MIN_FREE_LENGTH:
+                values.add((f'"{secret}"', f'"{REDACTED}"'))
+                continue
             in_address = quote(secret, safe="")
             in_lower_address = re.sub("%..", lambda escape: escape[0].lower(), in_address)
-            new = {(form, REDACTED) for form in (secret, in_address, in_lower_address)}
+            values |= {(form, REDACTED) for form in (secret, in_address, in_lower_address)}
             # JSON in JSON in JSON: however many backslashes the escapes have become, they stand before characters of the secret.
-            escaped = re.compile(r"\\*".join(re.escape(character) for character in secret if character != "\\"))
-            self._escaped = tuple(sorted({*self._escaped, escaped}, key=lambda pattern: (-len(pattern.pattern), pattern.pattern)))
-        elif secret:
-            new = {(f'"{secret}"', f'"{REDACTED}"')}
-        else:
-            return
+            escaped.add(re.compile(r"\\*".join(re.escape(character) for character in secret if character != "\\")))
         # The longest first: a secret that contains another one must go as a whole.
-        self._values = tuple(sorted({*self._values, *new}, key=lambda pair: (-len(pair[0]), pair)))
+        self._values = tuple(sorted(values, key=lambda pair: (-len(pair[0]), pair)))
+        self._escaped = tuple(sorted(escaped, key=lambda pattern: (-len(pattern.pattern), pattern.pattern)))
 
     def redact(self, text: str) -> str:
         """Return `text` without secrets; the same object if there are none."""

@@ -1,6 +1,7 @@
 """Secrets, read when they are needed from the environment variable or the file that the settings name.
 
-A secret is never part of `Config`, and no error here quotes one. A file must be the user's own, of mode 0600.
+A secret is never part of `Config`, and no error here quotes one. A file must be the user's own, of mode 0600. Whatever was
+read is known to `SECRETS` from then on, which takes it out of the record, of log lines and of errors.
 """
 
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from events.errors import BadInput
+from holdfast.secrets import SECRETS
 
 from .tree import Config
 
@@ -83,6 +85,8 @@ def _read(setting: str, file: str) -> str:
 
 
 def _not_empty(text: str, place: str) -> str:
-    if not text.strip():
+    secret = text.strip()
+    if not secret:
         raise BadInput(place, "it is empty", "put the secret there")
-    return text.strip()
+    SECRETS.add(secret)
+    return secret

@@ -13,7 +13,8 @@ from msgspec import Meta
 from events.facts import Plan, Timing
 from venues.simulated.settings import VenueSettings
 
-_ENV_NAME = r"^([A-Za-z_][A-Za-z0-9_]{0,63})?$"
+# Capitals only: a key that was pasted in place of the name of its variable is refused, and not quoted.
+_ENV_NAME = r"^([A-Z_][A-Z0-9_]{0,63})?$"
 _NAMESPACE = r"^[a-z0-9]{2}$"
 _SYMBOL = r"^[A-Z0-9.]{1,16}/[A-Z0-9.]{1,16}$"
 

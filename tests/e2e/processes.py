@@ -99,8 +99,8 @@ class Engine:
 
     def kill(self) -> None:
         """kill -9."""
-        if self.is_running:
-            self.process.kill()
+        self.process.kill()
+        if self.process.stdout is not None and not self.process.stdout.closed:
             self.process.communicate()
 
     def stop(self) -> dict[str, Any]:

@@ -111,6 +111,13 @@ def test_configured_values_are_taken_out_wherever_they_stand() -> None:
         assert not any(part in found for part in ("k3y", "slash", "quo", "fetched", "and-more"))
 
 
+def test_a_value_that_was_forgotten_is_searched_for_no_more() -> None:
+    redactor = Redactor(["an-old-token", "a-newer-token"])
+    redactor.discard("an-old-token")
+    redactor.discard("never-known")
+    assert redactor.redact("an-old-token a-newer-token") == "an-old-token [redacted]"
+
+
 def test_a_short_secret_goes_only_as_a_whole_string() -> None:
     redactor = Redactor(["1234"])
     assert redactor.redact('{"px":1234.5,"pin":"1234","id":"91234"}') == '{"px":1234.5,"pin":"[redacted]","id":"91234"}'

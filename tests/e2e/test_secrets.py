@@ -1,0 +1,141 @@
+"""Keys, tokens and passwords are in no log, store, session, spool or error, whatever the venue says back."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from events.facts import Plan
+from events.values import PositionSide
+from holdfast.assembly import Parts, assemble
+from replay.intents import OpenPosition
+from replay.redact import Redactor
+from replay.replay import replay
+from tests.e2e.processes import API_KEY, API_SECRET, ENVIRONMENT, SECRETS, Venue, config_text, engine, venue
+from venues.clock import Clock
+from venues.simulated import SimulatedVenue
+from venues.simulated.__main__ import feed_of
+
+POSITIONS = '[[positions]]\nsymbol = "BTC/USD"\nside = "long"\nqty = "0.02"\ntrail_offset_bps = 900\n'
+
+
+def places_of(secret: str, folder: Path) -> list[str]:
+    """Return the files below `folder` that hold a secret, as it is or as half of it."""
+    needles = (secret.encode(), secret[: len(secret) // 2].encode())
+    return [str(path) for path in sorted(folder.rglob("*")) if path.is_file() and any(needle in path.read_bytes() for needle in needles)]
+
+
+@contextmanager
+def echo(kind: str) -> Iterator[str]:
+    """Serve an address for tokens that answers with what it was sent."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            said = f"{kind}:{self.headers['API-Key']} {self.headers['API-Sign']}"
+            body = json.dumps({"error": [said]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def written(folder: Path, running: Venue, rest_url: str) -> Path:
+    config = folder / "holdfast.toml"
+    config.write_text(config_text(folder, running, POSITIONS).replace(running.http_url, rest_url))
+    return config
+
+
+@pytest.mark.parametrize("kind", ["EAPI:Invalid key", "EService:Unavailable"])
+def test_a_venue_that_quotes_the_key_does_not_get_it_into_logs_errors_or_files(tmp_path: Path, kind: str) -> None:
+    with venue() as running, echo(kind) as rest_url, engine(written(tmp_path, running, rest_url), tmp_path / "log", "--duration", "2") as run:
+        out, _ = run.process.communicate(timeout=20)
+    assert API_KEY not in run.text
+    assert "[redacted]" in run.text
+    for secret in SECRETS:
+        assert places_of(secret, tmp_path) == []
+        assert secret.encode() not in out
+
+
+def test_nothing_that_a_run_leaves_behind_holds_a_secret(tmp_path: Path) -> None:
+    with venue() as running, engine(written(tmp_path, running, running.http_url), tmp_path / "log", "--duration", "2") as run:
+        printed = run.ended()
+    assert printed["open_positions"]
+    assert any(path.suffix == ".session" for path in tmp_path.rglob("*"))
+    for secret in SECRETS:
+        assert places_of(secret, tmp_path) == []
+        assert secret not in json.dumps(printed)
+
+
+def test_a_secret_in_the_settings_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    with venue() as running:
+        config = written(tmp_path, running, running.http_url)
+        config.write_text(config.read_text().replace('"E2E_API_SECRET"', f'"{API_SECRET}"'))
+        with engine(config, tmp_path / "log") as run:
+            run.process.wait(20)
+        config.unlink()
+    assert run.process.returncode == 3
+    assert places_of(API_SECRET, tmp_path) == []
+    assert ENVIRONMENT["E2E_API_KEY"] not in run.text
+
+
+async def test_a_token_that_the_venue_sends_back_is_in_no_record(tmp_path: Path) -> None:
+    clock = Clock(10.0)
+    simulated = SimulatedVenue([feed_of("BTC/USD", None, 3, clock.start_ns)], clock=clock, seed=3)
+    url = await simulated.start()
+    tokens: list[str] = []
+
+    async def token() -> str:
+        tokens.append(simulated.issue_token())
+        # The next refusal quotes it, where no name announces it.
+        simulated.faults.arm("reject", on="add_order:trailing-stop", text=f"EGeneral:Unknown session of {tokens[-1]}")
+        return tokens[-1]
+
+    parts = Parts(
+        store_url=str(tmp_path / "events.db"),
+        session_dir=tmp_path,
+        data_dir=tmp_path,
+        namespace="hf",
+        symbols=("BTC/USD",),
+        public_url=url,
+        private_url=url,
+        token_source=token,
+        clock=clock,
+        redactor=Redactor(),
+    )
+    assembled = assemble(parts)
+    stop = asyncio.Event()
+    running = asyncio.create_task(assembled.engine.run(stop))
+    async with asyncio.timeout(20):
+        await assembled.engine.synced()
+        plan = Plan(symbol="BTC/USD", side=PositionSide.LONG, qty=Decimal("0.02"), trail_offset_bps=900)
+        assembled.engine.open(OpenPosition(position_id="hf000001", epoch=1, plan=plan))
+        while simulated.faults.counts["reject"] == 0 or "Protected" not in {p.state for p in assembled.pipeline.desk.positions.values()}:  # noqa: ASYNC110, a look now and then will do
+            await asyncio.sleep(0.02)
+    stop.set()
+    await running
+    assembled.close()
+    await simulated.stop()
+    assert places_of(tokens[0], tmp_path) == []
+    # The core took the refusal as it was recorded.
+    assert places_of("Unknown session of [redacted]", tmp_path) != []
+    assert replay(assembled.record.path).identical
