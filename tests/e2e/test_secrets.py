@@ -67,8 +67,10 @@ def written(folder: Path, running: Venue, rest_url: str) -> Path:
 
 @pytest.mark.parametrize("kind", ["EAPI:Invalid key", "EService:Unavailable"])
 def test_a_venue_that_quotes_the_key_does_not_get_it_into_logs_errors_or_files(tmp_path: Path, kind: str) -> None:
-    with venue() as running, echo(kind) as rest_url, engine(written(tmp_path, running, rest_url), tmp_path / "log", "--duration", "2") as run:
-        out, _ = run.process.communicate(timeout=20)
+    with venue() as running, echo(kind) as rest_url:
+        config = written(tmp_path, running, rest_url)
+        with engine(config, tmp_path / "log", "--duration", "2") as run:
+            out, _ = run.process.communicate(timeout=20)
     assert API_KEY not in run.text
     assert "[redacted]" in run.text
     for secret in SECRETS:
