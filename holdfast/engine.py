@@ -31,8 +31,9 @@ from venues.messages import FrameReceived, LinkChanged, SessionInput
 
 log = structlog.get_logger("holdfast.engine")
 
-# Real seconds of the record that a kill -9 may take: the events of that time are in the store all the same.
+# Real seconds of the record that a kill -9 may take, and that a loss of power may: the events of that time are in the store.
 RECORD_FLUSH_S = 0.05
+RECORD_SYNC_S = 1.0
 
 
 class VenueSession(Protocol):
@@ -88,6 +89,7 @@ class Engine:
         self._synced = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._last_ns = 0
+        self._broken_count = 0
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -107,6 +109,7 @@ class Engine:
                 ("sender", self._sender()),
                 ("audit", self._audit()),
                 ("record", self._flush_record()),
+                ("sync", self._sync_record()),
                 ("stop", self._wait(stop)),
             )
         ]
@@ -204,6 +207,11 @@ class Engine:
             await asyncio.sleep(RECORD_FLUSH_S)
             self._record.flush()
 
+    async def _sync_record(self) -> None:
+        while True:
+            await asyncio.sleep(RECORD_SYNC_S)
+            await asyncio.to_thread(self._record.sync)
+
     def _intent(self, intent: Intent) -> Output:
         return self._feed("intent", self._clock.now_ns(), "", payload_from(intent))
 
@@ -226,6 +234,7 @@ class Engine:
             self._record.append("event", ts_recv_ns, 0, "", bytes_from(event))
         if output.events:
             self._admit(output)
+            self._look_for_broken()
         for refusal in output.refusals:
             self.counters["refusals"] += 1
             log.warning("refused", position=refusal.position_id, reason=refusal.reason)
@@ -244,6 +253,14 @@ class Engine:
         if output.refresh:
             self._session.refresh_truth()
         return output
+
+    def _look_for_broken(self) -> None:
+        broken = self.pipeline.desk.broken
+        while self._broken_count < len(broken):
+            violation = broken[self._broken_count]
+            self._broken_count += 1
+            self.counters["invariant_violations"] += 1
+            self.page("INVARIANT_BROKEN", f"{violation.invariant}: {violation.text}; a fault of the program, report it with the session")
 
     # --- events to the writer, commands to the gate ---------------------------------------------------------------------
 

@@ -122,3 +122,18 @@ def test_engines_that_are_killed_in_their_first_second_open_each_position_once(t
         log = Log(str(tmp_path / "events.db"))
         assert fills_in(log.read()) == fills_of(running.books())
         assert not set(log.states().values()) & LEFT
+
+
+def test_the_record_of_a_running_engine_is_sealed_and_synced_about_once_a_second(tmp_path: Path) -> None:
+    with venue() as running, engine(configured(tmp_path, running), tmp_path / "log"):
+        both_protected(tmp_path)
+        (session,) = (tmp_path / "sessions").glob("*.session")
+
+        def sealed() -> int:
+            report = verify_session(session, SESSION_KEY.encode())
+            return report.records - report.unsealed
+
+        before = wait_for(sealed, 3, "the first seal")
+        # Long before a block of 256 records is full.
+        assert wait_for(lambda: sealed() > before, 3, "the next seal")
+        assert before < 200
