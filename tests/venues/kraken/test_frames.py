@@ -235,7 +235,7 @@ def test_the_documented_life_of_an_order_of_ours_gives_its_facts():
     facts = [item for name in names for item in translator.decode(frame(name), 7) if type(item).__module__ == "events.facts"]
     ids = {"client_order_id": "hf000001000010", "venue_order_id": "OK4GJX-KSTLS-7DZZO5", "ts_recv_ns": 7}
     assert facts == [
-        OrderAccepted(leaves_qty=Decimal("0.005"), ts_event_ns=1695378785709982000, **ids),
+        OrderAccepted(leaves_qty=Decimal("0.005"), cum_qty=Decimal(0), ts_event_ns=1695378785709982000, **ids),
         OrderFilled(
             trade_id="TGBB7L-HT5LX-J3BZ4A",
             side=Side.SELL,
