@@ -24,6 +24,8 @@ from .position import NEW, POSITION, PROTECTED, answers, exit_reason_of
 from .table import Runner
 from .timers import WATCH
 
+# More orders than any position needs whose venue answers; of those that are still open or have filled none is forgotten.
+KEPT_ORDERS = 32
 _ORDER_CELLS = ORDER.cells()
 _POSITION_CELLS = POSITION.cells()
 
@@ -155,8 +157,20 @@ def _registered(position: Position, event: PositionEvent, now_ns: int) -> dict[s
             for index, order in enumerate(orders):
                 if order.client_order_id == command.client_order_id:
                     orders[index] = _pending(position, order, command, now_ns)
-    fields["orders"] = tuple(orders)
+    fields["orders"] = tuple(orders if len(orders) <= KEPT_ORDERS else _kept(orders))
     return fields
+
+
+def _kept(orders: list[Order]) -> list[Order]:
+    """Forget the oldest orders that ended without an execution: a venue that refuses for hours must not make us grow."""
+    spare = len(orders) - KEPT_ORDERS
+    out = []
+    for order in orders:
+        if spare > 0 and not order.is_open and not order.filled_lots and not order.cum_lots:
+            spare -= 1
+        else:
+            out.append(order)
+    return out
 
 
 def _order_from(position: Position, command: c.SubmitOrder, now_ns: int) -> Order:

@@ -300,7 +300,8 @@ class Desk:
     def _is_repeat(self, position: Position, booked: Position, event: PositionEvent) -> bool:
         # An ended position pages for anything that reaches it; what it knows already is no evidence against its end.
         # A booked execution decides nothing again: each snapshot lists it, and what it makes us ask for would be a snapshot.
-        sends = event.commands if position.state in _LIVE else [x for x in event.commands if isinstance(x, c.CancelOrder)]
+        # What only asks and tells is not worth saying twice.
+        sends = any(isinstance(x, c.SubmitOrder | c.AmendOrder | c.CancelOrder) for x in event.commands)
         decides = event.to != position.state or event.exit_reason or sends
         if decides and not (isinstance(event.fact, f.OrderFilled) and event.fact.trade_id in position.trade_ids):
             return False

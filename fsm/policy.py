@@ -20,7 +20,7 @@ from .position import EMERGENCY_PROTECTING, EXIT_ATTEMPTS, misaligned
 EMERGENCY_TRAIL_OFFSET_BPS = 80
 # How far through the market the third attempt of an exit goes: a marketable limit, where a plain market order is refused.
 MARKETABLE_LIMIT_BPS = 100
-# Watches in one state after which a person is woken.
+# Watches in one state after which a person is woken, and woken again.
 PAGE_AFTER_WATCHES = 3
 PAGE_EVERY_WATCHES = 6
 
@@ -322,7 +322,9 @@ def _flatten(d: Draft) -> Commands:
 
 
 def _refresh(d: Draft) -> Commands:
-    if not any(isinstance(x, c.RefreshTruth) for x in d.commands):
+    # What a snapshot says asks for no other one, or the two would chase each other as fast as the link allows (I14).
+    is_answer = isinstance(d.fact, f.SnapshotAgreed | f.SnapshotDiffered | f.OrderNotFound)
+    if not is_answer and not any(isinstance(x, c.RefreshTruth) for x in d.commands):
         yield c.RefreshTruth(symbol=d.position.plan.symbol)
 
 
@@ -355,14 +357,32 @@ def _alert_lost(d: Draft) -> Commands:
 def _page_link(d: Draft) -> Commands:
     p = d.position
     # The link's own machine pages for the link; a position does once a minute, or as long as it is bare.
-    if unprotected_lots(p) or p.watch_count % PAGE_EVERY_WATCHES == PAGE_AFTER_WATCHES:
+    if unprotected_lots(p) or _is_page_due(p):
         text = f"{p.position_id}: no truth from the venue for {p.watch_count} looks, {unprotected_lots(p)} lots without known protection"
         yield c.Page(code="LINK_DOWN_WITH_EXPOSURE", text=text)
 
 
+def _is_page_due(p: Position) -> bool:
+    return p.watch_count % PAGE_EVERY_WATCHES == PAGE_AFTER_WATCHES
+
+
+def _page_exposure(d: Draft) -> Commands:
+    p = d.position
+    if p.watch_count <= 1 or _is_page_due(p):
+        text = f"{p.position_id}: {p.exit_attempts} exits have failed; a stop is put back and it goes on"
+        yield c.Page(code="EXIT_NOT_POSSIBLE", text=text)
+
+
+def _page_halted(d: Draft) -> Commands:
+    p = d.position
+    # Where something is unprotected its watch is short, for the sake of the attempts, not of the noise.
+    if not isinstance(d.fact, f.DeadlinePassed) or not unprotected_lots(p) or _is_page_due(p):
+        yield c.Page(code="HALTED", text=f"{p.position_id}: halted, waiting for a person")
+
+
 def _page_long(d: Draft) -> Commands:
     p = d.position
-    if p.watch_count >= PAGE_AFTER_WATCHES:
+    if _is_page_due(p):
         yield c.Page(code="STATE_TOO_LONG", text=f"{p.position_id} has been in {p.state} for {p.watch_count} watches")
 
 
@@ -413,10 +433,10 @@ BUILDERS: Mapping[str, Callable[[Draft], Commands]] = {
     "alert_anomaly": _alert_anomaly,
     "page_long": _page_long,
     "page_triggered": _page("STOP_TRIGGERED_UNFILLED", "{p.position_id}: its stop fired and is not filled"),
-    "page_exposure": _page("EXIT_NOT_POSSIBLE", "{p.position_id}: {p.exit_attempts} exits have failed; a stop is put back and it goes on"),
+    "page_exposure": _page_exposure,
     "page_link": _page_link,
     "alert_lost": _alert_lost,
-    "page_halted": _page("HALTED", "{p.position_id}: halted, waiting for a person"),
+    "page_halted": _page_halted,
 }  # fmt: skip
 
 

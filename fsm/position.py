@@ -282,7 +282,7 @@ ROWS: tuple[Row, ...] = (
     Row(_RESTING, ("DeadlinePassed",), {"which": "watch"}, CANCEL_PENDING, ("cancel_rest",), "its time is up: cancel it, then market (A3)"),
     *leave(
         (MARKET_EXITING,), ("DeadlinePassed",), "", {"which": "watch", "ladder": "AGAIN"}, ("alert_exposure",),
-        MARKET_OUT=(SAME, ("cancel_again", "refresh"), "no fill in time: look, and pull what still rests (A5, A17)"),
+        MARKET_OUT=(SAME, ("cancel_again", "refresh", "page_long"), "no fill in time: look, and pull what still rests (A5, A17)"),
         CLEAR=(SAME, ("exit_market",), "the next attempt"),
         CLEAR_TAKE_PROFIT=(SAME, ("exit_market",), "the next attempt"),
         CLEAR_PATIENT=(SAME, ("exit_market",), "the next attempt"),
@@ -336,13 +336,17 @@ ROWS: tuple[Row, ...] = (
     Row((*LIVE_STATES,), ("ManualOrderSeen",), {}, SAME, ("alert_manual",), "not ours: never touched (I12)"),
     # --- halted: protection of what exists goes on
     *(
-        Row((HALTED,), (*EVIDENCE, "OrderRejected", *SNAPSHOT), {"situation": name}, target, commands, doc)
+        Row((HALTED,), facts, {"situation": name}, target, commands, doc)
+        for facts, cover in (
+            ((*(x for x in EVIDENCE if x != "AmendRejected"), *SNAPSHOT), (SAME, ("cover",), "protection of what exists continues (I16)")),
+            (("OrderRejected", "AmendRejected"), (SAME, (), "the watch makes the next attempt")),
+        )
         for name, (target, commands, doc) in {
             **dict.fromkeys((*OVER, *STAYING, *GOING), (SAME, (), "waiting for a person")),
             **{name: SETTLE[name] for name in ("FLIPPED", "NEVER", "DONE", "TRIGGERED", *GOING)},
             "LEFTOVERS": (SAME, ("cancel_rest",), "flat: nothing may outlive the position"),
-            "SHORT": (SAME, ("cover",), "protection of what exists continues (I16)"),
-            "BARE": (SAME, ("cover",), "protection of what exists continues (I16)"),
+            **dict.fromkeys(("SURPLUS", "MISALIGNED"), (SAME, ("converge",), "a halt loosens nothing (X10)")),
+            **dict.fromkeys(("SHORT", "BARE"), cover),
         }.items()
     ),
     # --- over: an order of ours that shows itself alive must not outlive its position (P08, P24)
@@ -510,7 +514,7 @@ def _urgency(position: Position, fact: Any) -> str:
 def _refusal(position: Position, fact: Any) -> str:
     order = position.order(fact.client_order_id, fact.venue_order_id)
     crossed = fact.reject_class == "through_market" and order is not None and order.role == "stop" and position.is_tradable
-    return "THROUGH_MARKET" if crossed and not any(o.protects_lots for o in position.orders) else "OTHER"
+    return "THROUGH_MARKET" if crossed and not position.exit_reason and not any(o.protects_lots for o in position.orders) else "OTHER"
 
 
 def _ladder(position: Position, fact: Any) -> str:
@@ -519,6 +523,9 @@ def _ladder(position: Position, fact: Any) -> str:
     if position.state == STOP_TRIGGERED:
         return "SPENT" if position.watch_count >= TRIGGER_LOOKS else "AGAIN"
     if position.state == EMERGENCY_PROTECTING:
+        if position.exit_reason and isinstance(fact, f.OrderRejected):
+            # The exit was refused and the stop is too: at once again would be a storm of both (I14). The watch comes again.
+            return "AGAIN"
         spent = bool(position.exit_reason) or position.protect_attempts >= PROTECT_ATTEMPTS or position.watch_count > PROTECT_ATTEMPTS
         return "SPENT" if spent else "AGAIN"
     return "SPENT" if position.exit_attempts and position.exit_attempts % EXIT_ATTEMPTS == 0 else "AGAIN"

@@ -20,6 +20,8 @@ MS = 1_000_000
 SECOND = 1_000_000_000
 # A time stop of 0 is a misconfiguration; the mission (A6) uses a minute and says so.
 MISCONFIGURED_TIME_STOP_SECS = 60
+# How often the pause between two rungs of refused exits doubles: from 2 s to 32 s.
+LONGEST_PAUSE = 4
 
 WATCH: Mapping[str, str] = {
     s.ENTRY_PENDING: "ack_timeout_ms",
@@ -104,6 +106,10 @@ def watch_at_ns(position: Position) -> int:
         return max(position.watch_ns if position.watch_count else 0, min(resting, default=position.watch_ns)) + int(
             _LIMIT_OF[position.state](timing)
         ) * MS
+    if position.state == s.EMERGENCY_PROTECTING and position.exit_reason:
+        # Exits were refused, a rung at a time: the venue is asked ever less often, but never not at all (I14).
+        rungs = min(max(position.exit_attempts // s.EXIT_ATTEMPTS - 1, 0), LONGEST_PAUSE)
+        return position.watch_ns + (timing.protect_timeout_ms << rungs) * MS
     if position.state == s.HALTED and unprotected_lots(position):
         return position.watch_ns + timing.protect_timeout_ms * MS
     return position.watch_ns + int(_LIMIT_OF[position.state](timing)) * MS

@@ -21,6 +21,7 @@ from tests.fsm.adversary import INSTRUMENT, MS, SYMBOL, Life, OrderCommand, Venu
 
 SECOND = 1_000 * MS
 TICK_MS = 200
+SNAPSHOT_TIMEOUT_MS = 5_000
 # States in which nothing protects by choice: a resting exit holds the quantity (P20).
 BY_CHOICE = ("TakeProfitWorking", "MakerExiting")
 
@@ -144,6 +145,12 @@ class TimedLife(Life):
         self.asked.append(self.now_ns)
         asked_ns, link = self.now_ns, self.link
         self.at(self.way("up"), lambda: self.answer(asked_ns, link))
+        self.after(SNAPSHOT_TIMEOUT_MS, lambda: self.give_up(asked_ns, link))
+
+    def give_up(self, asked_ns: int, link: int) -> None:
+        """A snapshot that does not come means a dead socket: the session begins a new one."""
+        if link == self.link and self.is_asking and self.asked[-1] == asked_ns:
+            self.close_link(200)
 
     def answer(self, asked_ns: int, link: int) -> None:
         if link != self.link:
@@ -209,11 +216,13 @@ class TimedLife(Life):
         """Close the link for a while; everybody is told, and the snapshot is asked for with the next link."""
         assert self.link_life_s is not None
         self.after(self.rng.expovariate(1 / self.link_life_s) * 1_000, self.break_link)
-        if not self.link_up:
-            return
+        if self.link_up:
+            self.close_link(self.rng.uniform(200, 8_000))
+
+    def close_link(self, ms: float) -> None:
         self.link_up, self.link, self.is_asking = False, self.link + 1, False
         self.deliver(f.ChannelClosed(ts_recv_ns=self.now_ns, reason="cut"))
-        self.after(self.rng.uniform(200, 8_000), self.restore_link)
+        self.after(ms, self.restore_link)
 
     def restore_link(self) -> None:
         self.link_up = True
