@@ -66,9 +66,12 @@ def _toml(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-def market(path: Path) -> Path:
-    """Write a market that rests at 60000, rises by 0.5 %, falls by 0.9 % and comes back: stops, entries and tightenings all happen."""
-    levels = [(0.0, 60_000), (2.0, 60_000), (4.0, 60_300), (6.0, 59_760), (8.0, 60_000), (40.0, 60_000)]
+# Rests, rises by 0.5 %, falls by 0.9 % and comes back: stops, entries and tightenings all happen.
+UP_AND_DOWN = ((0.0, 60_000), (2.0, 60_000), (4.0, 60_300), (6.0, 59_760), (8.0, 60_000), (40.0, 60_000))
+
+
+def market(path: Path, levels: Sequence[tuple[float, int]] = UP_AND_DOWN) -> Path:
+    """Write a market that goes in straight lines from (second, price) to (second, price)."""
     rows = ["time,price,quantity"]
     for (start_s, start_px), (end_s, end_px) in pairwise(levels):
         steps = int((end_s - start_s) * 20)
@@ -201,7 +204,7 @@ def live_and_die(
 ) -> Outcome:
     """Run an engine, kill -9 it at each moment (and up to so many seconds later), start it again, and wait for every position's end."""
     config = folder / "holdfast.toml"
-    config.write_text(config_text(folder, venue, plans_text(), store_url=store_url, extra=TIMING))
+    config.write_text(config_text(folder, venue.addresses, plans_text(), store_url=store_url, extra=TIMING))
     outcome = Outcome(folder, Log(store_url or str(folder / "events.db")))
     chance = random.Random(seed)
     for number, (moment, up_to_s) in enumerate(moments):
@@ -311,11 +314,11 @@ def broken_in(path: Path) -> list[str]:
     return [f"{path.name}: {violation.invariant} {violation.text}" for violation in pipeline.desk.broken]
 
 
-def oversized(outcome: Outcome) -> list[str]:
+def oversized_in(log: Log) -> list[str]:
     """Return what was ever larger than its plan, or closed by more than was open."""
     found = []
     books = Books()
-    for number, event in enumerate(outcome.log.read(), 1):
+    for number, event in enumerate(log.read(), 1):
         books.apply(number, event)
         position = books.positions[event.position_id]
         if position.instrument.qty(position.filled_lots) > position.plan.qty or position.open_lots < 0:

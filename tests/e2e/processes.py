@@ -2,16 +2,18 @@
 
 import json
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 # Base64, as Kraken's secrets are, and unlike anything else, so that a search finds them wherever they leak to.
@@ -28,6 +30,20 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**clean, **ENVIRONMENT, **(extra or {})}
 
 
+class Addresses(NamedTuple):
+    """Where a venue listens, or will."""
+
+    url: str
+    http_url: str
+
+
+def free_addresses() -> tuple[Addresses, str]:
+    """Return where a venue could listen, and the port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    return Addresses(f"ws://127.0.0.1:{port}/v2", f"http://127.0.0.1:{port}"), str(port)
+
+
 class Venue:
     """`python -m venues.simulated` as a process of its own."""
 
@@ -40,20 +56,12 @@ class Venue:
         line = self.process.stdout.readline()
         if not line:
             raise AssertionError(f"the venue did not start: {self.process.communicate()[1]}")
-        self.ready: dict[str, Any] = json.loads(line)
-        self.token: str = self.ready["token"]
-
-    @property
-    def url(self) -> str:
-        return str(self.ready["url"])
-
-    @property
-    def http_url(self) -> str:
-        return str(self.ready["http_url"])
+        ready = json.loads(line)
+        self.addresses = Addresses(ready["url"], ready["http_url"])
 
     def books(self) -> dict[str, Any]:
         """Return the venue's own books."""
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{self.http_url}/books", timeout=10) as response:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{self.addresses.http_url}/books", timeout=10) as response:
             books: dict[str, Any] = json.load(response)
         return books
 
@@ -77,12 +85,22 @@ class Engine:
 
     def __init__(self, config: Path, log_path: Path, *arguments: str) -> None:
         self.log_path = log_path
+        log_path.touch()
         self.started_s = time.monotonic()
-        with log_path.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "holdfast", "run", "--config", str(config), "--output", "json", *arguments],
-                cwd=ROOT, stdout=subprocess.PIPE, stderr=log, env=environment(),
-            )  # fmt: skip
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "holdfast", "run", "--config", str(config), "--output", "json", *arguments],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
+        )  # fmt: skip
+        # A file of its own would fall under the limits that a test sets to the process.
+        self._log = Thread(target=self._keep_log)
+        self._log.start()
+
+    def _keep_log(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr, self.log_path.open("wb") as log:
+            for line in self.process.stderr:
+                log.write(line)
+                log.flush()
 
     @property
     def log(self) -> list[dict[str, Any]]:
@@ -93,6 +111,10 @@ class Engine:
     def text(self) -> str:
         return self.log_path.read_text(encoding="utf-8", errors="replace")
 
+    def limit_file_size(self, limit: int) -> None:
+        """Let no write of the process go beyond `limit` bytes of a file, as on a disk that is full."""
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (limit, limit))
+
     @property
     def is_running(self) -> bool:
         return self.process.poll() is None
@@ -100,8 +122,17 @@ class Engine:
     def kill(self) -> None:
         """kill -9."""
         self.process.kill()
-        if self.process.stdout is not None and not self.process.stdout.closed:
-            self.process.communicate()
+        self._out()
+
+    def _out(self) -> bytes:
+        assert self.process.stdout is not None
+        if self.process.stdout.closed:
+            return b""
+        with self.process.stdout:
+            out = self.process.stdout.read()
+        self.process.wait(20)
+        self._log.join()
+        return out
 
     def stop(self) -> dict[str, Any]:
         """SIGTERM; return what it printed."""
@@ -110,7 +141,8 @@ class Engine:
 
     def ended(self) -> dict[str, Any]:
         """Wait for a clean end; return what it printed."""
-        out, _ = self.process.communicate(timeout=20)
+        self.process.wait(30)
+        out = self._out()
         assert self.process.returncode == 0, self.text
         printed: dict[str, Any] = json.loads(out)
         return printed
@@ -136,17 +168,17 @@ def wait_for(condition: Callable[[], Any], seconds: float, what: str, pause_s: f
     return found
 
 
-def config_text(folder: Path, running: Venue, positions: str, *, store_url: str = "", extra: str = "", symbols: str = '"BTC/USD"') -> str:
+def config_text(folder: Path, at: Addresses, positions: str, *, store_url: str = "", extra: str = "") -> str:
     """Return the TOML of an engine on that venue."""
     return f"""
 [engine]
 data_dir = "{folder}"
 [venue]
 kind = "kraken"
-symbols = [{symbols}]
-public_url = "{running.url.replace("/v2", "/public/v2")}"
-private_url = "{running.url.replace("/v2", "/private/v2")}"
-rest_url = "{running.http_url}"
+symbols = ["BTC/USD"]
+public_url = "{at.url.replace("/v2", "/public/v2")}"
+private_url = "{at.url.replace("/v2", "/private/v2")}"
+rest_url = "{at.http_url}"
 api_key_env = "E2E_API_KEY"
 api_secret_env = "E2E_API_SECRET"
 [store]
@@ -158,7 +190,3 @@ format = "json"
 {extra}
 {positions}
 """
-
-
-def money(text: str) -> Decimal:
-    return Decimal(text)

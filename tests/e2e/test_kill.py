@@ -26,7 +26,7 @@ from tests.e2e.lives import (
     held_at_venue,
     live_and_die,
     market,
-    oversized,
+    oversized_in,
     recovering,
     verdicts,
 )
@@ -122,7 +122,7 @@ def test_a_kill_costs_no_position_its_protection_its_books_or_its_record(runs: R
 
     # Nothing doubled, nothing missed: the venue's executions are ours, each once, and no position was ever larger than its plan.
     assert fills_in(outcome.log.events) == fills_of(outcome.venue_books)
-    assert oversized(outcome) == []
+    assert oversized_in(outcome.log) == []
 
     # Every position lived its whole life, across the kills: what has a time stop is out, and nothing rests at the venue.
     assert outcome.venue_books["open_orders"] == []

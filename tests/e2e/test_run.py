@@ -29,7 +29,7 @@ trail_offset_bps = 900
 
 def configured(folder: Path, running: Venue, positions: str = TWO) -> Path:
     config = folder / "holdfast.toml"
-    config.write_text(config_text(folder, running, positions))
+    config.write_text(config_text(folder, running.addresses, positions))
     return config
 
 
