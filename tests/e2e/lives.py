@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -21,8 +22,10 @@ from projections.books import Books
 from replay.pipeline import Pipeline
 from replay.replay import INPUTS, Verdict, replay, settings_from
 from replay.session import read_session
-from tests.e2e.processes import SESSION_KEY, Engine, Venue, config_text, engine, wait_for
+from tests.e2e.processes import SESSION_KEY, Engine, Venue, config_text, engine, free_addresses, wait_for
+from tests.e2e.processes import venue as new_venue
 
+PATIENCE_S = 30.0
 LEFT = {"Closed", "Abandoned"}
 # What may be left uncovered, or in the account in the end: of each position less than the venue's smallest order.
 DUST = 9 * Decimal("0.00005")
@@ -30,18 +33,18 @@ DUST = 9 * Decimal("0.00005")
 SHORT = {"side": "short", "margin": True}
 TIGHTENED = {"trail_offset_bps": 300, "tighten": [{"profit_bps": 15, "trail_offset_bps": 80}]}
 PLANS: tuple[Mapping[str, Any], ...] = (
-    {"side": "long", "qty": "0.02", "trail_offset_bps": 900, "time_stop_secs": 4},
-    {**SHORT, "qty": "0.03", "trail_offset_bps": 900, "time_stop_secs": 5},
-    {"side": "long", "qty": "0.04", "stop_price": "54000", "attach_stop": True, "time_stop_secs": 6},
-    {"side": "long", "qty": "0.05", **TIGHTENED, "time_stop_secs": 7},
-    {**SHORT, "qty": "0.01", **TIGHTENED, "time_stop_secs": 8},
-    {"side": "long", "qty": "0.06", "entry_type": "limit", "entry_price": "59900", "trail_offset_bps": 700, "time_stop_secs": 3},
-    {**SHORT, "qty": "0.07", "entry_type": "limit", "entry_price": "70000", "trail_offset_bps": 700, "time_stop_secs": 3},
-    {"side": "long", "qty": "0.08", "stop_price": "59850", "time_stop_secs": 9},
-    {**SHORT, "qty": "0.09", "stop_price": "60200", "time_stop_secs": 9},
+    {"side": "long", "qty": "0.02", "trail_offset_bps": 900, "time_stop_secs": 2},
+    {**SHORT, "qty": "0.03", "trail_offset_bps": 900, "time_stop_secs": 3},
+    {"side": "long", "qty": "0.04", "stop_price": "54000", "attach_stop": True, "time_stop_secs": 4},
+    {"side": "long", "qty": "0.05", **TIGHTENED, "time_stop_secs": 5},
+    {**SHORT, "qty": "0.01", **TIGHTENED, "time_stop_secs": 6},
+    {"side": "long", "qty": "0.06", "entry_type": "limit", "entry_price": "59900", "trail_offset_bps": 700, "time_stop_secs": 2},
+    {**SHORT, "qty": "0.07", "entry_type": "limit", "entry_price": "70000", "trail_offset_bps": 700, "time_stop_secs": 2},
+    {"side": "long", "qty": "0.08", "stop_price": "59850", "time_stop_secs": 7},
+    {**SHORT, "qty": "0.09", "stop_price": "60200", "time_stop_secs": 7},
 )
 TIMING = """[timing]
-entry_ttl_ms = 6000
+entry_ttl_ms = 5000
 protect_timeout_ms = 1500
 cancel_timeout_ms = 1500
 market_fill_timeout_ms = 1500
@@ -67,7 +70,7 @@ def _toml(value: Any) -> str:
 
 
 # Rests, rises by 0.5 %, falls by 0.9 % and comes back: stops, entries and tightenings all happen.
-UP_AND_DOWN = ((0.0, 60_000), (2.0, 60_000), (4.0, 60_300), (6.0, 59_760), (8.0, 60_000), (40.0, 60_000))
+UP_AND_DOWN = ((0.0, 60_000), (1.2, 60_000), (2.5, 60_300), (4.5, 59_760), (5.5, 60_000), (40.0, 60_000))
 
 
 def market(path: Path, levels: Sequence[tuple[float, int]] = UP_AND_DOWN) -> Path:
@@ -200,21 +203,34 @@ class Outcome:
 
 
 def live_and_die(
-    folder: Path, venue: Venue, moments: Sequence[tuple[Moment, float]], *, store_url: str = "", seed: int = 1, patience_s: float = 30.0
+    folder: Path, venue_arguments: Sequence[str], moments: Sequence[tuple[Moment, float]], *, store_url: str = "", seed: int = 1
 ) -> Outcome:
-    """Run an engine, kill -9 it at each moment (and up to so many seconds later), start it again, and wait for every position's end."""
+    """Run an engine, kill -9 it at each moment (and up to so many seconds later), start it again, and wait for every position's end.
+
+    The venue comes when the first engine waits for it: the market begins when somebody looks.
+    """
+    at, port = free_addresses()
     config = folder / "holdfast.toml"
-    config.write_text(config_text(folder, venue.addresses, plans_text(), store_url=store_url, extra=TIMING))
+    config.write_text(config_text(folder, at, plans_text(), store_url=store_url, extra=TIMING))
     outcome = Outcome(folder, Log(store_url or str(folder / "events.db")))
     chance = random.Random(seed)
-    for number, (moment, up_to_s) in enumerate(moments):
-        with engine(config, folder / f"{number}.log") as living:
-            is_over = partial(moment, living, outcome.log, venue)
+    with ExitStack() as stack:
+        venue: Venue | None = None
+        for number, (moment, up_to_s) in enumerate((*moments, (None, 0.0))):
+            living = stack.enter_context(engine(config, folder / f"{number}.log"))
+            if venue is None:
+                wait_for(lambda: '"event": "started"' in living.text, PATIENCE_S, "the first engine has started")  # noqa: B023, called at once
+                venue = stack.enter_context(new_venue(*venue_arguments, "--port", port))
+            is_over = partial(moment, living, outcome.log, venue) if moment is not None else partial(_all_ended, living, outcome.log)
             life = _begun(living, venue, is_over) if number else Life()
-            wait_for(is_over, patience_s, f"the moment to kill life {number}", 0.005)
+            wait_for(is_over, PATIENCE_S, f"the moment to end life {number}", 0.005)
             time.sleep(chance.random() * up_to_s)
             assert living.is_running, living.text
-            living.kill()
+            if moment is None:
+                time.sleep(0.3)
+                outcome.last = living.stop()
+            else:
+                living.kill()
             life.killed_after_s = time.monotonic() - living.started_s
             if isinstance(moment, StoreHangs):
                 moment.release()
@@ -222,13 +238,8 @@ def live_and_die(
             outcome.log.close()
             outcome.lives.append(life)
             outcome.logs.append(living.log)
-    with engine(config, folder / "last.log") as living:
-        outcome.lives.append(_begun(living, venue, lambda: False))
-        wait_for(lambda: _all_ended(living, outcome.log), patience_s, "every position's end")
-        time.sleep(0.3)
-        outcome.last = living.stop()
-        outcome.logs.append(living.log)
-    outcome.venue_books = venue.books()
+        assert venue is not None
+        outcome.venue_books = venue.books()
     return outcome
 
 

@@ -30,7 +30,6 @@ from tests.e2e.lives import (
     recovering,
     verdicts,
 )
-from tests.e2e.processes import venue
 from tests.pg import postgres_server, server_or_skip
 
 __all__ = ["postgres_server"]
@@ -98,8 +97,8 @@ class Runs:
 
 def _run(folder: Path, scenario: Scenario, store_url: str) -> Outcome:
     ticks = market(folder / "market.csv")
-    with venue("--ticks", f"BTC/USD={ticks}", "--seed", "3", *scenario.venue) as running:
-        return live_and_die(folder, running, scenario.moments(folder), store_url=store_url)
+    venue = ("--ticks", f"BTC/USD={ticks}", "--seed", "3", *scenario.venue)
+    return live_and_die(folder, venue, scenario.moments(folder), store_url=store_url)
 
 
 @pytest.fixture(scope="module")
