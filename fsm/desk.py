@@ -7,7 +7,7 @@ duplicates are counted, not stored.
 
 import heapq
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from events import commands as c
@@ -79,7 +79,7 @@ class _Market:
     def is_quiet(self, px: Decimal) -> bool:
         """Whether a last price crosses nothing and makes no new peak."""
         if not self.increment:
-            return True
+            return px > 0 and px.is_finite()
         if self.index.quiet_low != self._low or self.index.quiet_high != self._high:
             self._bound()
         return self.quiet_from <= px < self.quiet_below
@@ -87,7 +87,7 @@ class _Market:
     def _bound(self) -> None:
         self._low, self._high = self.index.quiet_low, self.index.quiet_high
         # A price between two ticks counts as the lower one.
-        self.quiet_from, self.quiet_below = self.increment * (self._low + 1), self.increment * self._high
+        self.quiet_from, self.quiet_below = self.increment * max(self._low + 1, 1), self.increment * self._high
 
 
 class Desk:
@@ -106,7 +106,7 @@ class Desk:
         self.positions: dict[str, Position] = {}
         self.ended: dict[str, Position] = {}
         self.broken: list[Violation] = []
-        self.counters: dict[str, int] = {"duplicates": 0, "unowned": 0}
+        self.counters: dict[str, int] = {"duplicates": 0, "unowned": 0, "bad_prices": 0}
         self._by_venue_id: dict[str, str] = {}
         self._markets: dict[str, _Market] = {}
         self._armed: dict[str, Armed] = {}
@@ -147,8 +147,16 @@ class Desk:
         market = self._markets.get(symbol)
         if market is None:
             market = self._markets[symbol] = _Market()
+        try:
+            is_quiet = market.is_quiet(px)
+        except InvalidOperation:
+            is_quiet = False
+        if not is_quiet and not (px.is_finite() and px > 0):
+            # A price of nothing moves nothing, and is nobody's last price (I15).
+            self.counters["bad_prices"] += 1
+            return []
         market.mark = (px, ts_event_ns, ts_recv_ns)
-        if market.is_quiet(px):
+        if is_quiet:
             return []
         ticks = int(px // market.increment)
         crossed = market.index.on_tick(ticks)

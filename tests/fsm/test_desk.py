@@ -3,7 +3,7 @@
 import pytest
 
 from events.values import PositionSide
-from tests.fsm.stage import MARGIN, Stage, assert_decision, assert_unchanged, checked
+from tests.fsm.stage import MARGIN, SYMBOL, D, Stage, assert_decision, assert_unchanged, checked
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 
@@ -42,3 +42,19 @@ def test_what_is_known_of_an_ended_position_is_no_news(side: PositionSide) -> No
         stage.completed(name, "1.0")
         assert_unchanged(stage, before)
     checked(stage)
+
+
+# --- prices ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("px", ["0", "-96", "NaN", "sNaN", "Infinity", "-Infinity"])
+def test_a_price_that_is_none_triggers_nothing_and_is_nobodys_last_price(px: str) -> None:
+    stage = Stage(stop_price=97).protected().price(101)
+    before = stage.position
+    stage.book(stage.desk.price(SYMBOL, D(px), stage.now_ns, stage.now_ns))
+    assert_unchanged(stage, before)
+    mark = stage.mark()
+    assert mark is not None
+    assert (mark.px, stage.desk.counters["bad_prices"]) == (D(101), 1)
+    stage.price(96)
+    assert stage.position.shadow_ns == stage.now_ns
