@@ -14,7 +14,7 @@ from events.ids import client_order_id_from
 from .coverage import unprotected_lots
 from .model import Order, Position
 from .order import ENDED, LIVE, SUBMITTED, TRIGGERED, UNKNOWN
-from .position import EMERGENCY_PROTECTING, EXIT_ATTEMPTS, misaligned
+from .position import EMERGENCY_PROTECTING, EXIT_ATTEMPTS, misaligned, trims
 
 # Degraded trail where a plan gives none (A8).
 EMERGENCY_TRAIL_OFFSET_BPS = 80
@@ -110,7 +110,7 @@ def _cover(d: Draft) -> Commands:
                 return
         return
     if missing >= p.min_lots:
-        yield _stop_order(d, missing)
+        yield from _stop_order(d, missing)
 
 
 def _leased(order: Order) -> int:
@@ -131,32 +131,38 @@ def _expected_children(d: Draft) -> int:
     return max(0, entered - stopped)
 
 
-def _stop_order(d: Draft, lots: int) -> c.SubmitOrder:
+def _stop_order(d: Draft, lots: int) -> Commands:
     p = d.position
     trail = p.wanted_trail_offset_bps
     if trail is None and p.wanted_stop_ticks is None:
         trail = EMERGENCY_TRAIL_OFFSET_BPS
     native = trail is not None and p.capabilities.native_trail and p.plan.trail_style == "native"
-    return c.SubmitOrder(
+    ticks = None if native else _static_ticks(p, trail)
+    if not native and ticks is None:
+        # No price is known at all: a stop at a guess would protect nothing. The watch comes again, with a price or the exit.
+        return
+    yield c.SubmitOrder(
         client_order_id=d.next_id(),
         symbol=p.plan.symbol,
         role="stop",
         side=p.side.exit_side,
         order_type="trailing-stop" if native else "stop-loss",
         qty=p.instrument.qty(lots),
-        trigger_price=None if native else p.instrument.price(_static_ticks(p, trail)),
+        trigger_price=None if ticks is None else p.instrument.price(ticks),
         trail_offset_bps=trail if native else None,
         reduce_only=p.plan.margin and p.capabilities.reduce_only,
         margin=p.plan.margin,
     )
 
 
-def _static_ticks(p: Position, trail_offset_bps: int | None) -> int:
-    """Return the level of a static stop: the wanted one, else the trail's distance from the last price or the entry."""
+def _static_ticks(p: Position, trail_offset_bps: int | None) -> int | None:
+    """Return the level of a static stop: the wanted one, else the trail's distance from the last price or the entry, if any."""
     if p.wanted_stop_ticks is not None:
         return p.wanted_stop_ticks
     assert trail_offset_bps is not None
-    reference = p.mark.px if p.mark is not None else p.avg_entry_px or Decimal(0)
+    reference = p.mark.px if p.mark is not None else p.avg_entry_px
+    if reference is None:
+        return None
     level = reference * (10_000 - p.side.sign * trail_offset_bps) / 10_000
     return p.instrument.floor_ticks(level) if p.side.sign > 0 else p.instrument.ceil_ticks(level)
 
@@ -190,20 +196,13 @@ def _converge(d: Draft) -> Commands:
 
 
 def _trim(d: Draft) -> Commands:
-    p = d.position
-    surplus = sum(o.protects_lots for o in p.orders) - p.held_lots
-    for order in reversed(p.open_orders("stop")):
-        if surplus <= 0:
-            return
-        if order.status != LIVE or order.pending or order.is_triggered or d.is_named(order.client_order_id):
+    for order, lots in trims(d.position):
+        if d.is_named(order.client_order_id):
             continue
-        lots = order.protects_lots
-        if p.capabilities.amend_in_place and lots - surplus >= p.min_lots:
-            yield _amend(d, order, order_qty=p.instrument.qty(order.qty_lots - surplus))
-            return
-        if lots <= surplus:
+        if lots:
+            yield _amend(d, order, order_qty=d.position.instrument.qty(lots))
+        else:
             yield _cancel(d, order)
-            surplus -= lots
 
 
 # --- exits ----------------------------------------------------------------------------------------------------------

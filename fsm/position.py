@@ -19,7 +19,7 @@ from typing import Any
 
 from events import facts as f
 
-from .model import Position
+from .model import Order, Position
 from .order import LIVE
 from .table import ANY, SAME, Classifier, Row, State, Table
 
@@ -457,7 +457,7 @@ def _cover_situation(position: Position, open_orders: tuple[Any, ...], entries: 
     if any(o.pending for o in stops):
         return "AMENDING"
     if position.tighten_attempts == 0:
-        if missing < 0:
+        if missing < 0 and trims(position):
             return "SURPLUS"
         if misaligned(position):
             return "MISALIGNED"
@@ -480,6 +480,29 @@ def misaligned(position: Position) -> tuple[Any, ...]:
         )
         if looser_trail or looser_stop:
             out.append(order)
+    return tuple(out)
+
+
+def trims(position: Position) -> tuple[tuple[Order, int], ...]:
+    """Return what each stop beyond what is held is to become: its new total in lots, 0 for none."""
+    surplus = sum(o.protects_lots for o in position.orders) - position.held_lots
+    if surplus <= 0:
+        return ()
+    free = [o for o in reversed(position.orders) if o.protects_lots and not o.pending]
+    out: list[tuple[Order, int]] = []
+    for order in free:
+        lots = order.protects_lots
+        if position.capabilities.amend_in_place and lots - surplus >= position.min_lots:
+            out.append((order, order.qty_lots - surplus))
+            break
+        if lots <= surplus:
+            out.append((order, 0))
+            surplus -= lots
+        if not surplus:
+            break
+    if not out and free and not (position.plan.margin and position.capabilities.reduce_only):
+        # None can be made smaller: the smallest goes, and what it leaves bare is covered anew.
+        out.append((min(free, key=lambda o: o.protects_lots), 0))
     return tuple(out)
 
 
@@ -536,7 +559,7 @@ def _upkeep(position: Position, fact: Any) -> str:
         return "SHADOW_FIRED"
     if misaligned(position):
         return "MISALIGNED"
-    return "SURPLUS" if sum(o.protects_lots for o in position.orders) > position.held_lots else "FINE"
+    return "SURPLUS" if trims(position) else "FINE"
 
 
 def _tightenable(position: Position, fact: Any) -> str:

@@ -52,7 +52,10 @@ def mirrored(side: PositionSide, px: Decimal) -> Decimal:
 
 
 class Stage:
-    """One position on a desk. `events` is its log, `paged` the codes of all pages so far."""
+    """One position on a desk: asked for, or adopted at `adopted_px` ("unknown" is a price too).
+
+    `events` is its log, `paged` the codes of all pages so far.
+    """
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class Stage:
         capabilities: Capabilities = SPOT,
         instrument: Instrument = INSTRUMENT,
         executor: str = "flat",
+        adopted_px: object = None,
         **plan: object,
     ) -> None:
         self.side, self.instrument, self.capabilities = side, instrument, capabilities
@@ -78,11 +82,12 @@ class Stage:
         self.step: list[str] = []
         self._count = 0
         self.plan = plan_of(side, margin=capabilities.reduce_only, **plan)
-        self.take(
-            f.PositionRequested(
-                ts_recv_ns=self.now_ns, position_id=POSITION_ID, plan=self.plan, instrument=instrument, capabilities=capabilities, epoch=0
-            )
-        )
+        given = {"ts_recv_ns": self.now_ns, "position_id": POSITION_ID, "plan": self.plan, "instrument": instrument}
+        if adopted_px is None:
+            self.take(f.PositionRequested(**given, capabilities=capabilities))  # type: ignore[arg-type]
+        else:
+            px = None if adopted_px == "unknown" else mirrored(side, D(str(adopted_px)))
+            self.take(f.PositionAdopted(**given, capabilities=capabilities, px=px, evidence="a test found it"))  # type: ignore[arg-type]
 
     # --- what is known ----------------------------------------------------------------------------------------------
 
@@ -137,7 +142,7 @@ class Stage:
     # --- what happens -----------------------------------------------------------------------------------------------
 
     def take(self, fact: f.AnyFact, position_id: str = POSITION_ID) -> "Stage":
-        if isinstance(fact, f.OrderFact | f.PositionRequested):
+        if isinstance(fact, f.OrderFact | f.PositionRequested | f.PositionAdopted):
             self.book(self.desk.take(fact))
         else:
             self.book(self.desk.take(fact, position_id))

@@ -57,6 +57,7 @@ class TimedLife(Life):
         self.link = 0
         self.is_asking = self.is_wanted = self.gap = False
         self.peaks: dict[str, Decimal] = {}
+        self.exact_px = self.px
         self.window: Window | None = None
         self.sent: list[tuple[int, OrderCommand]] = []
         self.asked: list[int] = []
@@ -190,8 +191,9 @@ class TimedLife(Life):
 
     def tick_price(self) -> None:
         self.after(TICK_MS, self.tick_price)
-        bps = self.rng.randint(-self.tick_bps, self.tick_bps)
-        self.px = INSTRUMENT.price(max(1, INSTRUMENT.floor_ticks(self.px * (10_000 + bps) / 10_000 + Decimal("0.05"))))
+        # The walk is finer than the grid: rounding each step would hold it in place.
+        self.exact_px = max(Decimal(1), self.exact_px * (10_000 + self.rng.randint(-self.tick_bps, self.tick_bps)) / 10_000)
+        self.px = INSTRUMENT.price(INSTRUMENT.floor_ticks(self.exact_px))
         for order in [o for o in self.orders if o.open]:
             self.look(order)
         self.take(self.desk.price(SYMBOL, self.px, self.now_ns, self.now_ns))
