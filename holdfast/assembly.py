@@ -40,7 +40,8 @@ TOKENS_KNOWN = 4
 
 def table_hash() -> str:
     """Return what names the tables that decide: the same rows give the same hash on every machine."""
-    return hashlib.sha256("\n".join(line for table in (POSITION, ORDER, LINK, TRAIL) for line in _lines_of(table)).encode()).hexdigest()[:16]
+    lines = [line for table in (POSITION, ORDER, LINK, TRAIL) for line in _lines_of(table)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def _lines_of(table: Table) -> list[str]:
