@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except CycloptsError as error:
-        return _said(f"{_one_line(error)}; see holdfast --help", 2)
+        return _said(f"{_one_line(error).partition(' Available commands:')[0]}; see holdfast --help", 2)
     except BrokenPipeError:
         # The reader of a pipe has what it wanted (holdfast orders | head).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

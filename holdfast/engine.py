@@ -55,7 +55,7 @@ class Engine:
     """Runs one pipeline against one venue session, one store and one session file.
 
     `listeners` get each event after it was handed to the writer; `on_refusal` and `on_page` are told what a person should
-    know. `counters` counts what was sent, held, dropped and refused.
+    know. `counters` counts what was sent, held, dropped and refused. `link_problem` is why the private link last ended.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Engine:
         self.gate = OutboxGate()
         self.listeners: list[Callable[[PositionEvent], None]] = []
         self.counters: Counter[str] = Counter()
+        self.link_problem = ""
         self._session, self._writer, self._record, self._clock = session, writer, record, clock
         self._epoch = epoch
         self._audit_interval_s = audit_interval_s
@@ -128,6 +129,11 @@ class Engine:
     async def _wait(stop: asyncio.Event) -> None:
         await stop.wait()
 
+    @property
+    def is_synced(self) -> bool:
+        """True once the venue's first snapshot was compared."""
+        return self._synced.is_set()
+
     async def synced(self) -> None:
         """Wait until the first snapshot was compared and no position waits for truth: only then may entries leave."""
         await self._synced.wait()
@@ -163,6 +169,7 @@ class Engine:
                 link = Link(state=item.state, code=item.code, reason=item.reason)
                 self._feed("link", item.ts_recv_ns, item.channel, payload_from(link))
                 if item.channel == "private" and item.state == "closed":
+                    self.link_problem = item.reason
                     self._withdraw_held()
             self._look_synced()
 

@@ -41,9 +41,13 @@ SYNC_TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class Ended:
-    """How a live engine ended: what it restored, what it holds now, and its counters."""
+    """How a live engine ended: what it restored, what it holds now, and its counters.
+
+    `unreached` is "", or why the venue never said in this life what the account holds.
+    """
 
     restored: int
+    unreached: str
     open_positions: tuple[str, ...]
     counters: dict[str, int]
     session: Path
@@ -78,6 +82,7 @@ async def run_live(config: Config, *, duration_s: float | None = None) -> Ended:
             assembled.close()
         return Ended(
             restored=assembled.restored,
+            unreached="" if assembled.engine.is_synced else assembled.engine.link_problem or "it did not answer in time",
             open_positions=tuple(sorted(assembled.pipeline.desk.positions)),
             counters=dict(sorted(assembled.engine.counters.items())),
             session=assembled.record.path,
@@ -115,8 +120,8 @@ async def _open_positions(plans: Sequence[Plan], namespace: str, assembled: Asse
 
 def _check_positions(config: Config) -> None:
     """Refuse plans of the configuration that no venue could protect, before anything is opened. Prices are checked live."""
-    for number, plan in enumerate(config.positions, 1):
-        place = f"positions[{number}]"
+    for index, plan in enumerate(config.positions):
+        place = f"positions[{index}]"
         if plan.symbol not in config.venue.symbols:
             raise BadInput(
                 f"{place}.symbol", f"{plan.symbol!r} is not followed", f"add it to venue.symbols ({', '.join(config.venue.symbols)})"

@@ -96,5 +96,7 @@ class Reserve:
 def is_full(folder: Path) -> bool:
     """Tell whether the file system of `folder` has no room left for a database's side files."""
     with contextlib.suppress(OSError):
-        return shutil.disk_usage(folder).free < FULL_BELOW_BYTES
+        usage = shutil.disk_usage(folder)
+        # A file system without any size (/proc) is not full, it takes no files at all.
+        return usage.total > 0 and usage.free < FULL_BELOW_BYTES
     return False

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from events.errors import VenueProblem
 from holdfast.commands.options import Output, Settings
 from holdfast.output import print_object
 
@@ -18,7 +19,8 @@ def command(
     """Run the engine: open the positions of the settings, protect what is open, record everything.
 
     Stopping closes nothing: what is open stays protected by its orders at the venue, and the next start takes it over, as
-    it does after a crash. With venue.kind "simulated" the venue runs inside this process and needs no key.
+    it does after a crash. A venue that cannot be reached is tried again for as long as the engine runs; if it never
+    answered, the exit code is 5. With venue.kind "simulated" the venue runs inside this process and needs no key.
     """
     from holdfast.live import run_live
     from holdfast.quiet import live_logs
@@ -36,4 +38,6 @@ def command(
         },
         output,
     )
+    if ended.unreached:
+        raise VenueProblem(config.venue.kind, f"it never said what the account holds ({ended.unreached})", "check the network and [venue]")
     return 0

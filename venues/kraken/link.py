@@ -181,7 +181,7 @@ class Link:
                 self._on_state("closed", _NEVER_OPENED, reason)
                 raise self._refused(reason, "address and access") from None
         except VenueProblem as problem:
-            reason = str(problem)
+            reason = problem.problem
         except HoldfastError as problem:
             self._on_state("closed", _NEVER_OPENED, str(problem))
             raise

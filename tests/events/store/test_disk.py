@@ -72,3 +72,7 @@ def test_reserve_that_cannot_be_taken_leaves_nothing(tmp_path: Path) -> None:
 def test_folder_with_room_is_not_full(tmp_path: Path) -> None:
     assert not is_full(tmp_path)
     assert not is_full(tmp_path / "missing")
+
+
+def test_folder_of_a_file_system_that_holds_nothing_is_not_full() -> None:
+    assert not is_full(Path("/proc"))
