@@ -1,7 +1,7 @@
 """What a session file costs: recording a frame, reading it back verified, and what other chains would cost to verify.
 
-`python -m benchmarks.session_file [--quick]` prints the table; `rows` gives the same to W5, whose goal of 300,000 frames a second
-leaves 3.3 µs a frame for everything.
+Part of W5, whose goal of 300,000 frames a second leaves 3.3 µs a frame for everything. `python -m benchmarks.session_file [--quick]`
+prints these rows alone.
 """
 
 import gzip
@@ -18,6 +18,7 @@ from replay.session import SessionWriter, manifest_from, read_session
 
 from . import Row, cpu_seconds, must_equal
 
+Work = Callable[[], object]
 KEY = b"0123456789abcdef0123456789abcdef"
 TICKER = (
     '{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","bid":61800.3,"bid_qty":1.5,"ask":61800.4,"ask_qty":2.0,'
@@ -25,7 +26,6 @@ TICKER = (
 )
 EVENT = b'{"commands":[],"fact":{"px":"61800.3","type":"price_crossed.1"},"position_id":"hf000001","to":"PROTECTED","version":3}'
 EVENT_EVERY = 50  # frames to an event
-GOAL = 300_000.0
 
 
 def rows(quick: bool) -> list[Row]:
@@ -43,19 +43,19 @@ def rows(quick: bool) -> list[Row]:
         decoded, verified, by_block = "decode only, nothing verified", "read, verified", "chain by block, hashing only"
         measured += [
             _row(decoded, frames, repeats, lambda: records_from(lines)),
-            _row(verified, frames, repeats, lambda: _read(plain, None, frames), GOAL, decoded, bytes_a_frame=size),
-            _row("read, verified with the key", frames, repeats, lambda: _read(keyed, KEY, frames), GOAL, decoded),
-            _row("read a .gz, verified", frames, repeats, lambda: _read(archive, None, frames), None, verified, smaller=ratio),
+            _row(verified, frames, repeats, lambda: _read(plain, None, frames), decoded, bytes_a_frame=size),
+            _row("read, verified with the key", frames, repeats, lambda: _read(keyed, KEY, frames), decoded),
+            _row("read a .gz, verified", frames, repeats, lambda: _read(archive, None, frames), verified, smaller=ratio),
             _row(by_block, frames, repeats, lambda: hashlib.sha256(lines)),
-            _row("chain by record, hashing only", frames, repeats, lambda: _hash_each(lines), None, by_block),
-            _row("keyed chain by record, hashing only", frames, repeats, lambda: _mac_each(lines), None, by_block),
+            _row("chain by record, hashing only", frames, repeats, lambda: _hash_each(lines), by_block),
+            _row("keyed chain by record, hashing only", frames, repeats, lambda: _mac_each(lines), by_block),
             _row("redact a frame without secrets", frames, repeats, lambda: [redactor.redact(TICKER) for _ in range(frames)]),
         ]
     return measured
 
 
 def _appending(folder: Path, frames: int, repeats: int, redactor: Redactor) -> list[Row]:
-    def case(name: str, key: bytes | None, flush_every: int) -> Callable[[], object]:
+    def case(name: str, key: bytes | None, flush_every: int) -> Work:
         def work() -> None:
             for left in folder.glob(f"{name}.jsonl*"):
                 left.unlink()
@@ -73,17 +73,15 @@ def _appending(folder: Path, frames: int, repeats: int, redactor: Redactor) -> l
 
     return [
         _row("append", frames, repeats, case("plain", None, frames)),
-        _row("append, keyed", frames, repeats, case("keyed", KEY, frames), None, "append"),
-        _row("append, each frame flushed", frames, repeats, case("flushed", None, 1), None, "append"),
+        _row("append, keyed", frames, repeats, case("keyed", KEY, frames), "append"),
+        _row("append, each frame flushed", frames, repeats, case("flushed", None, 1), "append"),
     ]
 
 
-def _row(
-    name: str, frames: int, repeats: int, work: Callable[[], object], goal: float | None = None, baseline: str | None = None, **facts: float
-) -> Row:
+def _row(name: str, frames: int, repeats: int, work: Work, baseline: str | None = None, **facts: float) -> Row:
     samples = tuple(frames / cpu_seconds(work) for _ in range(repeats))
     found = {"µs_a_frame": round(1e6 / max(samples), 2), **facts}
-    return Row(work="w5", case=name, unit="frames/s", samples=samples, goal=goal, baseline=baseline, facts=dict(found))
+    return Row(work="W5", case=name, unit="frames/s", samples=samples, baseline=baseline, facts=dict(found))
 
 
 def _read(path: Path, key: bytes | None, frames: int) -> None:

@@ -8,6 +8,7 @@ The venue answers at once and fills at the last price. Clocks are not run: what 
 import hashlib
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Literal
 
 from events import commands as c
 from events import facts as f
@@ -37,7 +38,9 @@ class Trips:
     `count` is the number of trips that ended. `events` keeps what they left if `keep` is set, else only `event_count` grows.
     """
 
-    def __init__(self, desk: Desk, offsets_bps: Iterable[int], keep: bool = True) -> None:
+    def __init__(
+        self, desk: Desk, offsets_bps: Iterable[int], keep: bool = True, trail_style: Literal["native", "engine"] = "native"
+    ) -> None:
         self.desk = desk
         self.count = 0
         self.event_count = 0
@@ -46,7 +49,8 @@ class Trips:
         self._number = 0
         self._slot_of: dict[str, int] = {}
         self._plans = [
-            f.Plan(symbol=BITCOIN.symbol, side=PositionSide.LONG, qty=_QTY, trail_offset_bps=offset_bps) for offset_bps in offsets_bps
+            f.Plan(symbol=BITCOIN.symbol, side=PositionSide.LONG, qty=_QTY, trail_offset_bps=offset_bps, trail_style=trail_style)
+            for offset_bps in offsets_bps
         ]
 
     @property
@@ -83,6 +87,24 @@ class Trips:
                 self._fill(stop.client_order_id, event.position_id, px, now_ns)
             self.count += 1
             self.enter(self._slot_of.pop(event.position_id), px, now_ns)
+
+    def amended(self, events: Iterable[PositionEvent], now_ns: int) -> int:
+        """Confirm the stops that these events move; return how many they are."""
+        count = 0
+        for event in list(events):
+            self._left([event])
+            for command in event.commands:
+                if isinstance(command, c.AmendOrder):
+                    count += 1
+                    moved = f.OrderAmended(
+                        ts_event_ns=now_ns,
+                        ts_recv_ns=now_ns,
+                        client_order_id=command.client_order_id,
+                        venue_order_id=command.venue_order_id,
+                        trigger_price=command.trigger_price,
+                    )
+                    self._take(moved)
+        return count
 
     def enter(self, slot: int, px: Decimal, now_ns: int) -> None:
         """Enter one position: request, fill, stop."""

@@ -1,102 +1,184 @@
-"""W5: replay of a recorded session: frames decoded, decided, compared with the record; and what the session file itself costs.
+"""W5: replay of a recorded session: frames read, verified, decoded, decided, and every event compared with the record.
 
-The session is made here: a position that is opened, protected and stopped again and again would be W1; this one is what most of a
-live session is, public trades with one position under its stop, each frame through translator, bars and price index.
+The session is made here, by the pipeline of the live engine and `quick_venue`: public trades and quotes, and positions under trailing
+stops that are opened, protected, stopped out and opened again. What replay costs is taken apart by doing its parts alone: reading the
+file with its chain verified, and decoding the same frames; what is left is deciding and comparing. The peak of memory is that of a
+process that replays a short and then a session ten times as long: it may not grow with the length.
 """
 
-import resource
+import json
+import multiprocessing
 import tempfile
 from pathlib import Path
 
 import msgspec
 
+from events import commands as c
 from events.facts import Plan
+from events.ids import position_id_from
 from events.record import bytes_from
 from events.values import PositionSide, decimal_from
-from replay.intents import Link, OpenPosition, payload_from
-from replay.pipeline import Pipeline, Settings
+from fsm.position import CLOSED
+from replay.intents import Link, OpenPosition, Sent, payload_from
+from replay.pipeline import Output, Pipeline, Settings
 from replay.replay import replay
 from replay.session import SessionWriter, manifest_from, read_session
-from venues.simulated.ticks import seeded_ticks
+from venues.kraken.translate import KrakenTranslator
 
 from . import Row, cpu_seconds, must_equal, session_file
+from .quick_venue import SYMBOL, QuickVenue, ticker_frame, trade_frame
+from .tape import START_NS, TICK_NS, tape
 
 GOAL = 300_000.0
-START_NS = 1_700_000_000_000_000_000
-INSTRUMENT = (
-    '{"channel":"instrument","type":"snapshot","data":{"assets":[],"pairs":[{"symbol":"BTC/USD","base":"BTC","quote":"USD",'
-    '"status":"online","qty_precision":8,"qty_increment":0.00000001,"qty_min":0.0001,"price_precision":1,"price_increment":0.1,'
-    '"cost_precision":5,"cost_min":0.5,"marginable":true,"has_index":true}]}}'
-)
-SNAPSHOT = '{"channel":"executions","type":"snapshot","data":[],"sequence":1}'
-FILL = (
-    '{"channel":"executions","type":"update","sequence":2,"data":[{"order_id":"OAAAAA-BBBBB-CCCCCC","cl_ord_id":"%s","symbol":"BTC/USD",'
-    '"side":"buy","order_type":"market","order_qty":0.5,"exec_type":"trade","exec_id":"TAAAAA-BBBBB-CCCCCC","trade_id":1,"last_qty":0.5,'
-    '"last_price":60000.0,"cum_qty":0.5,"order_status":"filled","liquidity_ind":"t","fees":[{"asset":"USD","qty":78.0}],'
-    '"timestamp":"2023-11-14T22:13:20.100000Z"}]}'
-)
+_NAMESPACE = "hf"
+_POSITIONS = 20
+_FRAMES_A_TRIP = 400  # one of twenty positions is stopped out every 20 s of market time
+_PLAN = Plan(symbol=SYMBOL, side=PositionSide.LONG, qty=decimal_from("0.5", "qty"), trail_offset_bps=4_000)
 
 
 def run(quick: bool) -> list[Row]:
-    """Return the figures of W5, by CPU time of this process."""
-    frames, repeats = (20_000, 3) if quick else (300_000, 6)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "w5.session")
-        events = _recorded(path, frames)
-        reading = Row(
-            work="W5",
-            case="read the session, chain verified",
-            unit="frames/s",
-            samples=tuple(frames / cpu_seconds(lambda: sum(1 for _ in read_session(path))) for _ in range(repeats)),
-            facts={"bytes": path.stat().st_size, "events": events},
-        )
-        before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        rows = [reading, *(_replayed(path, frames, repeats, executor) for executor in ("flat", "machine"))]
-        grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib
-        rows.append(Row(work="W5", case="memory that replay adds", unit="MB", samples=(grown_kib / 1024,), higher_is_better=False))
+    """Return the figures of W5, by CPU time of this process, and the peaks of memory of another one."""
+    frames, repeats = (20_000, 3) if quick else (200_000, 6)
+    with tempfile.TemporaryDirectory() as name:
+        path, short = Path(name, "w5.session"), Path(name, "short.session")
+        made = record_session(path, frames)
+        record_session(short, frames // 10)
+        reading = _row("read the session, chain verified", frames, repeats, lambda: sum(1 for _ in read_session(path)))
+        reading.facts.update({**made, "bytes a frame": path.stat().st_size // frames})
+        texts = [(record.payload, record.ts_recv_ns) for record in read_session(path) if record.kind == "frame"]
+        decoding = _row("decode its frames", len(texts), repeats, lambda: _decoded(texts))
+        texts.clear()
+        rows = [reading, decoding]
+        for executor in ("flat", "machine"):
+            case = f"replay, decided by {'transitions' if executor == 'machine' else 'flat tables'}"
+            replayed = _row(case, frames, repeats, lambda executor=executor: _replayed(path, executor), GOAL, reading.case)  # type: ignore[misc]
+            chain, decode = round(100 * replayed.median / reading.median), round(100 * replayed.median / decoding.median)
+            replayed.facts.update({"chain %": chain, "decode %": decode, "rest %": 100 - chain - decode})
+            rows.append(replayed)
+        rows.append(_memory(short, path))
     return rows + session_file.rows(quick)
 
 
-def _replayed(path: Path, frames: int, repeats: int, executor: str) -> Row:
-    samples = []
-    for _ in range(repeats):
-        seconds = cpu_seconds(lambda: must_equal(executor, True, replay(path, executor=executor).identical))
-        samples.append(frames / seconds)
-    name = "transitions" if executor == "machine" else "flat tables"
-    case = f"replay: decode, decide by {name}, compare"
-    return Row(work="W5", case=case, unit="frames/s", samples=tuple(samples), baseline="read the session, chain verified", goal=GOAL)
+def _row(case: str, frames: int, repeats: int, work: "session_file.Work", goal: float | None = None, baseline: str | None = None) -> Row:
+    samples = tuple(frames / cpu_seconds(work) for _ in range(repeats))
+    return Row(work="W5", case=case, unit="frames/s", samples=samples, goal=goal, baseline=baseline)
 
 
-def _recorded(path: Path, frames: int) -> int:
-    """Write a session of `frames` public trades around one open position; return how many events it holds."""
-    settings = Settings(namespace="hf", symbols=("BTC/USD",))
-    manifest = manifest_from(configuration={}, table_hash="", started_ns=START_NS, namespace="hf", pipeline=msgspec.to_builtins(settings))
-    writer = SessionWriter.create(path, manifest)
-    pipeline = Pipeline(settings, "flat")
-    count = 0
+def _decoded(texts: list[tuple[str | bytes, int]]) -> None:
+    translator = KrakenTranslator(_NAMESPACE)
+    for text, ts_recv_ns in texts:
+        assert isinstance(text, str)
+        translator.decode(text, ts_recv_ns)
 
-    def feed(kind: str, now_ns: int, source: str, payload: str | bytes) -> str:
-        nonlocal count
-        writer.append(kind, now_ns, 0, source, payload)
-        output = pipeline.feed(kind, now_ns, source, payload)
-        for event in output.events:
-            count += 1
-            writer.append("event", now_ns, 0, "", bytes_from(event))
-        return next((getattr(sent.command, "client_order_id", "") for sent in output.outgoing), "")
 
-    for state in ("connecting", "open", "asked"):
-        feed("link", START_NS, "private", payload_from(Link(state=state)))
-    feed("frame", START_NS, "public", INSTRUMENT)
-    feed("frame", START_NS + 1, "private", SNAPSHOT)
-    plan = Plan(symbol="BTC/USD", side=PositionSide.LONG, qty=decimal_from("0.5", "qty"), trail_offset_bps=4_000)
-    entry = feed("intent", START_NS + 2, "", payload_from(OpenPosition(position_id="hf000001", epoch=1, plan=plan)))
-    must_equal("the session's entry was sent", True, bool(entry))
-    feed("frame", START_NS + 3, "private", FILL % entry)
-    for number, tick in zip(range(frames), seeded_ticks(3, decimal_from("60000.0", "px"), START_NS), strict=False):
-        text = (
-            f'{{"channel":"trade","type":"update","data":[{{"symbol":"BTC/USD","side":"{tick.taker_side}","price":{tick.px:f},'
-            f'"qty":{tick.qty:f},"ord_type":"market","trade_id":{number},"timestamp":"2023-11-14T22:13:21.000000Z"}}]}}'
+def _replayed(path: Path, executor: str) -> None:
+    verdict = replay(path, executor=executor)
+    must_equal(f"replay with {executor}", (True, None), (verdict.identical, verdict.divergence))
+
+
+def _memory(short: Path, long: Path) -> Row:
+    """Replay a short and then the long session in a process of its own, whose peak only ever rises."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        first = pool.apply(_peak_after_replay, (short,))
+        second = pool.apply(_peak_after_replay, (long,))
+    facts: dict[str, int | float | str] = {"MB after the short one": round(first, 1), "times as long": 10}
+    case = "peak that a session ten times as long adds"
+    return Row(work="W5", case=case, unit="MB", samples=(second - first,), higher_is_better=False, facts=facts)
+
+
+def _peak_after_replay(path: Path) -> float:
+    _replayed(path, "flat")
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(peak.split()[1]) / 1024
+
+
+# --- the session ----------------------------------------------------------------------------------------------------------
+
+
+def record_session(path: Path, frames: int) -> dict[str, int | float | str]:
+    """Write a session of about `frames` frames; return what it holds."""
+    session = _Live(path)
+    session.begin()
+    prices = tape(frames)
+    for number in range(_POSITIONS):
+        session.open(number)
+    at, next_trip = 0, session.frames + _FRAMES_A_TRIP
+    while session.frames < frames:
+        session.tick(prices[at] / 10, at)
+        at += 1
+        if session.frames >= next_trip:
+            session.stop_out()
+            next_trip += _FRAMES_A_TRIP
+    session.writer.close()
+    must_equal("broken invariants", [], session.pipeline.desk.broken)
+    return {"frames": session.frames, "events": session.events, "trips": session.trips}
+
+
+class _Live:
+    """What the engine does with its inputs, at once: record, feed, record the events; the venue answers what was sent."""
+
+    def __init__(self, path: Path) -> None:
+        settings = Settings(namespace=_NAMESPACE, symbols=(SYMBOL,))
+        self.pipeline = Pipeline(settings, "flat")
+        known = msgspec.to_builtins(settings)
+        self.writer = SessionWriter.create(
+            path, manifest_from(configuration={}, table_hash="", started_ns=START_NS, namespace=_NAMESPACE, pipeline=known)
         )
-        feed("frame", tick.ts_event_ns + 4, "public", text)
-    writer.close()
-    return count
+        self.venue = QuickVenue()
+        self.frames = self.events = self.trips = self._opened = 0
+        self._now_ns = START_NS
+
+    def begin(self) -> None:
+        """Connect, and take the first snapshots."""
+        for state in ("connecting", "open", "asked"):
+            self._feed("link", "private", payload_from(Link(state=state)))
+        self._feed("frame", "public", self.venue.instruments())
+        self._feed("frame", "private", self.venue.snapshot("executions", self._now_ns))
+
+    def open(self, number: int) -> None:
+        """Ask for a position; its entry fills at once, and its stop is taken."""
+        self._opened = number
+        asked = OpenPosition(position_id=position_id_from(_NAMESPACE, number), epoch=1, plan=_PLAN)
+        entry = self._placed(self._feed("intent", "", payload_from(asked)))
+        filled, done = self.venue.fill(entry, self._now_ns)
+        output = self._feed("frame", "private", filled)
+        self._feed("frame", "private", done)
+        self._placed(output)
+
+    def tick(self, px: float, number: int) -> None:
+        """Take the quote and the trade of a price."""
+        self._now_ns = max(self._now_ns, START_NS + number * TICK_NS)
+        self.venue.last_px = f"{px:.1f}"
+        self._feed("frame", "public", ticker_frame(self.venue.last_px, self._now_ns))
+        self._feed("frame", "public", trade_frame(self.venue.last_px, number, self._now_ns))
+
+    def stop_out(self) -> None:
+        """Fill the oldest stop, and ask for another position."""
+        stop = next(iter(self.venue.stops.values()))
+        frames = (self.venue.trigger(stop, self._now_ns), *self.venue.fill(stop, self._now_ns))
+        outputs = [self._feed("frame", "private", frame) for frame in frames]
+        must_equal("positions closed", 1, sum(event.to == CLOSED for output in outputs for event in output.events))
+        self.trips += 1
+        self.open(self._opened + 1)
+
+    def _placed(self, output: Output) -> dict[str, object]:
+        """Let the venue take the one order of an output; return the order."""
+        must_equal("refusals", (), output.refusals)
+        (sent,) = (item for item in output.outgoing if isinstance(item.command, c.SubmitOrder))
+        assert isinstance(sent.command, c.SubmitOrder)
+        word = Sent(client_order_id=sent.command.client_order_id, operation="submit", ok=True)
+        self._feed("sent", "", payload_from(word))
+        order, frames = self.venue.accept(json.loads(sent.frame), self._now_ns)
+        for frame in frames:
+            self._feed("frame", "private", frame)
+        return order
+
+    def _feed(self, kind: str, source: str, payload: str | bytes) -> Output:
+        self._now_ns += 1_000
+        self.frames += kind == "frame"
+        payload = self.writer.append(kind, self._now_ns, 0, source, payload)
+        output = self.pipeline.feed(kind, self._now_ns, source, payload)
+        for event in output.events:
+            self.events += 1
+            self.writer.append("event", self._now_ns, 0, "", bytes_from(event))
+        return output
