@@ -56,7 +56,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `take_profit_style` "internal" exits at market when the level is crossed
     (A4); "maker" rests a post-only limit at the level once price is within `take_profit_arm_bps` of it (A3).
-    `panic_pnl_bps` is negative (A5). `time_stop_secs` None means no time stop, 0 is a misconfiguration (A6).
+    `strategy` "ignition" leaves at once when the market turns quiet before profit has reached `trail_activation_bps`, which it needs
+    with either style, and lets the mode of the market set the distance (A7). `panic_pnl_bps` is negative (A5).
+    `time_stop_secs` None means no time stop, 0 is a misconfiguration (A6).
     """
 
     symbol: str
@@ -318,11 +320,14 @@ class StopReported(OrderFact, frozen=True, kw_only=True, tag="stop_reported.1"):
 
 # --- the market, the clock, the truth -------------------------------------------------------------------------------
 
-Level = Literal["take_profit", "panic", "stop", "tighten", "hard_take_profit"]
+Level = Literal["take_profit", "panic", "stop", "tighten", "hard_take_profit", "activation"]
 
 
 class LevelCrossed(Fact, frozen=True, kw_only=True, tag="level_crossed.1"):
-    """A last price reached an armed level. `step` is the index of a tighten step, 0 otherwise."""
+    """A last price reached an armed level. `step` is the index of a tighten step, 0 otherwise.
+
+    "activation" is the profit from which an ignition position counts as having taken off (A7).
+    """
 
     level: Level
     mark: Mark
@@ -345,6 +350,16 @@ class DeadlinePassed(Fact, frozen=True, kw_only=True, tag="deadline_passed.1"):
     which: DeadlineKind
     at_ns: int
     mark: Mark | None = None
+
+
+MarketMode = Literal["compression", "quiet", "normal", "volatile"]
+
+
+class MarketModeChanged(Fact, frozen=True, kw_only=True, tag="market_mode_changed.1"):
+    """The venue's own trades show another kind of market (A7); told to positions whose exit strategy depends on it."""
+
+    mode: MarketMode
+    basis: str
 
 
 class ChannelClosed(Fact, frozen=True, kw_only=True, tag="channel_closed.1"):
@@ -432,7 +447,7 @@ VenueOrderFact = (
     | OutcomeUnknown
     | StopReported
 )
-MarketFact = LevelCrossed | TrailDistanceChanged | DeadlinePassed
+MarketFact = LevelCrossed | TrailDistanceChanged | DeadlinePassed | MarketModeChanged
 TruthFact = ChannelClosed | ChannelLive | SnapshotAgreed | SnapshotDiffered | TruthStale | BalanceShort
 OperatorFact = ManualOrderSeen | ManualFillSeen | PositionAdjusted
 AnyFact = IntentFact | VenueOrderFact | MarketFact | TruthFact | OperatorFact

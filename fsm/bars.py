@@ -92,6 +92,11 @@ class BarSeries:
         """When the bar under way began, 0 before the first trade."""
         return 0 if self._open is None else self._open.open_ns
 
+    @property
+    def whole_from_ns(self) -> int:
+        """From when on no trade can be missing, as far as is known."""
+        return self._whole_from_ns
+
     def interrupt(self, until_ns: int) -> None:
         """Say that trades may have been missed until `until_ns`: the bar under way and those that begin before then are not whole."""
         self._whole_from_ns = max(self._whole_from_ns, until_ns)

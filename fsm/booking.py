@@ -388,10 +388,16 @@ def _crossed(position: Position, fact: f.LevelCrossed, order_to: str) -> Positio
         return position
     if fact.level == "stop":
         return position if position.shadow_ns else replace(position, shadow_ns=fact.ts_recv_ns, shadow_px=fact.mark.px)
+    if fact.level == "activation":
+        return replace(position, trail_activated_ns=position.trail_activated_ns or fact.ts_recv_ns)
     if fact.level == "tighten" and fact.step < len(position.plan.tighten):
         position = replace(position, tighten_done=max(position.tighten_done, fact.step + 1))
         return want_trail(position, position.plan.tighten[fact.step].trail_offset_bps)
     return position
+
+
+def _mode(position: Position, fact: f.MarketModeChanged, order_to: str) -> Position:
+    return replace(position, mode=fact.mode)
 
 
 def _deadline(position: Position, fact: f.DeadlinePassed, order_to: str) -> Position:
@@ -496,6 +502,7 @@ _BOOKINGS: dict[type, Callable[[Position, Any, str], Position]] = {
     f.TrailDistanceChanged: _distance,
     f.LevelCrossed: _crossed,
     f.DeadlinePassed: _deadline,
+    f.MarketModeChanged: _mode,
     f.ChannelClosed: _channel_closed,
     f.SnapshotAgreed: _looked,
     f.SnapshotDiffered: _looked,

@@ -473,4 +473,5 @@ def _level_key(position_id: str, armed: ArmedLevel) -> str:
 
 _LEVELS: dict[str, f.Level] = {
     "take_profit": "take_profit", "panic": "panic", "stop": "stop", "tighten": "tighten", "hard_take_profit": "hard_take_profit",
+    "activation": "activation",
 }  # fmt: skip

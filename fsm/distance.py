@@ -5,7 +5,7 @@
 - *fee floor*: twice the taker fee plus slippage: a nearer stop would cost more than it saves.
 - *alpha*: volatility grows with the square root of time, so a position that is to live `h` seconds needs sqrt(h / 900) of the
   range of fifteen minutes. Within 1/2 and 2: beyond, the range of fifteen minutes says little.
-- *mode*: what kind of market the strategy sees; a quiet one needs less room.
+- *mode*: what kind of market it is (`modes.py`); a quiet one needs less room.
 
 All distances are whole basis points of the peak, each step rounded up: away from the market.
 """
@@ -13,11 +13,11 @@ All distances are whole basis points of the peak, each step rounded up: away fro
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
 from math import isqrt
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-Mode = Literal["compression", "quiet", "normal", "volatile"]
+from events.facts import MarketMode
 
 ATR_SECS = 900
 ALPHA_PERMILLE_MIN, ALPHA_PERMILLE_MAX = 500, 2_000
@@ -29,7 +29,7 @@ EMERGENCY_PROFIT_BPS = 20
 DEGRADED_TRUTH_TRAIL_BPS = 50
 DEGRADED_TRAIL_BPS = 80
 # No source gives these; the order is what matters, and a strategy may bring its own floor.
-MODE_PERMILLE: Mapping[Mode, int] = {"compression": 700, "quiet": 850, "normal": 1_000, "volatile": 1_300}
+MODE_PERMILLE: Mapping[MarketMode, int] = {"compression": 700, "quiet": 850, "normal": 1_000, "volatile": 1_300}
 
 
 class DistancePolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +66,7 @@ def trail_distance(
     policy: DistancePolicy,
     atr_bps: int | None,
     horizon_secs: int | None,
-    mode: Mode = "normal",
+    mode: MarketMode = "normal",
     strategy_floor_bps: int = 0,
 ) -> Distance:
     """Return the distance of a trail.
@@ -89,8 +89,13 @@ def trail_distance(
     return Distance(clamped, basis)
 
 
+def moded_distance(trail_offset_bps: int, mode: MarketMode) -> Distance:
+    """Return the distance of a plan's own trail in a market of `mode` (A7)."""
+    return Distance(_up(trail_offset_bps * MODE_PERMILLE[mode], 1_000), f"mode {mode}")
+
+
 def emergency_distance(
-    policy: DistancePolicy, pnl_bps: int | None, truth_is_degraded: bool, atr_bps: int | None, mode: Mode = "normal"
+    policy: DistancePolicy, pnl_bps: int | None, truth_is_degraded: bool, atr_bps: int | None, mode: MarketMode = "normal"
 ) -> Distance:
     """Return the distance of a trail for exposure that was found without protection (A8).
 

@@ -57,6 +57,9 @@ def armed_levels(position: Position) -> tuple[ArmedLevel, ...]:
         if plan.take_profit_style == "maker":
             level = level * (10_000 - sign * plan.take_profit_arm_bps) / 10_000
         out.append(ArmedLevel("take_profit", 0, better, instrument.ceil_ticks(level) if sign > 0 else instrument.floor_ticks(level)))
+    if entry is not None and plan.strategy == "ignition" and plan.trail_activation_bps is not None and not position.is_trail_active:
+        level = entry * (10_000 + sign * plan.trail_activation_bps) / 10_000
+        out.append(ArmedLevel("activation", 0, better, instrument.ceil_ticks(level) if sign > 0 else instrument.floor_ticks(level)))
     if entry is not None and position.tighten_done < len(plan.tighten):
         level = entry * (10_000 + sign * plan.tighten[position.tighten_done].profit_bps) / 10_000
         ticks = instrument.ceil_ticks(level) if sign > 0 else instrument.floor_ticks(level)

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from events.commands import OrderType, Role
-from events.facts import Plan
+from events.facts import MarketMode, Plan
 from events.values import Capabilities, Instrument, Mark, PositionSide
 
 from .order import END_STATUSES, LIVE, SUBMITTED, TRIGGERED
@@ -95,7 +95,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     engine-kept trail last asked for. `watch_ns` is where the state's own clock started; it starts again with each attempt.
     `shadow_ns` and `shadow_px` say when and at which last price the stop that the venue holds should have fired.
     `stops_lost` counts stops that somebody else cancelled. `best_px` is the best price that a fact brought since the
-    position opened, so that a restart does not begin the trail anew (P27).
+    position opened, so that a restart does not begin the trail anew (P27). `mode` is the kind of market that it was last told of,
+    `trail_activated_ns` when its profit reached the activation of an ignition plan, 0 before.
     """
 
     position_id: str
@@ -140,6 +141,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     time_stop_passed: bool = False
     mark: Mark | None = None
     best_px: Decimal | None = None
+    mode: MarketMode | None = None
+    trail_activated_ns: int = 0
 
     @property
     def side(self) -> PositionSide:
@@ -165,6 +168,11 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         size = self.instrument.size_increment
         over = -self.open_lots * size + self.side.sign * self.fee_base
         return int(over / size) if over > 0 else 0
+
+    @property
+    def is_trail_active(self) -> bool:
+        """Whether profit has ever reached the trail's activation: it took off, or its engine-kept trail began."""
+        return self.trail_activated_ns > 0 or self.smart_stop_ticks is not None
 
     @property
     def is_tradable(self) -> bool:

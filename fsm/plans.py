@@ -29,6 +29,9 @@ def check_plan(plan: Plan, instrument: Instrument, capabilities: Capabilities, m
         raise BadInput(f"{place}: margin", f"{plan.symbol} cannot be traded on margin", "use another symbol, or a long without margin")
     if plan.entry_type == "limit" and plan.entry_price is None:
         raise BadInput(f"{place}: entry_price", "a limit entry needs one", "give entry_price, or entry_type market")
+    if plan.strategy == "ignition" and (plan.trail_activation_bps is None or plan.trail_activation_bps <= 0):
+        problem = "an ignition needs the profit from which it has taken off"
+        raise BadInput(f"{place}: trail_activation_bps", problem, "give basis points above 0")
     if plan.panic_pnl_bps is not None and plan.panic_pnl_bps >= 0:
         raise BadInput(f"{place}: panic_pnl_bps", f"{plan.panic_pnl_bps} is not below zero", "give a loss, for example -300")
     if plan.time_stop_secs is not None and plan.time_stop_secs < 0:

@@ -82,6 +82,7 @@ CLASSIFIERS = (
     Classifier("signal", ("STALE", "TIGHTEN", "SHADOW", "EXIT"), "what a crossed level asks for; SHADOW: a live native stop should fire"),
     Classifier("urgency", ("URGENT", "PATIENT"), "whether an exit may rest first"),
     Classifier("refusal", ("THROUGH_MARKET", "OTHER"), "whether a stop was refused because its level is already crossed"),
+    Classifier("ignition", ("OUT", "STAY"), "whether an ignition position is held, has never taken off, and the market is quiet (A7)"),
     Classifier("ladder", ("AGAIN", "SPENT"), "whether the attempts of this rung are used up"),
     Classifier("upkeep", ("SHADOW_FIRED", "MISALIGNED", "SURPLUS", "FINE"), "what a routine look at a covered position finds"),
     Classifier("tightenable", ("YES", "NO"), "a confirmed live stop differs from the wanted one and nothing is in flight on it"),
@@ -245,6 +246,10 @@ ROWS: tuple[Row, ...] = (
     Row((ENTRY_CANCEL_PENDING, PROTECTION_PENDING, STOP_TRIGGERED, EMERGENCY_PROTECTING, HALTED), ("LevelCrossed",), {"signal": "TIGHTEN", "tightenable": "YES"}, SAME, ("converge",), "amend in place, the state has its own matter"),
     Row((*_OPEN, PROTECTED_PENDING_FILL, ENTRY_CANCEL_PENDING, EMERGENCY_PROTECTING, *_RESTING, HALTED), ("LevelCrossed",), {"signal": "SHADOW"}, SAME, (), "the venue's own stop is due: a short clock runs until it reports"),
     *leave((*_OPEN, PROTECTED_PENDING_FILL, ENTRY_CANCEL_PENDING, EMERGENCY_PROTECTING, *_RESTING, HALTED), ("LevelCrossed",), "fact", {"signal": "EXIT"}),
+    # --- the kind of market: it sets the distance of the trail, and ends an ignition that did not take off (A7)
+    *leave((*_STAY, EMERGENCY_PROTECTING, HALTED), ("MarketModeChanged",), "ignition", {"ignition": "OUT"}),
+    Row((RECONCILING,), ("MarketModeChanged",), {"ignition": "OUT"}, SAME, (), "the exit follows as soon as the snapshot has come", "ignition"),
+    Row((*_STAY, EMERGENCY_PROTECTING, HALTED, RECONCILING), ("MarketModeChanged",), {"ignition": "STAY"}, SAME, (), "known from now on"),
     # --- deadlines: the entry's
     Row((ENTRY_PENDING, PROTECTED_PENDING_FILL), ("DeadlinePassed",), {"which": "entry"}, ENTRY_CANCEL_PENDING, ("cancel_entry",), "the entry's time is up"),
     Row((*_OPEN, EMERGENCY_PROTECTING, RECONCILING, HALTED), ("DeadlinePassed",), {"which": "entry"}, SAME, ("cancel_entry",), "the entry's time is up; what has filled has its own matter"),
@@ -357,11 +362,11 @@ IGNORED: Mapping[str, tuple[str, ...]] = {
     # The sender's word that a frame left is booked (times), and decides nothing.
     ANY: ("OrderSubmitted", "ChannelLive"),
     ENTRY_PENDING: ("LevelCrossed",),
-    CANCEL_PENDING: ("PlanTightened", "TrailDistanceChanged", "LevelCrossed"),
-    TAKE_PROFIT_WORKING: ("PlanTightened", "TrailDistanceChanged"),
-    MAKER_EXITING: ("PlanTightened", "TrailDistanceChanged"),
-    MARKET_EXITING: ("ExitRequested", "PlanTightened", "TrailDistanceChanged", "LevelCrossed"),
-    FLATTENING: ("ExitRequested", "PlanTightened", "TrailDistanceChanged", "LevelCrossed"),
+    CANCEL_PENDING: ("PlanTightened", "TrailDistanceChanged", "MarketModeChanged", "LevelCrossed"),
+    TAKE_PROFIT_WORKING: ("PlanTightened", "TrailDistanceChanged", "MarketModeChanged"),
+    MAKER_EXITING: ("PlanTightened", "TrailDistanceChanged", "MarketModeChanged"),
+    MARKET_EXITING: ("ExitRequested", "PlanTightened", "TrailDistanceChanged", "MarketModeChanged", "LevelCrossed"),
+    FLATTENING: ("ExitRequested", "PlanTightened", "TrailDistanceChanged", "MarketModeChanged", "LevelCrossed"),
     RECONCILING: ("PlanTightened", "TrailDistanceChanged", "LevelCrossed"),
     HALTED: ("HaltRequested",),
     # Late words about orders that have ended by evidence change nothing (I5).
@@ -522,7 +527,7 @@ def _which(position: Position, fact: Any) -> str:
 def _signal(position: Position, fact: Any) -> str:
     if fact.mark.age_ns > position.plan.timing.max_price_age_ms * 1_000_000 or not fact.mark.px.is_finite() or fact.mark.px <= 0:
         return "STALE"
-    if fact.level == "tighten":
+    if fact.level in ("tighten", "activation"):
         return "TIGHTEN"
     # An engine-kept trail is exact, the stop at the venue follows it in steps: it is not waited for.
     if fact.level == "stop" and position.plan.trail_style == "native" and any(o.protects_lots for o in position.orders):
@@ -538,6 +543,11 @@ def _refusal(position: Position, fact: Any) -> str:
     order = position.order(fact.client_order_id, fact.venue_order_id)
     crossed = fact.reject_class == "through_market" and order is not None and order.role == "stop" and position.is_tradable
     return "THROUGH_MARKET" if crossed and not position.exit_reason and not any(o.protects_lots for o in position.orders) else "OTHER"
+
+
+def _ignition(position: Position, fact: Any) -> str:
+    waits = position.plan.strategy == "ignition" and position.is_tradable and not position.is_trail_active and not position.exit_reason
+    return "OUT" if waits and position.mode in ("quiet", "compression") else "STAY"
 
 
 def _ladder(position: Position, fact: Any) -> str:
@@ -579,6 +589,7 @@ ANSWERS: Mapping[str, Callable[[Position, Any], str]] = {
     "signal": _signal,
     "urgency": _urgency,
     "refusal": _refusal,
+    "ignition": _ignition,
     "ladder": _ladder,
     "upkeep": _upkeep,
     "tightenable": _tightenable,

@@ -1,48 +1,79 @@
-"""How far trails are to stand, symbol by symbol, from the venue's own trades (A11, A12): bars, their range, the distance."""
+"""How far trails are to stand, and in what kind of market, from the venue's own trades (A7, A11, A12): bars, range, distance, mode."""
 
 from decimal import Decimal
 
-from events.facts import Plan, TrailDistanceChanged
+from events.facts import MarketMode, MarketModeChanged, Plan, TrailDistanceChanged
 from events.values import Instrument
 
-from .bars import BarSeries
-from .distance import Distance, DistancePolicy, trail_distance
+from .bars import MINUTE_NS, BarSeries
+from .distance import Distance, DistancePolicy, moded_distance, trail_distance
 from .model import Position
+from .modes import MINUTES_KEPT, Seen, mode_of
 
 
 class Ranges:
-    """The bars of every symbol that trades, and the distances that follow from them."""
+    """The bars of every symbol that trades, and the distances and modes that follow from them."""
 
     def __init__(self, taker_fee_bps: Decimal) -> None:
         self._policy = DistancePolicy(taker_fee_bps=taker_fee_bps)
-        self._bars: dict[str, BarSeries] = {}
+        self._quarters: dict[str, BarSeries] = {}
+        self._minutes: dict[str, BarSeries] = {}
 
     def trade(self, instrument: Instrument, ts_event_ns: int, px: Decimal, qty: Decimal) -> bool:
-        """Take a public trade; True if it began a new bar, so that the range may have changed."""
-        bars = self._bars.get(instrument.symbol)
-        if bars is None:
-            bars = self._bars[instrument.symbol] = BarSeries()
-        before = bars.newest_open_ns
-        bars.take(ts_event_ns, instrument.floor_ticks(px), instrument.floor_lots(qty))
-        return bars.newest_open_ns != before
+        """Take a public trade; True if it began a new minute, so that range and mode may have changed."""
+        minutes = self._minutes.get(instrument.symbol)
+        if minutes is None:
+            minutes = self._minutes[instrument.symbol] = BarSeries(MINUTE_NS, MINUTES_KEPT)
+            self._quarters[instrument.symbol] = BarSeries()
+        before = minutes.newest_open_ns
+        ticks, lots = instrument.floor_ticks(px), instrument.floor_lots(qty)
+        minutes.take(ts_event_ns, ticks, lots)
+        self._quarters[instrument.symbol].take(ts_event_ns, ticks, lots)
+        return minutes.newest_open_ns != before
 
     def interrupt(self, until_ns: int) -> None:
         """Trades may have been missed: the bars under way are not whole."""
-        for bars in self._bars.values():
+        for bars in (*self._quarters.values(), *self._minutes.values()):
             bars.interrupt(until_ns)
+
+    def atr_bps(self, symbol: str, now_ns: int) -> int | None:
+        """Return the mean true range of fifteen minutes, None if there is too little history."""
+        bars = self._quarters.get(symbol)
+        return None if bars is None else bars.atr_bps(now_ns)
+
+    def mode_of(self, symbol: str, now_ns: int) -> Seen | None:
+        """Return the kind of market of a symbol, None if it is not known."""
+        minutes = self._minutes.get(symbol)
+        return None if minutes is None else mode_of(minutes, now_ns)
 
     def distance_of(self, plan: Plan, now_ns: int) -> Distance:
         """Return the trail of a plan at this moment; without enough history the other terms of the distance stand alone."""
-        bars = self._bars.get(plan.symbol)
-        atr_bps = None if bars is None else bars.atr_bps(now_ns)
-        return trail_distance(self._policy, atr_bps, plan.time_stop_secs or None)
+        mode = self._mode(plan.symbol, now_ns)
+        if plan.trail_auto or plan.trail_offset_bps is None:
+            return trail_distance(self._policy, self.atr_bps(plan.symbol, now_ns), plan.time_stop_secs or None, mode)
+        return moded_distance(plan.trail_offset_bps, mode)
 
-    def change_for(self, position: Position, now_ns: int) -> TrailDistanceChanged | None:
-        """Return the fact that a position's trail is narrower now, None where it is not (a trail never widens, I3)."""
-        wanted = position.wanted_trail_offset_bps
-        if not position.plan.trail_auto or wanted is None:
+    def changes_for(self, position: Position, now_ns: int) -> tuple[TrailDistanceChanged | MarketModeChanged, ...]:
+        """Return the facts of a new minute for a position: a narrower trail (none ever widens, I3), and the mode if it decides."""
+        return tuple(fact for fact in (self._distance_for(position, now_ns), self.mode_for(position, now_ns)) if fact is not None)
+
+    def mode_for(self, position: Position, now_ns: int) -> MarketModeChanged | None:
+        """Return the mode for an ignition position that does not know it, or that is still to be left for it."""
+        seen = self.mode_of(position.plan.symbol, now_ns) if position.plan.strategy == "ignition" else None
+        waits = position.is_tradable and not position.is_trail_active and not position.exit_reason
+        if seen is None or (seen.mode == position.mode and not (waits and seen.mode in ("quiet", "compression"))):
             return None
-        distance = self.distance_of(position.plan, now_ns)
+        return MarketModeChanged(ts_recv_ns=now_ns, mode=seen.mode, basis=seen.basis)
+
+    def _distance_for(self, position: Position, now_ns: int) -> TrailDistanceChanged | None:
+        plan, wanted = position.plan, position.wanted_trail_offset_bps
+        if wanted is None or not (plan.trail_auto or plan.strategy == "ignition"):
+            return None
+        distance = self.distance_of(plan, now_ns)
         if distance.trail_offset_bps >= wanted:
             return None
         return TrailDistanceChanged(ts_recv_ns=now_ns, trail_offset_bps=distance.trail_offset_bps, basis=distance.basis)
+
+    def _mode(self, symbol: str, now_ns: int) -> MarketMode:
+        seen = self.mode_of(symbol, now_ns)
+        return "normal" if seen is None else seen.mode

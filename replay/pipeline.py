@@ -177,15 +177,14 @@ class Pipeline:
             self._step_link(made, links.MessageArrived(ts_recv_ns=ts_recv_ns, is_truth=is_truth))
 
     def _range(self, made: "_Made", trade: m.TradePrinted, ts_recv_ns: int) -> None:
-        """Keep the symbol's bars; with a new one the trails that were left to the engine may become narrower."""
+        """Keep the symbol's bars; with a new minute trails may become narrower, and an ignition may have to be left."""
         instrument = self.instruments.get(trade.symbol)
         if instrument is None or not self.ranges.trade(instrument, trade.ts_event_ns, trade.px, trade.qty):
             return
         for key in sorted(self.desk.positions):
             position = self.desk.positions[key]
-            change = self.ranges.change_for(position, ts_recv_ns) if position.plan.symbol == trade.symbol else None
-            if change is not None:
-                made.events += self.desk.take(change, key)
+            for fact in self.ranges.changes_for(position, ts_recv_ns) if position.plan.symbol == trade.symbol else ():
+                made.events += self.desk.take(fact, key)
 
     def _message(self, made: "_Made", item: object, ts_recv_ns: int, source: str) -> None:
         if isinstance(item, m.SnapshotTaken):
@@ -365,6 +364,9 @@ class Pipeline:
                 epoch=intent.epoch,
             )
         )
+        mode = self.ranges.mode_for(self.desk.positions[intent.position_id], ts_recv_ns)
+        if mode is not None:
+            made.events += self.desk.take(mode, intent.position_id)
 
     def _may_open(self, intent: OpenPosition) -> tuple[Instrument, Capabilities]:
         place = f"position {intent.position_id}"

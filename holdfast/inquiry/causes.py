@@ -45,7 +45,8 @@ def cause_of(events: Sequence[PositionEvent], index: int) -> Cause | None:
         return _of_order(events, index, fact)
     if isinstance(fact, f.DeadlinePassed):
         return _of_clock(events, index, fact.which)
-    if isinstance(fact, f.LevelCrossed | f.TrailDistanceChanged) or (isinstance(fact, f.PlanTightened) and fact.by_trail):
+    by_trail = isinstance(fact, f.PlanTightened) and fact.by_trail
+    if by_trail or isinstance(fact, f.LevelCrossed | f.TrailDistanceChanged | f.MarketModeChanged):
         return _first(events, index, "opened the position", _opens) or _first(events, index, "asked for it", _is_birth)
     if isinstance(fact, f.SnapshotDiffered):
         missed = _last(events, index, "was what differed", lambda e: _is_missed(e, fact.asked_ns))

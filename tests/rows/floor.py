@@ -1,0 +1,344 @@
+"""The live engine's pipeline against the simulated venue, texts on both sides, in virtual time: a trading floor for one test.
+
+What the engine adds to this is a clock, a disk, sockets and threads; here the clock is the test's, every event is durable at once, and
+frames arrive when they are sent. Every input is kept, so that `replayed` can run them again.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from functools import partial
+from typing import TypeVar
+
+from events import commands as c
+from events import facts as f
+from events.record import PositionEvent, bytes_from
+from events.values import PositionSide
+from fsm.coverage import unprotected_lots
+from fsm.model import Position
+from replay.intents import ExitPosition, Link, OpenPosition, Restarted, Sent, payload_from
+from replay.pipeline import Output, Pipeline, Settings
+from venues.kraken import encode
+from venues.kraken.translate import SESSION_REQ_ID_BASE
+from venues.simulated.delivery import Effect, Send
+from venues.simulated.exchange import Exchange
+from venues.simulated.faults import Faults
+from venues.simulated.gateway import Gateway, owner_order
+from venues.simulated.pairs import pair_of
+from venues.simulated.settings import System, VenueSettings
+
+D = Decimal
+T = TypeVar("T")
+SYMBOL = "BTC/USD"
+MS, SECOND = 1_000_000, 1_000_000_000
+START_NS = 1_700_000_000 * SECOND
+TOKEN = "floor"
+BALANCES = {"USD": D(1_000_000), "BTC": D(0)}
+# The engine asks for the whole truth now and then; here as often as a test needs it.
+AUDIT_NS = 10 * SECOND
+
+
+class Floor:
+    """One pipeline, one venue. `events` is the log, `alerts` and `pages` their codes, `refusals` the sentences of refused wishes.
+
+    `lag_ns` is how far our clock is behind the venue's (above zero: behind). `bare_ns` is the longest unprotected time so far.
+    """
+
+    def __init__(
+        self,
+        *,
+        px: object = 60_000,
+        faults: tuple[str, ...] = (),
+        lag_ns: int = 0,
+        venue: VenueSettings | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self.now_ns, self.lag_ns = START_NS, lag_ns
+        self.settings = settings or Settings(namespace="hf", symbols=(SYMBOL,))
+        self.faults = Faults(1)
+        self.faults.switch_on(faults)
+        self.gateway = Gateway([pair_of(SYMBOL)], venue or VenueSettings(balances=dict(BALANCES)), 1, self.faults)
+        self.pipeline = Pipeline(self.settings, "flat")
+        self.px = D(str(px))
+        self.epoch = 1
+        self.events: list[PositionEvent] = []
+        self.inputs: list[tuple[str, int, str, str | bytes]] = []
+        self.alerts: list[str] = []
+        self.pages: list[str] = []
+        self.refusals: list[str] = []
+        self.bare_ns = 0
+        self._bare_since: dict[str, int] = {}
+        self._next_audit_ns = self.now_ns + AUDIT_NS
+        self._req_id = SESSION_REQ_ID_BASE
+        self._connections: dict[int, str] = {}
+        self._private = 0
+        self._count = 0
+        self._is_asked = self._is_wanted = False
+        self._todo: deque[Callable[[], None]] = deque()
+        self._is_busy = False
+        self.holds_back: Callable[[str], bool] = lambda text: False
+        self.intent(Restarted(epoch=self.epoch))
+        self.connect()
+        self.tick(self.px)
+
+    # --- the process --------------------------------------------------------------------------------------------------
+
+    def feed(self, kind: str, source: str, payload: str | bytes) -> Output:
+        now_ns = self.now_ns - self.lag_ns
+        self.inputs.append((kind, now_ns, source, payload))
+        output = self.pipeline.feed(kind, now_ns, source, payload)
+        assert self.pipeline.desk.broken == []
+        self.events += output.events
+        self.refusals += [refusal.reason for refusal in output.refusals]
+        for notice in output.notices:
+            (self.pages if notice.page else self.alerts).append(notice.code)
+        for event in output.events:
+            self.alerts += [x.code for x in event.commands if isinstance(x, c.RaiseAlert)]
+            self.pages += [x.code for x in event.commands if isinstance(x, c.Page)]
+        self._watch()
+        for outgoing in output.outgoing:
+            if outgoing.frame:
+                self._later(partial(self._send, outgoing.command, outgoing.frame))
+        if output.reconnect:
+            self._later(partial(self.cut, back=True))
+        elif output.refresh:
+            self._later(self._ask)
+        return output
+
+    def _later(self, work: Callable[[], None]) -> None:
+        """Do `work` behind what is already under way: a frame is never overtaken by what an earlier one causes."""
+        self._todo.append(work)
+        if not self._is_busy:
+            self._is_busy = True
+            while self._todo:
+                self._todo.popleft()()
+            self._is_busy = False
+
+    def _send(self, command: c.AnyCommand, frame: str) -> None:
+        assert isinstance(command, c.SubmitOrder | c.AmendOrder | c.CancelOrder)
+        operation = "submit" if isinstance(command, c.SubmitOrder) else "amend" if isinstance(command, c.AmendOrder) else "cancel"
+        ok = bool(self._private)
+        self.feed("sent", "", payload_from(Sent(client_order_id=command.client_order_id, operation=operation, ok=ok)))  # type: ignore[arg-type]
+        if ok and not self.holds_back(frame):
+            self._out(self._private, frame)
+
+    def _out(self, number: int, frame: str) -> None:
+        self._deliver(self.gateway.receive(number, frame.replace(encode.TOKEN_PLACEHOLDER, TOKEN), self.now_ns))
+
+    def _deliver(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            self._later(partial(self._hear, effect))
+
+    def _hear(self, effect: Effect) -> None:
+        channel = self._connections.get(effect.connection)
+        if channel is None:
+            return
+        if not isinstance(effect, Send):
+            self.cut(back=True)
+            return
+        self.feed("frame", channel, effect.text)
+        if channel == "private" and '"channel":"executions"' in effect.text and '"type":"snapshot"' in effect.text:
+            self._is_asked = False
+            if self._is_wanted:
+                self._ask()
+
+    def _ask(self) -> None:
+        if self._is_asked or not self._private:
+            self._is_wanted = True
+            return
+        self._is_asked, self._is_wanted = True, False
+        self._out(self._private, encode.encode_unsubscribe("executions", self._request(), is_private=True))
+        self._subscribe_executions()
+
+    def _subscribe_executions(self) -> None:
+        self._is_asked = True
+        self.feed("link", "private", payload_from(Link(state="asked")))
+        options = {"snap_orders": True, "snap_trades": True, "order_status": True, "ratecounter": True}
+        self._out(self._private, encode.encode_subscribe("executions", self._request(), is_private=True, **options))
+
+    def _request(self) -> int:
+        self._req_id += 1
+        return self._req_id
+
+    def connect(self) -> None:
+        """Open both sockets as the session does."""
+        self.gateway.issue_token(TOKEN, self.now_ns)
+        self.feed("link", "private", payload_from(Link(state="connecting")))
+        private, effects = self.gateway.connect("private", self.now_ns)
+        self._connections[private] = "private"
+        self._private = private
+        self.feed("link", "private", payload_from(Link(state="open")))
+        self._deliver(effects)
+        public, effects = self.gateway.connect("public", self.now_ns)
+        self._connections[public] = "public"
+        self.feed("link", "public", payload_from(Link(state="open")))
+        self._deliver(effects)
+        for channel, symbols, options in (
+            ("instrument", (), {"snapshot": True}),
+            ("ticker", (SYMBOL,), {"event_trigger": "bbo", "snapshot": True}),
+            ("trade", (SYMBOL,), {"snapshot": False}),
+        ):
+            self._out(public, encode.encode_subscribe(channel, self._request(), symbols, **options))  # type: ignore[arg-type]
+        self._out(private, encode.encode_subscribe("balances", self._request(), is_private=True, snapshot=True))
+        self._subscribe_executions()
+
+    def cut(self, *, back: bool = False) -> None:
+        """Cut both sockets; with `back` they are opened again at once."""
+        for number in list(self._connections):
+            self.gateway.disconnect(number)
+        self._connections.clear()
+        self._private, self._is_asked = 0, False
+        self.feed("link", "private", payload_from(Link(state="closed", reason="cut")))
+        self.feed("link", "public", payload_from(Link(state="closed", reason="cut")))
+        if back:
+            self.connect()
+
+    def kill(self) -> None:
+        """End the process as kill -9 does, and begin again from the log with the next epoch."""
+        for number in list(self._connections):
+            self.gateway.disconnect(number)
+        self._connections.clear()
+        self._private, self._is_asked = 0, False
+        self.epoch += 1
+        self.inputs.clear()
+        self.pipeline = Pipeline(self.settings, "flat")
+        live: set[str] = set()
+        for event in self.events:
+            (live.discard if event.to in ("Closed", "Abandoned") else live.add)(event.position_id)
+        self.pipeline.restore([event for event in self.events if event.position_id in live])
+        self.intent(Restarted(epoch=self.epoch))
+        self.connect()
+
+    # --- wishes -------------------------------------------------------------------------------------------------------
+
+    def intent(self, intent: object) -> Output:
+        return self.feed("intent", "", payload_from(intent))  # type: ignore[arg-type]
+
+    def open(self, side: PositionSide = PositionSide.LONG, qty: object = "0.5", **plan: object) -> str:
+        """Ask for a position; a short is on margin."""
+        self._count += 1
+        position_id = f"hf{self._count:06d}"
+        fields: dict[str, object] = {"trail_offset_bps": 200, "margin": side is PositionSide.SHORT, **plan}
+        if fields.get("trail_auto") or "stop_price" in plan:
+            fields.pop("trail_offset_bps")
+        plan_ = f.Plan(symbol=SYMBOL, side=side, qty=D(str(qty)), **fields)  # type: ignore[arg-type]
+        self.intent(OpenPosition(position_id=position_id, epoch=self.epoch, plan=plan_))
+        return position_id
+
+    def protected(self, side: PositionSide = PositionSide.LONG, qty: object = "0.5", **plan: object) -> str:
+        """Ask for a position and wait until it is protected."""
+        position_id = self.open(side, qty, **plan)
+        self.wait(1)
+        assert self.state(position_id) == "Protected", (self.state(position_id), self.refusals)
+        return position_id
+
+    def leave(self, position_id: str, reason: f.ExitReason = "operator") -> None:
+        self.intent(ExitPosition(position_id=position_id, reason=reason))
+
+    # --- the market, time, the owner ------------------------------------------------------------------------------------
+
+    def tick(self, px: object, qty: object = "0.01") -> None:
+        """A trade of the market."""
+        self.px = D(str(px))
+        self._deliver(self.gateway.tick(SYMBOL, self.px, D(str(qty)), True, self.now_ns))
+
+    def moved(self, side: PositionSide, bps: int) -> Decimal:
+        """Return a price that is `bps` better (above zero) or worse for a position of `side` than the last one."""
+        return (self.px * (10_000 + side.sign * bps) / 10_000).quantize(D("0.1"))
+
+    def wait(self, seconds: float, *, trades: bool = True) -> None:
+        """Let time pass in steps of 100 ms; with `trades` the market prints its last price each second."""
+        until_ns = self.now_ns + int(seconds * SECOND)
+        while self.now_ns < until_ns:
+            self.now_ns = min(self.now_ns + 100 * MS, until_ns)
+            self._deliver(self.gateway.advance(self.now_ns))
+            at_ns = self.pipeline.next_deadline_ns()
+            if at_ns is not None and at_ns <= self.now_ns - self.lag_ns:
+                self.feed("timer", "", b"{}")
+            if trades and self.now_ns % SECOND == 0:
+                self.tick(self.px)
+            if self.now_ns >= self._next_audit_ns:
+                self._next_audit_ns = self.now_ns + AUDIT_NS
+                self._ask()
+            self._watch()
+
+    def by_hand(self, side: str, qty: object, *, margin: bool = False) -> None:
+        """The account's owner trades at market."""
+        params = {"symbol": SYMBOL, "side": side, "order_type": "market", "order_qty": D(str(qty)), "margin": margin}
+        self.owner(lambda exchange, now_ns: owner_order(exchange, params, now_ns))
+
+    def owner(self, action: Callable[[Exchange, int], object]) -> None:
+        self._deliver(self.gateway.act(action, self.now_ns))
+
+    def mode(self, system: System) -> None:
+        """The venue changes its mode."""
+        self._deliver(self.gateway.change_system(system, self.now_ns))
+
+    # --- what is known ------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        for position_id, position in self.pipeline.desk.positions.items():
+            if unprotected_lots(position):
+                since_ns = self._bare_since.setdefault(position_id, self.now_ns)
+                self.bare_ns = max(self.bare_ns, self.now_ns - since_ns)
+            else:
+                self._bare_since.pop(position_id, None)
+        for position_id in set(self._bare_since) - set(self.pipeline.desk.positions):
+            del self._bare_since[position_id]
+
+    def position(self, position_id: str) -> Position:
+        found = self.pipeline.desk.get(position_id)
+        if found is None:
+            found = next(iter(self._ended(position_id)))
+        return found
+
+    def _ended(self, position_id: str) -> list[Position]:
+        pipeline = Pipeline(self.settings, "flat")
+        pipeline.restore([event for event in self.events if event.position_id == position_id])
+        found = pipeline.desk.get(position_id)
+        return [] if found is None else [found]
+
+    def state(self, position_id: str) -> str:
+        return self.position(position_id).state
+
+    def states(self, position_id: str) -> list[str]:
+        """Return the states that a position went through, each once as it was entered."""
+        out: list[str] = []
+        for event in self.events:
+            if event.position_id == position_id and (not out or out[-1] != event.to):
+                out.append(event.to)
+        return out
+
+    def reasons(self, position_id: str) -> list[str]:
+        return [event.exit_reason for event in self.events if event.position_id == position_id and event.exit_reason]
+
+    def facts(self, kind: type[T], position_id: str = "") -> list[T]:
+        return [e.fact for e in self.events if isinstance(e.fact, kind) and (not position_id or e.position_id == position_id)]
+
+    def at_venue(self) -> Decimal:
+        """Return what the account holds of the base asset, margin included (below zero: short)."""
+        exchange = self.gateway.exchange
+        margin = exchange.account.position(pair_of(SYMBOL))
+        return exchange.account.balances.get("BTC", D(0)) + margin.pair.instrument.qty(margin.lots)
+
+    def resting(self) -> list[str]:
+        """Return the venue's open orders as `type side leaves`."""
+        return [
+            f"{o.order_type} {'buy' if o.buying else 'sell'} {o.pair.instrument.qty(o.leaves_lots).normalize():f}"
+            for o in self.gateway.exchange.open_orders()
+        ]
+
+
+def replayed(floor: Floor) -> bool:
+    """Run the inputs since the last start again; tell whether they make the same events, byte for byte."""
+    pipeline = Pipeline(floor.settings, "machine")
+    events = [event for kind, at_ns, source, payload in floor.inputs for event in pipeline.feed(kind, at_ns, source, payload).events]
+    return [bytes_from(event) for event in events] == [bytes_from(event) for event in floor.events]
+
+
+def commands_of(floor: Floor, position_id: str, kind: type[T]) -> list[T]:
+    """Return the commands of a kind that a position has sent."""
+    return [x for event in floor.events if event.position_id == position_id for x in event.commands if isinstance(x, kind)]
+
+
+__all__ = ["MS", "SECOND", "START_NS", "SYMBOL", "D", "Floor", "commands_of", "replayed"]
