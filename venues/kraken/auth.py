@@ -101,7 +101,7 @@ class TokenFetcher:
     def _token_from(self, raw: bytes) -> str:
         try:
             answer = _answer_decoder.decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise self._problem("the answer to the token request is not what the venue documents", is_final=False) from None
         errors = [text for text in answer.error if text.startswith("E")]
         if errors:

@@ -268,7 +268,7 @@ def frame_from(text: str) -> Frame:
         raise Unreadable("rest_reply", "this is an answer of the REST interface")
     if header.success is None and header.error is None and header.method != "pong":
         raise Unreadable("no_envelope", "neither a channel nor an answer to a request")
-    if header.method is not None and header.method not in _METHODS:
+    if header.method is not None and (not isinstance(header.method, str) or header.method not in _METHODS):
         raise Unreadable("unknown_method", f"method {str(header.method)[:40]!r} is not known")
     return _decoded(_reply_decoder, text, "bad_body")
 

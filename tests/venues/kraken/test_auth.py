@@ -75,6 +75,7 @@ async def test_a_token_is_fetched_with_a_signed_request_and_a_rising_nonce(answe
         (200, '{"error":["EAPI:Rate limit exceeded"]}', VenueProblem),
         (200, '{"error":[],"result":{}}', VenueProblem),
         (200, "<html>", VenueProblem),
+        (200, '{"a":' + "[" * 60_000, VenueProblem),
         (503, "", VenueProblem),
         (429, "", VenueProblem),
     ],

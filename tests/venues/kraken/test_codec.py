@@ -155,3 +155,10 @@ def test_no_json_raises_and_what_is_refused_says_why(text):
 def test_the_same_frames_give_the_same_output(texts):
     first, second = KrakenTranslator("hf"), KrakenTranslator("hf")
     assert [first.decode(text, i) for i, text in enumerate(texts)] == [second.decode(text, i) for i, text in enumerate(texts)]
+
+
+@pytest.mark.parametrize("method", ["{}", "[]", '[["a"]]', "1", "true", '{"a":[]}'])
+def test_a_method_that_is_no_text_is_a_method_that_is_not_known(method):
+    (refused,) = outputs_of(f'{{"method":{method},"success":true,"req_id":1}}')
+    assert isinstance(refused, FrameRefused)
+    assert refused.code == "unknown_method"
