@@ -181,6 +181,8 @@ def table_trades(lines: Iterator[tuple[str, bytes]]) -> Iterator[RawTrade]:
             continue
         try:
             text = line.decode("utf-8-sig")
+            if not text:
+                continue
             if not columns:
                 separator = next((s for s in ",;\t " if s in text), ",")
             cells = [cell.strip() for cell in next(csv.reader([text], delimiter=separator))]
@@ -271,7 +273,7 @@ def parquet_trades(path: Path, found: Found) -> Iterator[RawTrade]:
                     found.skipped["off_market"] += 1
                     continue
                 yield _trade_from(f"{path}: row {number}", cells)
-    except (arrow.ArrowException, OSError) as failure:
+    except (arrow.ArrowException, OSError, UnicodeDecodeError) as failure:
         said = str(failure).partition("\n")[0][:120]
         raise BadInput(str(path), f"cannot be read as Parquet ({said})", "write it again, or give a .gz or CSV file") from None
 

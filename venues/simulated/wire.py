@@ -52,9 +52,18 @@ def decode(text: str | bytes) -> dict[str, Any]:
         value = json.loads(text, parse_float=_number, parse_int=_integer, parse_constant=_refuse)
     except (ValueError, NotFinite, RecursionError):
         raise WireError("Malformed JSON") from None
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or ("\\u" in text and not _is_text(value)):
         raise WireError("Malformed JSON")
     return value
+
+
+def _is_text(value: Any) -> bool:
+    # Half a surrogate pair is JSON, but no text that an answer could quote.
+    try:
+        encode(value)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _number(text: str) -> Decimal:

@@ -127,6 +127,8 @@ def test_without_a_side_the_tick_rule_names_the_taker(tmp_path: Path) -> None:
         (b"time,price\n1,2\n", "trades:1", "no column for quantity"),
         (b"1,2\n", "trades:1", "no quantity"),
         (b"1,10,1\n2,11\n", "trades:2", "no quantity"),
+        (b"\xef\xbb\xbf", "trades", "holds no trades"),
+        (b"\xef\xbb\xbf\n1,10\n", "trades:2", "no quantity"),
         (b"1,10,1\n2,,1\n", "trades:2", "no price"),
         (b"1,10,1\n2,zehn,1\n", "trades:2 price", "'zehn' is not a finite decimal number"),
         (b"1,10,1\n2,NaN,1\n", "trades:2 price", "'NaN' is not a finite decimal number"),

@@ -22,7 +22,7 @@ def test_numbers_come_in_exactly() -> None:
     assert decode('{"a":0.1,"b":1e-08,"c":7}') == {"a": D("0.1"), "b": D("1E-8"), "c": 7}
 
 
-@pytest.mark.parametrize("text", ["[1]", '{"a":1e400}', '{"a":Infinity}', "{" * 10_000, '{"a":' + "1" * 60 + "}", ""])
+@pytest.mark.parametrize("text", ["[1]", '{"a":1e400}', '{"a":Infinity}', "{" * 10_000, '{"a":' + "1" * 60 + "}", "", '{"a":"\\ud800"}', '{"\\uDFFF":1}'])
 def test_what_no_client_means_is_refused(text: str) -> None:
     with pytest.raises(WireError):
         decode(text)
@@ -49,3 +49,7 @@ def test_one_moment_in_three_spellings(text: str) -> None:
 def test_other_texts_are_no_times(text: str) -> None:
     with pytest.raises(ValueError, match=r"time|month"):
         ns_from_time(text)
+
+
+def test_a_pair_of_surrogates_is_a_character() -> None:
+    assert decode('{"a":"\\ud83d\\ude00"}') == {"a": "😀"}
