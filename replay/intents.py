@@ -76,6 +76,7 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 _intents: msgspec.json.Decoder[Intent] = msgspec.json.Decoder(Intent)
 _sent = msgspec.json.Decoder(Sent)
 _link = msgspec.json.Decoder(Link)
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def payload_from(value: Intent | Sent | Link) -> bytes:
@@ -87,7 +88,7 @@ def intent_from(data: bytes) -> Intent:
     """Decode an intent. Raises BadInput."""
     try:
         return _intents.decode(data)
-    except msgspec.MsgspecError as problem:
+    except _UNREADABLE as problem:
         raise BadInput("intent", str(problem), "see docs/session-format.md for its shape") from None
 
 
@@ -95,7 +96,7 @@ def sent_from(data: bytes) -> Sent:
     """Decode a sender's word. Raises BadInput."""
     try:
         return _sent.decode(data)
-    except msgspec.MsgspecError as problem:
+    except _UNREADABLE as problem:
         raise BadInput("sent record", str(problem), "read the session with the version that wrote it") from None
 
 
@@ -103,5 +104,5 @@ def link_from(data: bytes) -> Link:
     """Decode a link record. Raises BadInput."""
     try:
         return _link.decode(data)
-    except msgspec.MsgspecError as problem:
+    except _UNREADABLE as problem:
         raise BadInput("link record", str(problem), "read the session with the version that wrote it") from None

@@ -78,7 +78,7 @@ def replay_records(records: Iterable[Record], settings: Settings, executor: str 
             events += 1
             made = expected.popleft() if expected else b""
             if made != data:
-                return Verdict(inputs, frames, events, Divergence(record.seq, last, data.decode(), made.decode()))
+                return Verdict(inputs, frames, events, Divergence(record.seq, last, data.decode("utf-8", "backslashreplace"), made.decode()))
         elif record.kind in INPUTS:
             if restored:
                 pipeline.restore(event_from(data) for data in restored)

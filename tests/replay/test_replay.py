@@ -99,3 +99,18 @@ def test_a_session_without_settings_is_refused_with_the_place(tmp_path: Path) ->
     SessionWriter.create(path, manifest_from(configuration={}, table_hash="", started_ns=0, namespace="hf")).close()
     with pytest.raises(BadInput, match="manifest has no usable pipeline settings"):
         replay(path)
+
+
+@pytest.mark.parametrize("kind", ["intent", "sent", "link"])
+@pytest.mark.parametrize("payload", [b'{"type":"halt","position_id":"\xff"}', b'{"x":' + b"[" * 100_000], ids=["no text", "deep"])
+def test_an_input_that_is_no_json_text_is_refused(kind: str, payload: bytes) -> None:
+    settings = Settings(namespace="hf", symbols=("BTC/USD",))
+    with pytest.raises(BadInput):
+        replay_records([Record(1, kind, 1, 0, "private", payload)], settings)
+
+
+def test_an_event_whose_bytes_are_no_text_is_a_divergence() -> None:
+    settings = Settings(namespace="hf", symbols=("BTC/USD",))
+    verdict = replay_records([Record(1, "event", 1, 0, "", b'{"\xff":1}')], settings)
+    assert verdict.divergence is not None
+    assert verdict.divergence.recorded == '{"\\xff":1}'
