@@ -99,6 +99,8 @@ def _text_layer(source: str, keys: list[str], text: str, *, lower: bool) -> Laye
     kind, path = root(), ""
     tree: dict[str, Any] = {}
     below = tree
+    if not _is_unicode(source + text):
+        raise BadInput(f"{source}: {'.'.join(keys).lower()}", "it is not UTF-8 text", "write it in UTF-8")
     for index, raw in enumerate(keys):
         # The keys of a table of the user's, such as balances, are names of his own: "USD" stays "USD".
         key = raw.lower() if lower and not isinstance(bare(kind), mi.DictType) else raw
@@ -108,6 +110,15 @@ def _text_layer(source: str, keys: list[str], text: str, *, lower: bool) -> Laye
         else:
             below = below.setdefault(key, {})
     return Layer(source, tree)
+
+
+def _is_unicode(text: str) -> bool:
+    # Bytes of the command line or the environment that are no UTF-8 are half surrogate pairs here.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _value_from(text: str, kind: mi.Type, place: str) -> Any:

@@ -154,9 +154,7 @@ def _check_values(config: Config, sources: Mapping[str, str]) -> None:
                 raise BadInput(_place(sources, f"{section}.{name}"), f"{value} is below {least}", f"write {least} or more")
     for name, schemes in (("public_url", ("wss", "ws")), ("private_url", ("wss", "ws")), ("rest_url", ("https", "http"))):
         _check_address(getattr(config.venue, name), schemes, _place(sources, f"venue.{name}"))
-    if "://" in config.store.url and urlsplit(config.store.url).password is not None:
-        remedy = "leave it out, and name the variable that holds it in store.password_env"
-        raise BadInput(_place(sources, "store.url"), "it contains a password", remedy)
+    _check_store(config.store.url, _place(sources, "store.url"))
     for text in config.simulated.faults:
         try:
             Faults().switch_on([text])
@@ -186,6 +184,17 @@ def _decimals(value: object, path: str) -> Iterator[tuple[str, Decimal]]:
     elif isinstance(value, tuple):
         for index, below in enumerate(value):
             yield from _decimals(below, f"{path}[{index}]")
+
+
+def _check_store(url: str, place: str) -> None:
+    if "://" not in url:
+        return
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        raise BadInput(place, "it is not an address", "write postgresql://USER@HOST/DATABASE, or the path of a file") from None
+    if password is not None:
+        raise BadInput(place, "it contains a password", "leave it out, and name the variable that holds it in store.password_env")
 
 
 def _check_address(address: str, schemes: tuple[str, str], place: str) -> None:

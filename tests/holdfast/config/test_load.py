@@ -156,12 +156,19 @@ def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
         ("HOLDFAST__SIMULATED__SEED", "1\nport = 2", "simulated.seed: that is not a value as TOML writes it"),
         ("HOLDFAST__STORE", "x", "store: that is not a value as TOML writes it"),
         ("HOLDFAST__STORE", "5", "store: expected a section, got a whole number"),
+        ("HOLDFAST__VENUE__KIND", "si\udcedm", "venue.kind: it is not UTF-8 text"),
     ],
 )
 def test_a_wrong_variable_is_named(name: str, value: str, sentence: str) -> None:
     with pytest.raises(BadInput) as caught:
         load_config(environ={name: value})
     assert str(caught.value).startswith(f"environment {name}: {sentence}")
+
+
+@pytest.mark.parametrize("text", ["store.url=postgresql://u@lo[[calhost/db", "venue.rest_url=https://[::1", "store.url=postgresql://[v1.x/db"])
+def test_an_address_with_half_a_bracket_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="is not an address"):
+        load_config(environ={}, sets=[text])
 
 
 @pytest.mark.parametrize("text", ["simulated.seed", "=1", ""])
