@@ -26,6 +26,7 @@ from replay.intents import OpenPosition
 from venues.clock import Clock
 from venues.kraken.auth import TokenFetcher
 from venues.kraken.capabilities import capabilities_of
+from venues.kraken.rest import RestClient
 from venues.kraken.session import TokenSource
 from venues.simulated import SimulatedVenue
 from venues.simulated.__main__ import feed_of
@@ -172,7 +173,7 @@ async def _venue(config: Config) -> AsyncIterator[_Where]:
     if config.venue.kind == "kraken":
         key = read_key("venue.api_key_env", env=config.venue.api_key_env)
         secret = read_key("venue.api_secret", env=config.venue.api_secret_env, file=config.venue.api_secret_file)
-        fetcher = TokenFetcher(key, secret, config.venue.rest_url)
+        fetcher = TokenFetcher(RestClient(key, secret, config.venue.rest_url))
         yield _Where(config.venue.public_url, config.venue.private_url, fetcher, Clock())
         return
     simulated = config.simulated

@@ -13,6 +13,7 @@ from venues import messages as m
 from venues.clock import Clock
 from venues.kraken.auth import TokenFetcher
 from venues.kraken.link import LinkSettings
+from venues.kraken.rest import RestClient
 from venues.kraken.session import KrakenSession
 from venues.kraken.translate import KrakenTranslator
 from venues.simulated.pairs import pair_of
@@ -40,7 +41,7 @@ class Trader:
             public_url=venue.url.replace("/v2", "/public/v2"),
             private_url=venue.url.replace("/v2", "/private/v2"),
             symbols=[SYMBOL],
-            token_source=TokenFetcher("key", SECRET, venue.http_url),
+            token_source=TokenFetcher(RestClient("key", SECRET, venue.http_url)),
             clock=clock,
             settings=SETTINGS,
         )

@@ -1,0 +1,118 @@
+"""The REST client against a real HTTP server that answers as it is told to."""
+
+import base64
+import threading
+import time
+import urllib.parse
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
+
+import pytest
+
+from events.errors import BadInput, VenueProblem
+from venues.kraken import rest
+from venues.kraken.rest import CallCounter, RestClient, errors_in
+
+SECRET = base64.b64encode(b"a secret of ours").decode()
+FINE = (200, '{"error":[],"result":{}}')
+
+
+@pytest.fixture
+def server():
+    """Answers with `answers` in turn, the last one for ever; keeps the nonces that came."""
+    kept = SimpleNamespace(answers=[FINE], nonces=[])
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            kept.nonces.append(int(urllib.parse.parse_qs(body)["nonce"][0]))
+            status, text = kept.answers.pop(0) if len(kept.answers) > 1 else kept.answers[0]
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *args):
+            pass
+
+    http = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    kept.url = f"http://127.0.0.1:{http.server_port}"
+    yield kept
+    http.shutdown()
+    thread.join()
+    http.server_close()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(rest, "DELAYS_S", (0.0, 0.01))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        (429, ""),
+        (503, ""),
+        (200, '{"error":["EService:Unavailable"]}'),
+        (200, '{"error":["EAPI:Rate limit exceeded"]}'),
+        (200, '{"error":["EAPI:Invalid nonce"]}'),
+        (200, '{"error":["EService:Throttled: 1500000000"]}'),
+    ],
+)
+async def test_a_question_that_failed_is_asked_again_with_a_higher_nonce(server, bad):
+    server.answers = [bad, bad, FINE]
+    client = RestClient("key", SECRET, server.url, counter=CallCounter(limit=1000, decay_per_s=1e6))
+    assert await client.post("/0/private/OpenOrders") == FINE[1]
+    assert len(server.nonces) == 3
+    assert server.nonces == sorted(set(server.nonces))
+
+
+async def test_what_asking_again_does_not_mend_is_asked_once(server):
+    server.answers = [(200, '{"error":["EGeneral:Invalid arguments:txid"]}')]
+    assert errors_in(await RestClient("key", SECRET, server.url).post("/0/private/QueryOrders")) == ["EGeneral:Invalid arguments:txid"]
+    server.answers = [(403, "")]
+    with pytest.raises(BadInput):
+        await RestClient("key", SECRET, server.url).post("/0/private/QueryOrders")
+    assert len(server.nonces) == 2
+
+
+async def test_a_venue_that_stays_away_is_given_up_after_some_tries(server):
+    server.answers = [(503, "")]
+    with pytest.raises(VenueProblem, match="HTTP 503"):
+        await RestClient("key", SECRET, server.url, counter=CallCounter(limit=100)).post("/0/private/OpenOrders", tries=3)
+    assert len(server.nonces) == 3
+
+
+async def test_a_nonce_never_goes_back_with_the_clock(server, monkeypatch):
+    client = RestClient("key", SECRET, server.url)
+    await client.post("/0/private/Balance")
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() - 3_600 * 10**9)
+    await client.post("/0/private/Balance")
+    assert server.nonces[1] > server.nonces[0]
+
+
+async def test_an_answer_longer_than_any_real_one_is_refused(server, monkeypatch):
+    monkeypatch.setattr(rest, "MAX_REPLY_BYTES", 10)
+    with pytest.raises(VenueProblem, match="longer than 10 bytes"):
+        await RestClient("key", SECRET, server.url).post("/0/private/Balance", tries=1)
+
+
+def test_calls_are_counted_as_the_venue_counts_them():
+    counter = CallCounter(limit=15, decay_per_s=0.33)
+    for _ in range(7):
+        assert counter.wait_s(2, 0.0) == 0
+        counter.note(2, 0.0)
+    assert counter.wait_s(1, 0.0) == 0
+    assert counter.wait_s(2, 0.0) == pytest.approx(1 / 0.33)
+    assert counter.wait_s(2, 4.0) == 0
+    counter.exhausted(10.0)
+    assert counter.wait_s(1, 10.0) == pytest.approx(1 / 0.33)
+
+
+def test_warnings_and_nonsense_are_no_refusals():
+    assert errors_in('{"error":["WGeneral:Danger"],"result":{}}') == []
+    assert errors_in("<html>") == []
+    assert errors_in("[" * 100_000) == []
