@@ -23,7 +23,7 @@ from .levels import ArmedLevel, ArmedTrail, armed_levels, armed_trail, trail_sta
 from .model import Position
 from .order import LIVE, TRIGGERED
 from .position import LIVE_STATES
-from .prices import PriceIndex
+from .prices import FAR, PriceIndex
 from .smart import LOOK, STOP, Smart
 from .timers import deadlines, first_deadline
 
@@ -79,7 +79,7 @@ class _Market:
     def is_quiet(self, px: Decimal) -> bool:
         """Whether a last price crosses nothing and makes no new peak."""
         if not self.increment:
-            return px > 0 and px.is_finite()
+            return 0 < px < FAR
         if self.index.quiet_low != self._low or self.index.quiet_high != self._high:
             self._bound()
         return self.quiet_from <= px < self.quiet_below
@@ -151,8 +151,8 @@ class Desk:
             is_quiet = market.is_quiet(px)
         except InvalidOperation:
             is_quiet = False
-        if not is_quiet and not (px.is_finite() and px > 0):
-            # A price of nothing moves nothing, and is nobody's last price (I15).
+        if not is_quiet and not (px.is_finite() and 0 < px < FAR * (market.increment or 1)):
+            # A price of nothing, or beyond all measure, moves nothing, and is nobody's last price (I15).
             self.counters["bad_prices"] += 1
             return []
         market.mark = (px, ts_event_ns, ts_recv_ns)

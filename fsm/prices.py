@@ -30,7 +30,7 @@ from typing import Literal
 Direction = Literal["at_or_below", "at_or_above"]
 
 BPS = 10_000
-_FAR = 1 << 62  # beyond every price in ticks
+FAR = 1 << 62  # beyond every price in ticks: what is not below it is none, and must not be given to an index
 
 
 def trail_stop_ticks(side: int, trail_offset_bps: int, peak_ticks: int) -> int:
@@ -169,7 +169,7 @@ class _Group:
     def __init__(self, half: "_Half", peak: int) -> None:
         self.half = half
         self.peak = peak
-        self.stop = -_FAR
+        self.stop = -FAR
         self.buckets: dict[int, _Bucket] = {}
         self.offsets: list[int] = []
 
@@ -191,8 +191,8 @@ class _Half:
         self._groups: list[_Group] = []  # peaks strictly falling; the last one is the front
         self._stops: list[tuple[int, int, _Group]] = []  # heap of (-stop, serial, group), the front apart
         self._serial = 0  # so that two groups are never compared
-        self.bound = -_FAR
-        self.lowest_peak = _FAR
+        self.bound = -FAR
+        self.lowest_peak = FAR
 
     def arm(self, key: str, level: int) -> None:
         self._levels[key] = (self, level)
@@ -289,7 +289,7 @@ class _Half:
                 moved.keys |= kept.keys
                 for key in kept.keys:
                     self._buckets[key] = moved
-        small.stop = -_FAR
+        small.stop = -FAR
         return large
 
     def settle(self, group: _Group) -> None:
@@ -304,7 +304,7 @@ class _Half:
                 if group is not self._groups[-1]:
                     self._push_stop(group)
         else:
-            group.stop = -_FAR
+            group.stop = -FAR
             del self._groups[bisect_left(self._groups, -group.peak, key=_falling_peak)]
         self.refresh()
 
@@ -325,13 +325,13 @@ class _Half:
             stops.clear()
             for group in groups[:-1]:
                 self._push_stop(group)
-        bound = groups[-1].stop if groups else -_FAR
+        bound = groups[-1].stop if groups else -FAR
         if stops and -stops[0][0] > bound:
             bound = -stops[0][0]
         if fixed and -fixed[0][0] > bound:
             bound = -fixed[0][0]
         self.bound = bound
-        self.lowest_peak = groups[-1].peak if groups else _FAR
+        self.lowest_peak = groups[-1].peak if groups else FAR
 
 
 def _falling_peak(group: _Group) -> int:

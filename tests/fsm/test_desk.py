@@ -47,7 +47,7 @@ def test_what_is_known_of_an_ended_position_is_no_news(side: PositionSide) -> No
 # --- prices ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("px", ["0", "-96", "NaN", "sNaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("px", ["0", "-96", "NaN", "sNaN", "Infinity", "-Infinity", "1e18", "9e37", "9.9e55"])
 def test_a_price_that_is_none_triggers_nothing_and_is_nobodys_last_price(px: str) -> None:
     stage = Stage(stop_price=97).protected().price(101)
     before = stage.position
@@ -58,3 +58,13 @@ def test_a_price_that_is_none_triggers_nothing_and_is_nobodys_last_price(px: str
     assert (mark.px, stage.desk.counters["bad_prices"]) == (D(101), 1)
     stage.price(96)
     assert stage.position.shadow_ns == stage.now_ns
+
+
+@pytest.mark.parametrize("px", ["1e18", "9.9e55"])
+def test_a_price_beyond_all_measure_is_none_also_where_nothing_is_armed(px: str) -> None:
+    stage = Stage(stop_price=97)
+    stage.book(stage.desk.price(SYMBOL, D(px), stage.now_ns, stage.now_ns))
+    stage.protected().price(101)
+    stage.book(stage.desk.price(SYMBOL, D(px), stage.now_ns, stage.now_ns))
+    assert stage.mark().px == D(101)
+    assert stage.desk.counters["bad_prices"] == 2
