@@ -78,7 +78,8 @@ def replay_records(records: Iterable[Record], settings: Settings, executor: str 
             events += 1
             made = expected.popleft() if expected else b""
             if made != data:
-                return Verdict(inputs, frames, events, Divergence(record.seq, last, data.decode("utf-8", "backslashreplace"), made.decode()))
+                recorded = data.decode("utf-8", "backslashreplace")
+                return Verdict(inputs, frames, events, Divergence(record.seq, last, recorded, made.decode()))
         elif record.kind in INPUTS:
             if restored:
                 pipeline.restore(event_from(data) for data in restored)
