@@ -149,5 +149,9 @@ def test_the_lock_has_hashes_and_no_addresses() -> None:
 def test_the_lock_has_everything_that_the_project_asks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
-    locked = {line.split("==")[0] for line in (ROOT / "requirements.txt").read_text().splitlines() if "==" in line}
-    assert {re.split(r"[\[<>=!~ ]", one)[0] for one in asked} <= locked
+    locked = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if re.match(r"\w.*==", line)]
+    assert {name_of(one) for one in asked} <= {name_of(one) for one in locked}
+
+
+def name_of(requirement: str) -> str:
+    return re.split(r"[\[<>=!~; ]", requirement)[0]
