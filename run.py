@@ -2,7 +2,8 @@
 """Set up Holdfast and run it, with nothing but Python's standard library.
 
     python3 run.py demo             set up, then run the demonstration
-    python3 run.py test [args]      set up, then run the tests (the arguments go to pytest)
+    python3 run.py test             set up, then run all tests, one process for each core
+    python3 run.py test <args>      set up, then run pytest with these arguments
     python3 run.py <command ...>    set up, then run `holdfast <command ...>`; its exit code is ours
 
 The first start makes `.venv` beside this file and fills it with the versions and hashes of `requirements.txt`, with `uv`
@@ -30,6 +31,8 @@ STAMP = VENV / "holdfast-setup.json"
 LOG = VENV / "holdfast-setup.log"
 LOCK = ROOT / "requirements.txt"
 OLDEST = (3, 11)
+# Tests that share what is dear to make say so with xdist_group, and stay in one process.
+ALL_TESTS = ["-n", "auto", "--dist", "loadgroup"]
 # Read by us, so that the sentences below are found in the output whatever the user's language is.
 PLAIN = {**os.environ, "LC_ALL": "C.UTF-8", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_USER": "0"}
 
@@ -79,7 +82,7 @@ def become(arguments: "list[str]") -> NoReturn:
     command = [str(PYTHON), "-P", "-m"]
     if arguments[:1] == ["test"]:
         os.chdir(ROOT)
-        command += ["pytest", *arguments[1:]]
+        command += ["pytest", *(arguments[1:] or ALL_TESTS)]
     else:
         command += ["holdfast", *arguments]
     sys.stdout.flush()

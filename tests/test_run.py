@@ -61,6 +61,8 @@ def test_test_runs_pytest_in_the_checkout(checkout: Path, tmp_path: Path) -> Non
     make_ready(checkout, 'printf "%s|" "$PWD" "$@"')
     done = run(checkout, "test", "-q", cwd=tmp_path)
     assert done.stdout == f"{checkout}|-P|-m|pytest|-q|"
+    done = run(checkout, "test", cwd=tmp_path)
+    assert done.stdout == f"{checkout}|-P|-m|pytest|-n|auto|--dist|loadgroup|"
 
 
 def test_a_changed_lock_or_a_moved_folder_is_set_up_again(checkout: Path, tmp_path: Path) -> None:

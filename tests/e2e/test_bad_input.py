@@ -270,6 +270,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
         pool.shutdown(cancel_futures=True)
 
 
+@pytest.mark.xdist_group("bad_input")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_bad_input_is_one_sentence_with_place_and_remedy(runs: dict[str, Future[Ended]], case: Case) -> None:
     done = runs[case.name].result()

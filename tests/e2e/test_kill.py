@@ -114,6 +114,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
         server.remove()
 
 
+@pytest.mark.xdist_group("kill")
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_kill_costs_no_position_its_protection_its_books_or_its_record(runs: Runs, name: str) -> None:
     outcome = runs.outcome(name)
