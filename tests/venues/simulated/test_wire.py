@@ -22,7 +22,9 @@ def test_numbers_come_in_exactly() -> None:
     assert decode('{"a":0.1,"b":1e-08,"c":7}') == {"a": D("0.1"), "b": D("1E-8"), "c": 7}
 
 
-@pytest.mark.parametrize("text", ["[1]", '{"a":1e400}', '{"a":Infinity}', "{" * 10_000, '{"a":' + "1" * 60 + "}", "", '{"a":"\\ud800"}', '{"\\uDFFF":1}'])
+@pytest.mark.parametrize(
+    "text", ["[1]", '{"a":1e400}', '{"a":Infinity}', "{" * 10_000, '{"a":' + "1" * 60 + "}", "", '{"a":"\\ud800"}', '{"\\uDFFF":1}']
+)
 def test_what_no_client_means_is_refused(text: str) -> None:
     with pytest.raises(WireError):
         decode(text)
