@@ -21,7 +21,7 @@ from .model import Order, Position
 from .order import LIVE, ORDER
 from .policy import commands_for
 from .position import NEW, POSITION, PROTECTED, answers, exit_reason_of
-from .table import Runner
+from .table import Runner, Table
 from .timers import WATCH
 
 # More orders than any position needs whose venue answers; of those that are still open or have filled none is forgotten.
@@ -44,9 +44,12 @@ def _runner(name: str, executor: str) -> Runner:
 class Core:
     """Decides facts. `executor` "machine" runs the tables with `transitions`, "flat" as dictionaries: the same rows."""
 
-    def __init__(self, executor: str = "machine") -> None:
-        self._position_rows = _runner(POSITION.name, executor)
-        self._order_rows = _runner(ORDER.name, executor)
+    def __init__(self, executor: str = "machine", position: Table = POSITION, order: Table = ORDER) -> None:
+        # Another table than the product's own is one that a checker is to find fault with.
+        self._position_rows = _runner(position.name, executor) if position is POSITION else position.flat()
+        self._order_rows = _runner(order.name, executor) if order is ORDER else order.flat()
+        self._position_cells = _POSITION_CELLS if position is POSITION else position.cells()
+        self._order_cells = _ORDER_CELLS if order is ORDER else order.cells()
 
     def decide(self, position: Position | None, fact: f.AnyFact) -> PositionEvent:
         """Return the event that `fact` makes of `position` (None before its birth). Changes nothing.
@@ -66,7 +69,7 @@ class Core:
         name = type(fact).__name__
         order_to = self._order_to(position, fact, name)
         booked = book(position, fact, order_to)
-        cell = _POSITION_CELLS[position.state, name]
+        cell = self._position_cells[position.state, name]
         given = answers(booked, fact, cell.dimensions)
         row = self._position_rows.row(position.state, name, given)
         reason = row.exit_reason if row.exit_reason != "fact" else exit_reason_of(booked, fact)
@@ -95,7 +98,7 @@ class Core:
         if isinstance(fact, f.OrderFilled) and fact.trade_id in position.trade_ids:
             # A snapshot lists executions of ended orders again and again: what is booked already proves nothing new.
             return order.status
-        cell = _ORDER_CELLS[order.status, name]
+        cell = self._order_cells[order.status, name]
         if not cell.dimensions:
             return cell.rows[0].target
         return self._order_rows.row(order.status, name, order_answers(position, order, fact, cell.dimensions)).target

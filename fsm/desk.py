@@ -100,9 +100,9 @@ class Desk:
     `broken` collects invariants that a step broke (`core.violations`); it stays empty.
     """
 
-    def __init__(self, namespace: str, executor: str = "machine") -> None:
+    def __init__(self, namespace: str, executor: str = "machine", core: Core | None = None) -> None:
         self._namespace = namespace
-        self._core = Core(executor)
+        self._core = core or Core(executor)
         self.positions: dict[str, Position] = {}
         self.ended: dict[str, Position] = {}
         self.broken: list[Violation] = []
