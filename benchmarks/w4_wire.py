@@ -158,6 +158,10 @@ def _received(pipe: Connection) -> Any:
 # --- the engine ---------------------------------------------------------------------------------------------------------
 
 
+def _none_is_adopted() -> str:
+    raise WrongResult("W4", "no execution behind an end", "one")
+
+
 async def _engine(folder: Path, venue: Connection) -> tuple[list[float], list[float], Any]:
     """Run the engine until the venue has measured everything.
 
@@ -179,7 +183,7 @@ async def _engine(folder: Path, venue: Connection) -> tuple[list[float], list[fl
             public_url=f"{address}/public", private_url=f"{address}/private", symbols=(SYMBOL,), token_source=_token, clock=clock
         )
         writer = Writer(store, Spool(folder / "spool", store), on_failure=_fail, on_page=lambda code, text: None)
-        engine = Engine(pipeline, session, writer, record, clock, epoch=lease.token)
+        engine = Engine(pipeline, session, writer, record, clock, epoch=lease.token, next_position_id=_none_is_adopted)
         owner = _Owner(engine, lease.token)
         engine.listeners.append(owner.take)
         stop = asyncio.Event()

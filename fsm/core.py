@@ -216,13 +216,15 @@ class Violation(NamedTuple):
 def violations(before: Position | None, after: Position, event: PositionEvent) -> tuple[Violation, ...]:
     """Return the invariants that this step breaks by what *we* did; an empty tuple is the normal case.
 
-    I1: bare quantity in a live state has a clock with a next step; in an end state there is none.
+    I1: bare quantity in a live state has a clock with a next step; no step leads to an end state with any. What an execution
+        behind the end brings is taken over by another position (A8).
     I2: a step that sends an exit or a stop leaves no more leased than is held, unless the venue guarantees reduce-only.
     I3: no amend of ours asks for a looser stop than the confirmed one.
     I5: an end state is left by nothing.
     """
     out: list[Violation] = []
-    if after.state not in WATCH and (bare := coverage(after).bare_lots):
+    was_over = before is not None and before.state == after.state
+    if after.state not in WATCH and not was_over and (bare := coverage(after).bare_lots):
         out.append(Violation("I1", f"{after.position_id}: {bare} lots bare in {after.state} without a clock"))
     if event.commands:
         sends = any(isinstance(x, c.SubmitOrder) and x.role in ("stop", "exit", "take_profit") for x in event.commands)

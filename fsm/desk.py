@@ -21,6 +21,7 @@ from .core import Core, Violation, evolve, evolve_booked, violations
 from .coverage import unprotected_lots
 from .levels import ArmedLevel, ArmedTrail, armed_levels, armed_trail, trail_start_ticks
 from .model import Position
+from .monitor import Mismatch, quantity_mismatch, stop_mismatch
 from .order import LIVE, TRIGGERED
 from .position import LIVE_STATES
 from .prices import FAR, PriceIndex
@@ -97,11 +98,14 @@ class Desk:
     `unprotected` holds the ids of positions that have quantity without live protection now. `wants_refresh` is set when only
     a fresh snapshot can tell; whoever asks for one clears it.
 
+    `hard_take_profit_bps` is the monitor's take-profit over every position (A9), 0 for none.
+
     `broken` collects invariants that a step broke (`core.violations`); it stays empty.
     """
 
-    def __init__(self, namespace: str, executor: str = "machine", core: Core | None = None) -> None:
+    def __init__(self, namespace: str, executor: str = "machine", core: Core | None = None, hard_take_profit_bps: int = 0) -> None:
         self._namespace = namespace
+        self._hard_take_profit_bps = hard_take_profit_bps
         self._core = core or Core(executor)
         self.positions: dict[str, Position] = {}
         self.ended: dict[str, Position] = {}
@@ -267,6 +271,14 @@ class Desk:
         """Return a position, live or ended."""
         return self._known(position_id)
 
+    def findings(self) -> tuple[Mismatch, ...]:
+        """Return what differs in any live position: held against protected, the venue's stop against our own (A9, A26)."""
+        out = []
+        for key in sorted(self.positions):
+            position = self.positions[key]
+            out += [x for x in (quantity_mismatch(position), stop_mismatch(position, self.peak_ticks(key))) if x is not None]
+        return tuple(out)
+
     def peak_ticks(self, position_id: str) -> int | None:
         """Return the exact best price since the position's shadow trail was armed, in ticks."""
         position = self.positions.get(position_id)
@@ -323,9 +335,10 @@ class Desk:
 
     def _take(self, event: PositionEvent, after: Position) -> Position:
         key = event.position_id
-        if unprotected_lots(after):
+        if after.state in _LIVE and unprotected_lots(after):
             self.unprotected.add(key)
         else:
+            # What an ended position turns out to hold is taken over by another one (A8).
             self.unprotected.discard(key)
         if after.state in _LIVE:
             self.positions[key] = after
@@ -412,7 +425,7 @@ class Desk:
         index = market.index
         if after.plan.trail_style == "engine":
             self._follow(after, index)
-        levels, trail = armed_levels(after), armed_trail(after)
+        levels, trail = armed_levels(after, self._hard_take_profit_bps), armed_trail(after)
         armed = self._armed.get(key, _UNARMED)
         if levels == armed.levels and trail == armed.trail:
             return

@@ -36,8 +36,11 @@ class ArmedTrail(NamedTuple):
     trail_offset_bps: int
 
 
-def armed_levels(position: Position) -> tuple[ArmedLevel, ...]:
-    """Return the levels that are to be armed in the index, in a fixed order; none once the exit cannot be called back."""
+def armed_levels(position: Position, hard_take_profit_bps: int = 0) -> tuple[ArmedLevel, ...]:
+    """Return the levels that are to be armed in the index, in a fixed order; none once the exit cannot be called back.
+
+    `hard_take_profit_bps` is the monitor's own take-profit, over every position whatever its plan says (A9); 0 for none.
+    """
     if position.state not in _ARMED or not position.is_tradable:
         return ()
     sign, plan, instrument = position.side.sign, position.plan, position.instrument
@@ -57,6 +60,10 @@ def armed_levels(position: Position) -> tuple[ArmedLevel, ...]:
         if plan.take_profit_style == "maker":
             level = level * (10_000 - sign * plan.take_profit_arm_bps) / 10_000
         out.append(ArmedLevel("take_profit", 0, better, instrument.ceil_ticks(level) if sign > 0 else instrument.floor_ticks(level)))
+    if entry is not None and hard_take_profit_bps:
+        level = entry * (10_000 + sign * hard_take_profit_bps) / 10_000
+        ticks = instrument.ceil_ticks(level) if sign > 0 else instrument.floor_ticks(level)
+        out.append(ArmedLevel("hard_take_profit", 0, better, ticks))
     if entry is not None and plan.strategy == "ignition" and plan.trail_activation_bps is not None and not position.is_trail_active:
         level = entry * (10_000 + sign * plan.trail_activation_bps) / 10_000
         out.append(ArmedLevel("activation", 0, better, instrument.ceil_ticks(level) if sign > 0 else instrument.floor_ticks(level)))

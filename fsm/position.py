@@ -81,7 +81,7 @@ CLASSIFIERS = (
     Classifier("which", ("entry", "time_stop", "watch"), "which deadline passed"),
     Classifier("signal", ("STALE", "TIGHTEN", "SHADOW", "EXIT"), "what a crossed level asks for; SHADOW: a live native stop should fire"),
     Classifier("urgency", ("URGENT", "PATIENT"), "whether an exit may rest first"),
-    Classifier("refusal", ("THROUGH_MARKET", "OTHER"), "whether a stop was refused because its level is already crossed"),
+    Classifier("refusal", ("THROUGH_MARKET", "FUNDS", "OTHER"), "whether a stop was refused because its level is crossed, or for want of funds"),
     Classifier("ignition", ("OUT", "STAY"), "whether an ignition position is held, has never taken off, and the market is quiet (A7)"),
     Classifier("ladder", ("AGAIN", "SPENT"), "whether the attempts of this rung are used up"),
     Classifier("upkeep", ("SHADOW_FIRED", "MISALIGNED", "SURPLUS", "FINE"), "what a routine look at a covered position finds"),
@@ -205,8 +205,14 @@ ROWS: tuple[Row, ...] = (
         BARE=(EMERGENCY_PROTECTING, ("cover", "alert_unprotected"), "the stop was refused: another attempt at once, then by the watch"),
         SHORT=(RESIZING, (), "a failed resize leaves the old protection standing (A10)"),
     ),
+    *settle(
+        _STAY, ("OrderRejected",), {"refusal": "FUNDS"},
+        BARE=(EMERGENCY_PROTECTING, ("refresh", "alert_unprotected"), "something holds the balance: find it before another attempt (A25)"),
+        SHORT=(RESIZING, ("refresh",), "something holds the balance: find it; the old protection stands (A25)"),
+    ),
     *leave((EMERGENCY_PROTECTING,), ("OrderRejected",), "protection_failed", {"ladder": "SPENT"}),
     *leave((EMERGENCY_PROTECTING,), ("OrderRejected",), "stop_crossed", {"ladder": "AGAIN", "refusal": "THROUGH_MARKET"}),
+    Row((EMERGENCY_PROTECTING,), ("OrderRejected",), {"ladder": "AGAIN", "refusal": "FUNDS"}, SAME, ("refresh",), "find what holds the balance; what is missing goes out with the snapshot (A25)"),
     Row((EMERGENCY_PROTECTING,), ("OrderRejected",), {"ladder": "AGAIN", "refusal": "OTHER"}, SAME, (), "the watch makes the next attempt"),
     *settle((CANCEL_PENDING, *_RESTING), ("OrderRejected",)),
     *settle(
@@ -541,6 +547,8 @@ def _urgency(position: Position, fact: Any) -> str:
 
 def _refusal(position: Position, fact: Any) -> str:
     order = position.order(fact.client_order_id, fact.venue_order_id)
+    if fact.reject_class == "funds" and order is not None and order.role == "stop":
+        return "FUNDS"
     crossed = fact.reject_class == "through_market" and order is not None and order.role == "stop" and position.is_tradable
     return "THROUGH_MARKET" if crossed and not position.exit_reason and not any(o.protects_lots for o in position.orders) else "OTHER"
 

@@ -6,7 +6,7 @@ from events.facts import MarketMode, MarketModeChanged, Plan, TrailDistanceChang
 from events.values import Instrument
 
 from .bars import MINUTE_NS, BarSeries
-from .distance import Distance, DistancePolicy, moded_distance, trail_distance
+from .distance import Distance, DistancePolicy, emergency_distance, moded_distance, trail_distance
 from .model import Position
 from .modes import MINUTES_KEPT, Seen, mode_of
 
@@ -52,6 +52,10 @@ class Ranges:
         if plan.trail_auto or plan.trail_offset_bps is None:
             return trail_distance(self._policy, self.atr_bps(plan.symbol, now_ns), plan.time_stop_secs or None, mode)
         return moded_distance(plan.trail_offset_bps, mode)
+
+    def emergency_of(self, symbol: str, pnl_bps: int | None, truth_is_degraded: bool, now_ns: int) -> Distance:
+        """Return the trail of exposure that was found without protection (A8)."""
+        return emergency_distance(self._policy, pnl_bps, truth_is_degraded, self.atr_bps(symbol, now_ns), self._mode(symbol, now_ns))
 
     def changes_for(self, position: Position, now_ns: int) -> tuple[TrailDistanceChanged | MarketModeChanged, ...]:
         """Return the facts of a new minute for a position: a narrower trail (none ever widens, I3), and the mode if it decides."""

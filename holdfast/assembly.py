@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -82,6 +83,7 @@ class Parts:
     clock: Clock
     configuration: dict[str, object] = field(default_factory=dict)
     max_positions: int = 200
+    hard_take_profit_bps: int = 0
     session_key: bytes | None = None
     anchor_every: int = 1_000
     audit_interval_s: float = 60.0
@@ -91,7 +93,10 @@ class Parts:
 
 @dataclass(kw_only=True)
 class Assembled:
-    """A running engine's parts, for whoever drives it. `close` releases them in order."""
+    """A running engine's parts, for whoever drives it. `close` releases them in order.
+
+    `next_position_id` returns the id of the next position, never used before in this store.
+    """
 
     engine: Engine
     pipeline: Pipeline
@@ -102,12 +107,7 @@ class Assembled:
     record: SessionWriter
     restored: int
     recovery: Recovery
-    next_number: int
-
-    def next_position_id(self) -> str:
-        """Return the id of the next position, never used before in this store."""
-        self.next_number += 1
-        return position_id_from(self.pipeline.settings.namespace, self.next_number)
+    next_position_id: Callable[[], str]
 
     def close(self) -> None:
         """Write what is left, end the record, release the lease. Positions stay protected at the venue."""
@@ -148,7 +148,13 @@ def _assemble(
     recovery = recover_spool(store, spool_path)
     if recovery.merged:
         log.warning("spool merged", events=recovery.merged, kept_as=str(recovery.kept_as))
-    settings = Settings(namespace=parts.namespace, symbols=parts.symbols, max_positions=parts.max_positions, link=parts.link)
+    settings = Settings(
+        namespace=parts.namespace,
+        symbols=parts.symbols,
+        max_positions=parts.max_positions,
+        link=parts.link,
+        hard_take_profit_bps=parts.hard_take_profit_bps,
+    )
     pipeline = Pipeline(settings)
     histories, known = _live_histories(store)
     record = SessionWriter.create(
@@ -179,6 +185,11 @@ def _assemble(
         clock=parts.clock,
     )
     loop = asyncio.get_running_loop()
+    numbers = count(known + 1)
+
+    def next_position_id() -> str:
+        return position_id_from(parts.namespace, next(numbers))
+
     holder: list[Engine] = []
     writer = Writer(
         store,
@@ -193,6 +204,7 @@ def _assemble(
         record,
         parts.clock,
         epoch=lease.token,
+        next_position_id=next_position_id,
         audit_interval_s=parts.audit_interval_s,
         on_page=on_page,
         on_refusal=on_refusal,
@@ -208,7 +220,7 @@ def _assemble(
         record=record,
         restored=len(pipeline.desk.positions),
         recovery=recovery,
-        next_number=known,
+        next_position_id=next_position_id,
     )
 
 

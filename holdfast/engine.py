@@ -23,8 +23,8 @@ from events.store import OutboxGate, Writer
 from events.store import Outgoing as Gated
 from fsm.order import OPEN_STATUSES
 from fsm.position import RECONCILING
-from replay.intents import EntriesHalted, Intent, Link, OpenPosition, Restarted, Sent, payload_from
-from replay.pipeline import Outgoing, Output, Pipeline, Refusal
+from replay.intents import AdoptExposure, EntriesHalted, Intent, Link, OpenPosition, Restarted, Sent, payload_from
+from replay.pipeline import Exposure, Outgoing, Output, Pipeline, Refusal
 from replay.session import SessionWriter
 from venues.clock import Clock
 from venues.messages import FrameReceived, LinkChanged, SessionInput
@@ -67,6 +67,7 @@ class Engine:
         clock: Clock,
         *,
         epoch: int,
+        next_position_id: Callable[[], str],
         audit_interval_s: float = 60.0,
         on_page: Callable[[str, str], None] | None = None,
         on_refusal: Callable[[Refusal], None] | None = None,
@@ -77,7 +78,7 @@ class Engine:
         self.counters: Counter[str] = Counter()
         self.link_problem = ""
         self._session, self._writer, self._record, self._clock = session, writer, record, clock
-        self._epoch = epoch
+        self._epoch, self._next_position_id = epoch, next_position_id
         self._audit_interval_s = audit_interval_s
         self._on_page, self._on_refusal = on_page, on_refusal
         # Exits and protection never stand behind an entry (I14).
@@ -85,6 +86,7 @@ class Engine:
         self._entries: deque[_Item] = deque()
         self._frames: dict[tuple[str, int, int], Outgoing] = {}
         self._later: deque[Sent] = deque()
+        self._exposures: deque[Exposure] = deque()
         self._to_send = asyncio.Event()
         self._clock_changed = asyncio.Event()
         self._synced = asyncio.Event()
@@ -225,8 +227,11 @@ class Engine:
     def _feed(self, kind: str, ts_recv_ns: int, source: str, payload: str | bytes) -> Output:
         """Take one input; what it makes us feed in turn is taken after it, so that events reach the writer in their order."""
         output = self._feed_one(kind, ts_recv_ns, source, payload)
-        while self._later:
-            self._feed_one("sent", self._clock.now_ns(), "", payload_from(self._later.popleft()))
+        while self._later or self._exposures:
+            if self._later:
+                self._feed_one("sent", self._clock.now_ns(), "", payload_from(self._later.popleft()))
+            else:
+                self._adopt(self._exposures.popleft())
         self._clock_changed.set()
         return output
 
@@ -253,6 +258,7 @@ class Engine:
             else:
                 self.counters["alerts"] += 1
                 log.warning("alert", code=notice.code, text=notice.text)
+        self._exposures += output.exposures
         if output.reconnect:
             self._session.reconnect("the link's machine gave it up")
         if output.new_token:
@@ -260,6 +266,11 @@ class Engine:
         if output.refresh:
             self._session.refresh_truth()
         return output
+
+    def _adopt(self, exposure: Exposure) -> None:
+        """Give exposure that has no position an id, and let the pipeline protect it (A8)."""
+        intent = AdoptExposure(position_id=self._next_position_id(), epoch=self._epoch, **exposure._asdict())
+        self._feed_one("intent", self._clock.now_ns(), "", payload_from(intent))
 
     def _look_for_broken(self) -> None:
         broken = self.pipeline.desk.broken

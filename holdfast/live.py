@@ -160,6 +160,7 @@ def _parts(config: Config, where: _Where) -> Parts:
         clock=where.clock,
         configuration=msgspec.to_builtins(config),
         max_positions=config.risk.max_positions,
+        hard_take_profit_bps=config.risk.hard_take_profit_bps,
         session_key=key.encode() or None,
         anchor_every=config.session.anchor_every,
         redactor=SECRETS,

@@ -1,11 +1,13 @@
 """What a person, a strategy or the process itself asks of the engine: the inputs that no venue sends. Recorded like frames."""
 
+from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
 from events.errors import BadInput
 from events.facts import ExitReason, Plan
+from events.values import PositionSide
 
 
 class OpenPosition(msgspec.Struct, frozen=True, kw_only=True, tag="open"):
@@ -14,6 +16,17 @@ class OpenPosition(msgspec.Struct, frozen=True, kw_only=True, tag="open"):
     position_id: str
     epoch: int
     plan: Plan
+
+
+class AdoptExposure(msgspec.Struct, frozen=True, kw_only=True, tag="adopt"):
+    """Take exposure over that came to life behind the end of position `of` (A8): `qty` on `side`, executed at `px`."""
+
+    position_id: str
+    epoch: int
+    of: str
+    side: PositionSide
+    qty: Decimal
+    px: Decimal | None
 
 
 class ExitPosition(msgspec.Struct, frozen=True, kw_only=True, tag="exit"):
@@ -70,7 +83,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, tag="link"):
     reason: str = ""
 
 
-Intent = OpenPosition | ExitPosition | TightenPosition | HaltPosition | Restarted | EntriesHalted | EntriesResumed
+Intent = OpenPosition | AdoptExposure | ExitPosition | TightenPosition | HaltPosition | Restarted | EntriesHalted | EntriesResumed
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _intents: msgspec.json.Decoder[Intent] = msgspec.json.Decoder(Intent)

@@ -21,7 +21,7 @@ from events import facts as f
 from events.commands import AnyCommand
 from events.errors import BadInput
 from events.record import PositionEvent
-from events.values import Capabilities, Instrument
+from events.values import Capabilities, Instrument, PositionSide, Side
 from fsm import link as links
 from fsm.desk import Desk, SnapshotOrder
 from fsm.model import Position
@@ -32,7 +32,9 @@ from venues import messages as m
 from venues.kraken.capabilities import MARGIN, SPOT
 from venues.kraken.translate import KrakenTranslator
 
+from .custody import Custody
 from .intents import (
+    AdoptExposure,
     EntriesHalted,
     EntriesResumed,
     ExitPosition,
@@ -72,6 +74,15 @@ class Notice(NamedTuple):
     text: str
 
 
+class Exposure(NamedTuple):
+    """What an execution behind the end of position `of` has opened: the process gives it an id and asks for its adoption (A8)."""
+
+    of: str
+    side: PositionSide
+    qty: Decimal
+    px: Decimal | None
+
+
 class Output(NamedTuple):
     """What one input made: events in order, what is to be sent, and what the process is to do and to know."""
 
@@ -82,6 +93,7 @@ class Output(NamedTuple):
     new_token: bool = False
     reconnect: bool = False
     notices: tuple[Notice, ...] = ()
+    exposures: tuple[Exposure, ...] = ()
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +104,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_positions: int = 100_000
     link: links.Thresholds = links.Thresholds()
     taker_fee_bps: Decimal = Decimal(26)
+    hard_take_profit_bps: int = 0
 
 
 class Pipeline:
@@ -102,12 +115,13 @@ class Pipeline:
 
     def __init__(self, settings: Settings, executor: str = "machine") -> None:
         self.settings = settings
-        self.desk = Desk(settings.namespace, executor)
+        self.desk = Desk(settings.namespace, executor, hard_take_profit_bps=settings.hard_take_profit_bps)
         self.translator = KrakenTranslator(settings.namespace)
         self.instruments: dict[str, Instrument] = {}
         self.venue_system = ""
         self.link = links.new_link(PRIVATE, 0, settings.link)
         self.ranges = Ranges(settings.taker_fee_bps)
+        self.custody = Custody(self.desk, self.instruments)
         self._link_rows = links.LINK.flat() if executor == "flat" else None
         self.entries_halted = ""
         self.counters: Counter[str] = Counter()
@@ -156,9 +170,9 @@ class Pipeline:
         return self._out(made, ts_recv_ns)
 
     def next_deadline_ns(self) -> int | None:
-        """Return when the next clock runs out, of a position or of the link."""
-        clocks = [at_ns for at_ns in (self.desk.next_deadline_ns(), self._link_deadline_ns()) if at_ns is not None]
-        return min(clocks, default=None)
+        """Return when the next clock runs out, of a position, of the link or of the account."""
+        clocks = (self.desk.next_deadline_ns(), self._link_deadline_ns(), self.custody.deadline_ns())
+        return min((at_ns for at_ns in clocks if at_ns is not None), default=None)
 
     # --- frames -------------------------------------------------------------------------------------------------------
 
@@ -170,11 +184,27 @@ class Pipeline:
                 self._range(made, item, ts_recv_ns)
             elif isinstance(item, f.Fact):
                 is_truth = True
-                made.events += self.desk.take(item)
+                self._fact(made, item)
             else:
                 self._message(made, item, ts_recv_ns, source)
         if source == PRIVATE:
             self._step_link(made, links.MessageArrived(ts_recv_ns=ts_recv_ns, is_truth=is_truth))
+
+    def _fact(self, made: "_Made", fact: f.AnyFact) -> None:
+        """Take a venue's word about an order of ours, and what it means for the account and for what has ended."""
+        was_over = isinstance(fact, f.OrderFilled) and self.desk.owner_of(fact.client_order_id, fact.venue_order_id) in self.desk.ended
+        events = self.desk.take(fact)
+        made.events += events
+        if not events or not isinstance(fact, f.OrderFilled | f.OrderRejected):
+            return
+        position = self.desk.get(events[0].position_id)
+        assert position is not None
+        if isinstance(fact, f.OrderFilled):
+            self.custody.take_own_fill(position, fact.ts_recv_ns)
+            made.exposures += _exposure_of(position, fact) if was_over else []
+        elif fact.reject_class == "funds":
+            short = self.custody.short_for(position, fact)
+            made.events += self.desk.take(short, position.position_id) if short is not None else []
 
     def _range(self, made: "_Made", trade: m.TradePrinted, ts_recv_ns: int) -> None:
         """Keep the symbol's bars; with a new minute trails may become narrower, and an ignition may have to be left."""
@@ -188,12 +218,15 @@ class Pipeline:
 
     def _message(self, made: "_Made", item: object, ts_recv_ns: int, source: str) -> None:
         if isinstance(item, m.SnapshotTaken):
-            made.events += self._snapshot(item, ts_recv_ns)
+            self._snapshot(made, item, ts_recv_ns)
             self._step_link(made, links.SnapshotArrived(ts_recv_ns=ts_recv_ns, asked_ns=self._asked_ns))
         elif isinstance(item, m.QuoteChanged):
             # The last price of a ticker may lag the trades: it only serves until the first trade has come.
             if not self.desk.has_price(item.symbol):
                 made.events += self.desk.price(item.symbol, item.last, item.ts_event_ns, ts_recv_ns)
+        elif isinstance(item, m.BalanceChanged | m.ForeignFill | m.ForeignOrder):
+            self.counters[type(item).__name__] += 1
+            made.events += self.custody.take(item)
         elif isinstance(item, m.InstrumentsListed):
             self.instruments.update((i.symbol, i) for i in item.instruments)
         elif isinstance(item, m.VenueStatus):
@@ -219,14 +252,17 @@ class Pipeline:
         fact = links.MaintenanceOver(ts_recv_ns=ts_recv_ns) if mode is None else links.Maintenance(ts_recv_ns=ts_recv_ns, mode=mode)
         self._step_link(made, fact)
 
-    def _snapshot(self, snapshot: m.SnapshotTaken, ts_recv_ns: int) -> list[PositionEvent]:
-        events: list[PositionEvent] = []
+    def _snapshot(self, made: "_Made", snapshot: m.SnapshotTaken, ts_recv_ns: int) -> None:
         self.counters["snapshot"] += 1
         for order in snapshot.open_orders:
-            events += self._found(order, ts_recv_ns)
+            made.events += self._found(order, ts_recv_ns)
+        # The account first: what is put back or sold because of this snapshot is sized by what is left.
+        judged = self.custody.judge(snapshot.trades_complete, self.translator.is_settled, self._asked_ns, ts_recv_ns)
+        made.events += judged.events
+        made.notices += [Notice(True, "BALANCE_UNEXPLAINED", text) for text in judged.unexplained]
         listed = [SnapshotOrder(o.client_order_id, o.venue_order_id) for o in snapshot.open_orders]
-        events += self.desk.snapshot(listed, snapshot.trades_complete, self._asked_ns, ts_recv_ns)
-        return events
+        made.events += self.desk.snapshot(listed, snapshot.trades_complete, self._asked_ns, ts_recv_ns)
+        made.notices += [Notice(False, _MISMATCH_CODES[x.kind], x.text) for x in self.custody.look(ts_recv_ns)]
 
     def _found(self, order: m.OpenOrder, ts_recv_ns: int) -> list[PositionEvent]:
         """Complete the log with an order of ours that it does not know: it left in the instant before a crash (contract 4)."""
@@ -257,6 +293,7 @@ class Pipeline:
         if at_ns is not None and at_ns <= now_ns:
             self._step_link(made, links.DeadlineReached(ts_recv_ns=now_ns, at_ns=at_ns))
         made.events += self.desk.due(now_ns)
+        made.refresh = self.custody.due(now_ns) or made.refresh
 
     def _link_deadline_ns(self) -> int | None:
         # Before the session's first word there is no connection to have a clock.
@@ -321,6 +358,8 @@ class Pipeline:
             self._open(made, intent, ts_recv_ns)
         elif isinstance(intent, Restarted):
             made.events += self.desk.take_all(f.ChannelClosed(ts_recv_ns=ts_recv_ns, reason="restart", epoch=intent.epoch))
+        elif isinstance(intent, AdoptExposure):
+            self._adopt(made, intent, ts_recv_ns)
         elif isinstance(intent, EntriesHalted):
             self.entries_halted = intent.reason
         elif isinstance(intent, EntriesResumed):
@@ -342,6 +381,38 @@ class Pipeline:
         else:
             fact = f.HaltRequested(ts_recv_ns=ts_recv_ns, reason=intent.reason)
         made.events += self.desk.take(fact, position.position_id)
+
+    def _adopt(self, made: "_Made", intent: AdoptExposure, ts_recv_ns: int) -> None:
+        """Take exposure over that nobody protects: a halt of entries does not stop it, it adds no risk (I16)."""
+        ended = self.desk.get(intent.of)
+        if ended is None or self.desk.get(intent.position_id) is not None:
+            made.refusals.append(Refusal(intent.position_id, f"exposure of {intent.of} cannot be taken over: it is not known"))
+            return
+        symbol, sign = ended.plan.symbol, intent.side.sign
+        mark = self.desk.mark_of(symbol, ts_recv_ns)
+        pnl_bps = None if mark is None or not intent.px else int((mark.px - intent.px) * sign * 10_000 / intent.px)
+        distance = self.ranges.emergency_of(symbol, pnl_bps, self.link.state in (links.STALE, links.DEGRADED), ts_recv_ns)
+        plan = f.Plan(
+            symbol=symbol,
+            side=intent.side,
+            qty=intent.qty,
+            margin=ended.plan.margin,
+            trail_offset_bps=distance.trail_offset_bps,
+            timing=ended.plan.timing,
+        )
+        made.events += self.desk.take(
+            f.PositionAdopted(
+                ts_recv_ns=ts_recv_ns,
+                position_id=intent.position_id,
+                plan=plan,
+                instrument=ended.instrument,
+                capabilities=ended.capabilities,
+                px=intent.px,
+                evidence=f"an execution behind the end of {intent.of}; trail: {distance.basis}",
+                mark=mark,
+                epoch=intent.epoch,
+            )
+        )
 
     def _open(self, made: "_Made", intent: OpenPosition, ts_recv_ns: int) -> None:
         plan = intent.plan
@@ -407,19 +478,27 @@ class Pipeline:
                     made.refresh = True
                 outgoing.append(Outgoing(event, command, frame))
         return Output(
-            tuple(made.events), tuple(outgoing), tuple(made.refusals), made.refresh, made.new_token, made.reconnect, tuple(made.notices)
+            tuple(made.events),
+            tuple(outgoing),
+            tuple(made.refusals),
+            made.refresh,
+            made.new_token,
+            made.reconnect,
+            tuple(made.notices),
+            tuple(made.exposures),
         )
 
 
 class _Made:
     """What one input has made so far."""
 
-    __slots__ = ("events", "new_token", "notices", "reconnect", "refresh", "refusals")
+    __slots__ = ("events", "exposures", "new_token", "notices", "reconnect", "refresh", "refusals")
 
     def __init__(self) -> None:
         self.events: list[PositionEvent] = []
         self.refusals: list[Refusal] = []
         self.notices: list[Notice] = []
+        self.exposures: list[Exposure] = []
         self.refresh = self.new_token = self.reconnect = False
 
     @property
@@ -434,6 +513,28 @@ _RESTRICTED: dict[str, Literal["maintenance", "cancel_only", "post_only", "limit
     "post_only": "post_only",
     "limit_only": "limit_only",
 }
+
+
+_MISMATCH_CODES = {"bare": "QUANTITY_MISMATCH", "short": "QUANTITY_MISMATCH", "surplus": "QUANTITY_MISMATCH", "stop_drift": "STOP_DRIFT"}
+
+
+def _exposure_of(position: Position, fact: f.OrderFilled) -> list[Exposure]:
+    """Return what an execution behind the end of a position has opened; nothing under the venue's smallest order.
+
+    On spot an execution of the exit side sold what was the owner's: there is nothing to protect, and a person was paged.
+    """
+    entered = fact.side is position.side.entry_side
+    if not entered and not position.plan.margin:
+        return []
+    fees = sum((fee.qty for fee in fact.fees if fee.asset == position.instrument.base), Decimal(0))
+    lots = position.instrument.floor_lots(max(Decimal(0), fact.last_qty - (fees if fact.side is Side.BUY else -fees)))
+    if lots < position.min_lots:
+        return []
+    side = position.side if entered else _OTHER_SIDE[position.side]
+    return [Exposure(position.position_id, side, position.instrument.qty(lots), fact.last_px)]
+
+
+_OTHER_SIDE = {PositionSide.LONG: PositionSide.SHORT, PositionSide.SHORT: PositionSide.LONG}
 
 
 def _role_of(position: Position, order: m.OpenOrder) -> c.Role:

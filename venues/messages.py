@@ -116,7 +116,7 @@ class ForeignOrder(VenueMessage, frozen=True, kw_only=True, tag="foreign_order")
 
 
 class ForeignFill(VenueMessage, frozen=True, kw_only=True, tag="foreign_fill"):
-    """An execution of an order without a client id of ours."""
+    """An execution of an order without a client id of ours; `margin` if it opens or closes a margin position."""
 
     client_order_id: str
     venue_order_id: str
@@ -126,6 +126,7 @@ class ForeignFill(VenueMessage, frozen=True, kw_only=True, tag="foreign_fill"):
     last_qty: Decimal
     last_px: Decimal | None
     fees: tuple[Fee, ...] = ()
+    margin: bool = False
 
 
 # --- link and protocol ----------------------------------------------------------------------------------------------

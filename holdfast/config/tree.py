@@ -77,6 +77,7 @@ class Risk(Section, frozen=True, kw_only=True):
 
     unprotected_budget_ms: Annotated[int, Meta(ge=0, description="uncovered for longer, and `holdfast check` ends with 7")] = 2_000
     max_positions: Annotated[int, Meta(ge=0, description="open positions at once; further requests are refused")] = 200
+    hard_take_profit_bps: Annotated[int, Meta(ge=0, le=10_000, description="profit at which any position is closed; 0 never")] = 200
 
 
 class Log(Section, frozen=True, kw_only=True):

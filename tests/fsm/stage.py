@@ -64,11 +64,13 @@ class Stage:
         instrument: Instrument = INSTRUMENT,
         executor: str = "flat",
         adopted_px: object = None,
+        hard_take_profit_bps: int = 0,
         **plan: object,
     ) -> None:
         self.side, self.instrument, self.capabilities = side, instrument, capabilities
         self.executor = executor
-        self.desk = Desk("hf", executor)
+        self.hard_take_profit_bps = hard_take_profit_bps
+        self.desk = Desk("hf", executor, hard_take_profit_bps=hard_take_profit_bps)
         self.now_ns = START_NS
         self.events: list[PositionEvent] = []
         self.broken: list[Violation] = []
@@ -364,7 +366,7 @@ class Stage:
         """Kill the process, whose last `lost` events were not durable, and begin again from the log with the next epoch."""
         self.events = self.events[: len(self.events) - lost]
         epoch = self.position.epoch + 1
-        self.desk = Desk("hf", self.executor)
+        self.desk = Desk("hf", self.executor, hard_take_profit_bps=self.hard_take_profit_bps)
         self.desk.restore(self.events)
         self._out = []
         return self.take(f.ChannelClosed(ts_recv_ns=self.now_ns, reason="restart", epoch=epoch))

@@ -16,7 +16,7 @@ from events.record import PositionEvent, bytes_from
 from events.values import PositionSide
 from fsm.coverage import unprotected_lots
 from fsm.model import Position
-from replay.intents import ExitPosition, Link, OpenPosition, Restarted, Sent, payload_from
+from replay.intents import AdoptExposure, ExitPosition, Link, OpenPosition, Restarted, Sent, payload_from
 from replay.pipeline import Output, Pipeline, Settings
 from venues.kraken import encode
 from venues.kraken.translate import SESSION_REQ_ID_BASE
@@ -42,6 +42,7 @@ class Floor:
     """One pipeline, one venue. `events` is the log, `alerts` and `pages` their codes, `refusals` the sentences of refused wishes.
 
     `lag_ns` is how far our clock is behind the venue's (above zero: behind). `bare_ns` is the longest unprotected time so far.
+    `holds_back` tells which requests get lost on their way, `altered` what becomes of the venue's frames.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Floor:
         self._is_asked = self._is_wanted = False
         self._todo: deque[Callable[[], None]] = deque()
         self._is_busy = False
+        self.altered: Callable[[str], str] = lambda text: text
         self.holds_back: Callable[[str], bool] = lambda text: False
         self.intent(Restarted(epoch=self.epoch))
         self.connect()
@@ -99,6 +101,10 @@ class Floor:
         for outgoing in output.outgoing:
             if outgoing.frame:
                 self._later(partial(self._send, outgoing.command, outgoing.frame))
+        for exposure in output.exposures:
+            self._count += 1
+            intent = AdoptExposure(position_id=f"hf{self._count:06d}", epoch=self.epoch, **exposure._asdict())
+            self._later(partial(self.intent, intent))
         if output.reconnect:
             self._later(partial(self.cut, back=True))
         elif output.refresh:
@@ -136,7 +142,7 @@ class Floor:
         if not isinstance(effect, Send):
             self.cut(back=True)
             return
-        self.feed("frame", channel, effect.text)
+        self.feed("frame", channel, self.altered(effect.text))
         if channel == "private" and '"channel":"executions"' in effect.text and '"type":"snapshot"' in effect.text:
             self._is_asked = False
             if self._is_wanted:
@@ -193,12 +199,13 @@ class Floor:
         if back:
             self.connect()
 
-    def kill(self) -> None:
-        """End the process as kill -9 does, and begin again from the log with the next epoch."""
+    def kill(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """End the process as kill -9 does, and begin again from the log with the next epoch; `meanwhile` happens in between."""
         for number in list(self._connections):
             self.gateway.disconnect(number)
         self._connections.clear()
         self._private, self._is_asked = 0, False
+        meanwhile()
         self.epoch += 1
         self.inputs.clear()
         self.pipeline = Pipeline(self.settings, "flat")
@@ -265,6 +272,11 @@ class Floor:
     def by_hand(self, side: str, qty: object, *, margin: bool = False) -> None:
         """The account's owner trades at market."""
         params = {"symbol": SYMBOL, "side": side, "order_type": "market", "order_qty": D(str(qty)), "margin": margin}
+        self.owner(lambda exchange, now_ns: owner_order(exchange, params, now_ns))
+
+    def rest_by_hand(self, side: str, qty: object, px: object) -> None:
+        """The account's owner lets a limit order rest."""
+        params = {"symbol": SYMBOL, "side": side, "order_type": "limit", "order_qty": D(str(qty)), "limit_price": D(str(px))}
         self.owner(lambda exchange, now_ns: owner_order(exchange, params, now_ns))
 
     def owner(self, action: Callable[[Exchange, int], object]) -> None:

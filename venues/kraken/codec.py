@@ -89,6 +89,7 @@ class ExecEntry(msgspec.Struct, frozen=True, gc=False):
     reason: str | None = None
     cancel_reason: str | None = None
     ord_ref_id: str | None = None
+    margin: bool | None = None
     timestamp: str | None = None
 
 

@@ -82,8 +82,13 @@ def snapshot(orders: Orders, entries: Sequence[ExecEntry], ts_recv_ns: int, raw:
     trades = [entry for entry in entries if entry.exec_type == "trade"]
     trades.sort(key=lambda entry: (ns_from_rfc3339(entry.timestamp), entry.exec_id or ""))
     # All trades there ever were, or back to one that is known. A short list that lacks what is known is a cut one.
-    is_overlapping = any(orders.is_known_trade(entry.exec_id) for entry in trades)
+    is_overlapping = any(orders.is_anchor(entry.exec_id) for entry in trades)
     is_complete = is_overlapping or (len(trades) < SNAPSHOT_TRADES and not orders.has_trades)
+    if is_complete:
+        orders.close_gap()
+    else:
+        # The next snapshot overlaps with this one, and lacks what this one lacks.
+        orders.open_gap()
     reading = _Reading(orders, ts_recv_ns, raw)
     reading.identify(entries)
     orders.identify_parents(entry for entry in entries if entry.exec_type != "trade")
@@ -313,6 +318,7 @@ class _Reading:
                     client_order_id=record.wire_client_id,
                     venue_order_id=record.venue_order_id,
                     symbol=record.symbol,
+                    margin=record.margin,
                     ts_recv_ns=self._ts_recv_ns,
                     **fields,
                 )

@@ -45,6 +45,7 @@ class OrderRecord(msgspec.Struct):
     symbol: str = ""
     side: Side | None = None
     order_type: str = ""
+    margin: bool = False
     order_qty: Decimal | None = None
     cum_qty: Decimal | None = None
     summed_qty: Decimal = Decimal(0)
@@ -80,6 +81,7 @@ class Orders:
         self._userrefs: OrderedDict[int, SubmitOrder] = OrderedDict()
         self._unclaimed: OrderedDict[str, SubmitOrder] = OrderedDict()
         self._trade_ids: OrderedDict[str, None] = OrderedDict()
+        self._behind_gap: dict[str, None] | None = None
         self._awaiting: dict[str, int] = {}
         self._holding: dict[str, None] = {}
 
@@ -132,10 +134,25 @@ class Orders:
         """Tell whether an execution is known."""
         return trade_id in self._trade_ids
 
+    def is_anchor(self, trade_id: str | None) -> bool:
+        """Tell whether an execution was known before any that may be missing: a list that reaches back to it lacks nothing."""
+        return trade_id in self._trade_ids and (self._behind_gap is None or trade_id not in self._behind_gap)
+
     def remember_trade(self, trade_id: str) -> None:
         """Note an execution as known: a snapshot must overlap with one to be complete."""
         self._trade_ids[trade_id] = None
+        if self._behind_gap is not None:
+            self._behind_gap[trade_id] = None
         _keep_newest(self._trade_ids, TRADE_IDS_KEPT)
+
+    def open_gap(self) -> None:
+        """Note that executions may be missing: what is learned from here on proves nothing about those before it."""
+        if self._behind_gap is None:
+            self._behind_gap = {}
+
+    def close_gap(self) -> None:
+        """Note that every execution is known again: a list reached back to an anchor."""
+        self._behind_gap = None
 
     # --- records ----------------------------------------------------------------------------------------------------
 
@@ -160,6 +177,7 @@ class Orders:
         record.symbol = entry.symbol or record.symbol
         record.side = _SIDES.get(entry.side or "", record.side)
         record.order_type = entry.order_type or record.order_type
+        record.margin = record.margin or bool(entry.margin)
         record.parent_venue_order_id = entry.ord_ref_id or record.parent_venue_order_id
         if entry.order_userref and not record.is_ours and not record.parent_venue_order_id:
             self._identify_by_userref(record, entry.order_userref)

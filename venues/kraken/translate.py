@@ -124,6 +124,11 @@ class KrakenTranslator:
         for trade_id in trade_ids:
             self._orders.remember_trade(trade_id)
 
+    @property
+    def is_settled(self) -> bool:
+        """True while nothing that the venue said is held back until it is known whose it is."""
+        return not self._orders.is_holding
+
     def known_client_id(self, venue_order_id: str) -> str:
         """Return our client id of a venue's order, "" if it is not ours or has none."""
         return self._orders.client_order_id_of(venue_order_id)
@@ -166,6 +171,8 @@ class KrakenTranslator:
 
     def _from_executions(self, frame: codec.ExecutionsFrame, ts_recv_ns: int, text: str) -> list[Output]:
         output = self._gap("executions", frame.type, frame.sequence, ts_recv_ns)
+        if output:
+            self._orders.open_gap()
         read = executions.snapshot if frame.type == "snapshot" else executions.update
         return output + read(self._orders, frame.data, ts_recv_ns, text)
 

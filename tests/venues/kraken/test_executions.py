@@ -334,6 +334,24 @@ def test_a_second_snapshot_overlaps_with_the_fills_of_the_stream(venue):
     assert not snapshot_of(venue, [past_trade(f"U{i}", i) for i in range(50)])[-1].trades_complete
 
 
+def test_a_snapshot_that_overlaps_only_with_an_incomplete_one_is_as_incomplete(venue):
+    assert snapshot_of(venue, [past_trade("T1", 1)])[-1].trades_complete
+    behind = [past_trade(f"U{i}", i) for i in range(50)]
+    assert not snapshot_of(venue, behind)[-1].trades_complete
+    assert not snapshot_of(venue, behind)[-1].trades_complete
+    assert snapshot_of(venue, [past_trade("T1", 1), *behind[:49]])[-1].trades_complete
+    assert snapshot_of(venue, behind)[-1].trades_complete
+
+
+def test_what_came_behind_a_gap_in_the_sequence_is_no_proof_that_nothing_is_missing(venue):
+    assert snapshot_of(venue, [past_trade("T1", 1)])[-1].trades_complete
+    venue.sequence += 1
+    for number in range(50):
+        venue.trade(f"U{number}", 0.1)
+    behind = [past_trade(f"U{i}", i) for i in range(50)]
+    assert not snapshot_of(venue, behind)[-1].trades_complete
+
+
 # --- whose order is it ----------------------------------------------------------------------------------------------
 
 

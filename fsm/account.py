@@ -1,0 +1,240 @@
+"""The account beside the positions (A26, P17, P19, P30): whether the venue still holds what they add up to, and what became of the rest.
+
+Rules
+    1. What the account holds beyond the sum of ours belongs to its owner and is nobody's business here (I12). Less than the sum
+       means that somebody sold or withdrew part of ours, or that an execution of ours was never told.
+    2. A balance is judged once it is settled (`GRACE_NS`), and only if it is younger than every execution of ours in that asset:
+       the two streams are not in step.
+    3. Less than the sum is a question first: a snapshot, asked for since, with every execution in it. If it brings the missing
+       execution, nothing was wrong. Without such proof nothing is adjusted, whatever the balance says; a person is told.
+    4. Then the owner's own trades explain it, at their price, and what they do not explain is an adjustment; not before nothing
+       of what the venue said is held back (`is_settled`). The newest position gives first: the older ones have been true for longer.
+    5. Margin has no balance to compare: the owner's margin trades close what the owner is known to hold, then ours.
+
+Pure: time comes in. A restart begins with nothing and hears balances, orders and the last trades anew.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from events import facts as f
+from events.values import Side
+
+from .model import Position
+
+SECOND_NS = 1_000_000_000
+# Executions and balances come in frames of two channels; what still differs after a second differs.
+GRACE_NS = SECOND_NS
+# How long an unproven difference waits for the next question; doubled each time up to a minute.
+ASK_AGAIN_NS, ASK_AGAIN_MAX_NS = 6 * SECOND_NS, 60 * SECOND_NS
+PAGE_AFTER_ANSWERS = 3
+TRADES_KEPT = 1_000
+
+
+class OwnerTrade(NamedTuple):
+    """An execution of an order that is not ours."""
+
+    trade_id: str
+    symbol: str
+    base: str
+    side: Side
+    qty: Decimal
+    px: Decimal | None
+    fees: tuple[f.Fee, ...]
+    margin: bool
+    ts_event_ns: int
+    ts_recv_ns: int
+
+
+class Answer(NamedTuple):
+    """What a snapshot proves: facts by position, and the assets that stay unexplained for so long that a person must know."""
+
+    facts: tuple[tuple[str, f.ManualFillSeen | f.PositionAdjusted | f.BalanceShort], ...]
+    unexplained: tuple[str, ...]
+
+
+class _Question:
+    """A difference to be judged: by a snapshot that was asked for at `from_ns` or later; `ask_ns` is when to ask for one, if at all."""
+
+    __slots__ = ("answers", "ask_ns", "from_ns")
+
+    def __init__(self, from_ns: int) -> None:
+        self.from_ns = from_ns
+        self.ask_ns: int | None = from_ns
+        self.answers = 0
+
+
+class Account:
+    """What is known of one account besides the orders of ours."""
+
+    def __init__(self) -> None:
+        self._balances: dict[str, tuple[Decimal, int]] = {}
+        self._filled_ns: dict[str, int] = {}
+        self._questions: dict[str, _Question] = {}
+        self._trades: deque[OwnerTrade] = deque(maxlen=TRADES_KEPT)
+        self._trade_ids: deque[str] = deque(maxlen=TRADES_KEPT)
+        self._owners_margin: dict[str, Decimal] = {}
+
+    # --- in -----------------------------------------------------------------------------------------------------------
+
+    def take_balance(self, asset: str, balance: Decimal, now_ns: int) -> None:
+        """Note the total of an asset; it is judged once it is settled."""
+        self._balances[asset] = (balance, now_ns)
+        question = self._questions.get(asset)
+        if question is None or question.from_ns <= now_ns:
+            self._questions[asset] = _Question(now_ns + GRACE_NS)
+
+    def doubt(self, asset: str, now_ns: int) -> None:
+        """Judge an asset at once: an order of ours found too little of it (A25)."""
+        self._questions[asset] = _Question(now_ns)
+
+    def take_own_fill(self, asset: str, now_ns: int) -> None:
+        """Note an execution of ours in an asset: a balance from before it says nothing any more."""
+        self._filled_ns[asset] = now_ns
+
+    def take_trade(self, trade: OwnerTrade, positions: Iterable[Position]) -> tuple[tuple[str, f.ManualFillSeen], ...]:
+        """Note a trade of the owner; on margin, return what it closes of ours."""
+        if trade.trade_id in self._trade_ids:
+            return ()
+        self._trade_ids.append(trade.trade_id)
+        if not trade.margin:
+            self._trades.append(trade)
+            return ()
+        sign = 1 if trade.side is Side.BUY else -1
+        net = self._owners_margin.get(trade.symbol, Decimal(0))
+        left = trade.qty - min(trade.qty, max(Decimal(0), -sign * net))
+        facts = []
+        for position in _newest_first(positions):
+            plan = position.plan
+            if not (plan.margin and plan.symbol == trade.symbol and plan.side.exit_side is trade.side) or not _concerns(trade, position):
+                continue
+            part = min(left, position.instrument.qty(position.held_lots))
+            if part > 0:
+                facts.append((position.position_id, _manual_fill(trade, part, trade.ts_recv_ns)))
+                left -= part
+        closed = sum((fact.last_qty for _, fact in facts), Decimal(0))
+        self._owners_margin[trade.symbol] = net + sign * (trade.qty - closed)
+        return tuple(facts)
+
+    # --- the comparison -------------------------------------------------------------------------------------------------
+
+    def deadline_ns(self) -> int | None:
+        """Return when `due` has something to do, None if nothing is in question."""
+        return min((q.ask_ns for q in self._questions.values() if q.ask_ns is not None), default=None)
+
+    def due(self, positions: Iterable[Position], now_ns: int) -> bool:
+        """Judge what is settled by `now_ns`; tell whether the truth is to be asked for."""
+        asks = False
+        known = tuple(positions)
+        for asset in sorted(self._questions):
+            question = self._questions[asset]
+            if question.ask_ns is None or question.ask_ns > now_ns:
+                continue
+            if self.missing_of(asset, known) <= 0:
+                del self._questions[asset]
+                continue
+            question.ask_ns, question.from_ns, asks = None, now_ns, True
+        return asks
+
+    def missing_of(self, asset: str, positions: Iterable[Position]) -> Decimal:
+        """Return how much less than the sum of ours the account holds, 0 if nothing is missing or nothing can be said."""
+        known = self._balances.get(asset)
+        if known is None or known[1] < self._filled_ns.get(asset, 0):
+            return Decimal(0)
+        ours = sum((_qty(p) for p in positions if _is_spot_long(p, asset)), Decimal(0))
+        return max(Decimal(0), ours - known[0])
+
+    def answer(self, positions: Iterable[Position], is_complete: bool, is_settled: bool, asked_ns: int, now_ns: int) -> Answer:
+        """Return what a snapshot, asked for at `asked_ns` and booked already, says of the differences that are in question."""
+        facts: list[tuple[str, f.ManualFillSeen | f.PositionAdjusted | f.BalanceShort]] = []
+        unexplained: list[str] = []
+        known = tuple(positions)
+        for asset in sorted(self._questions):
+            question = self._questions[asset]
+            if asked_ns < question.from_ns:
+                continue
+            missing = self.missing_of(asset, known)
+            if missing <= 0:
+                del self._questions[asset]
+            elif is_complete:
+                facts += self._explained(asset, missing, known, is_settled, now_ns)
+                question.from_ns = question.ask_ns = now_ns + ASK_AGAIN_NS
+            else:
+                question.answers += 1
+                question.ask_ns = now_ns + min(ASK_AGAIN_NS << question.answers - 1, ASK_AGAIN_MAX_NS)
+                if question.answers == PAGE_AFTER_ANSWERS:
+                    unexplained.append(asset)
+                    facts += self._short(asset, known, now_ns)
+        return Answer(tuple(facts), tuple(unexplained))
+
+    def short_of(self, asset: str, needed: Decimal, held_by_ours: Decimal, now_ns: int) -> f.BalanceShort:
+        """Return the fact that an order found too little of an asset: what it needed, what is there beyond what ours hold (A25)."""
+        balance = self._balances.get(asset, (Decimal(0), 0))[0]
+        return f.BalanceShort(ts_recv_ns=now_ns, asset=asset, needed=needed, available=max(Decimal(0), balance - held_by_ours))
+
+    def _short(self, asset: str, positions: Sequence[Position], now_ns: int) -> list[tuple[str, f.BalanceShort]]:
+        concerned = [p for p in positions if _is_spot_long(p, asset) and p.held_lots]
+        needed = sum((_qty(p) for p in concerned), Decimal(0))
+        return [(p.position_id, self.short_of(asset, needed, Decimal(0), now_ns)) for p in concerned]
+
+    def _explained(
+        self, asset: str, missing: Decimal, positions: Sequence[Position], adjusts: bool, now_ns: int
+    ) -> list[tuple[str, f.ManualFillSeen | f.PositionAdjusted]]:
+        out: list[tuple[str, f.ManualFillSeen | f.PositionAdjusted]] = []
+        balance = self._balances[asset][0]
+        for position in _newest_first(p for p in positions if _is_spot_long(p, asset)):
+            part = left = min(missing, _qty(position))
+            for trade in [t for t in self._trades if t.base == asset and t.side is Side.SELL and _concerns(t, position)]:
+                taken = min(left, trade.qty)
+                if taken > 0:
+                    out.append((position.position_id, _manual_fill(trade, taken, now_ns)))
+                    self._use(trade, taken)
+                    left -= taken
+            if left > 0 and adjusts:
+                evidence = f"the account holds {balance:f} {asset}, and no trade explains {left:f}"
+                fact = f.PositionAdjusted(ts_recv_ns=now_ns, open_qty=_qty(position) - part, reason="external", evidence=evidence)
+                out.append((position.position_id, fact))
+            missing -= part
+        return out
+
+    def _use(self, trade: OwnerTrade, qty: Decimal) -> None:
+        index = self._trades.index(trade)
+        if qty < trade.qty:
+            self._trades[index] = trade._replace(qty=trade.qty - qty, fees=_shared(trade, trade.qty - qty))
+        else:
+            del self._trades[index]
+
+
+def _is_spot_long(position: Position, asset: str) -> bool:
+    return position.instrument.base == asset and not position.plan.margin and position.side.sign > 0
+
+
+def _qty(position: Position) -> Decimal:
+    return position.instrument.qty(position.held_lots)
+
+
+def _newest_first(positions: Iterable[Position]) -> list[Position]:
+    return sorted(positions, key=lambda p: (p.opened_ns, p.position_id), reverse=True)
+
+
+def _concerns(trade: OwnerTrade, position: Position) -> bool:
+    """Whether a trade can be about a position: made while it was open, and not booked in it."""
+    return 0 < position.opened_ns <= trade.ts_recv_ns and trade.trade_id not in position.trade_ids
+
+
+def _shared(trade: OwnerTrade, qty: Decimal) -> tuple[f.Fee, ...]:
+    return trade.fees if qty == trade.qty else tuple(f.Fee(asset=fee.asset, qty=fee.qty * qty / trade.qty) for fee in trade.fees)
+
+
+def _manual_fill(trade: OwnerTrade, qty: Decimal, now_ns: int) -> f.ManualFillSeen:
+    return f.ManualFillSeen(
+        ts_event_ns=trade.ts_event_ns,
+        ts_recv_ns=now_ns,
+        trade_id=trade.trade_id,
+        side=trade.side,
+        last_qty=qty,
+        last_px=trade.px,
+        fees=_shared(trade, qty),
+    )

@@ -1,0 +1,90 @@
+"""The position monitor (A9, A26): what a look at every open position finds, longs and shorts alike, as typed mismatches.
+
+A look compares, for each position, what is held with what protects it, and the stop that the venue reports with the one that
+its own peak demands. What is under way is no finding: only what is found again `SETTLED_NS` later is told, once, until it is
+gone. The monitor decides nothing: the machine has its own clocks for each of these (I1), and what it does about them is in its
+log; the monitor is the second pair of eyes.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Literal, NamedTuple
+
+from .coverage import coverage, protected_lots, unprotected_lots
+from .model import Position
+from .prices import trail_stop_ticks
+
+SETTLED_NS = 5_000_000_000
+# A venue reports a moving stop now and then, and the desk keeps steps of 10 bps of it.
+STOP_DRIFT_BPS = 25
+
+MismatchKind = Literal["bare", "short", "surplus", "in_flight", "by_choice", "stop_drift"]
+# What is told; the others are states of work that have clocks of their own.
+TOLD: tuple[MismatchKind, ...] = ("bare", "short", "surplus", "stop_drift")
+
+
+class Mismatch(NamedTuple):
+    """One finding: `held` and `protected` in base units; for a stop that drifted, `venue_stop` and `own_stop` as prices."""
+
+    position_id: str
+    kind: MismatchKind
+    held: Decimal
+    protected: Decimal
+    venue_stop: Decimal | None = None
+    own_stop: Decimal | None = None
+
+    @property
+    def text(self) -> str:
+        """The finding in one sentence."""
+        if self.kind == "stop_drift":
+            return f"{self.position_id}: the venue's stop is at {self.venue_stop:f}, its peak demands {self.own_stop:f}"
+        return f"{self.position_id}: {self.kind}: {self.protected:f} of {self.held:f} is protected"
+
+
+def quantity_mismatch(position: Position) -> Mismatch | None:
+    """Return how what is held differs from what protects it, None where it does not (dust is no difference)."""
+    leases = coverage(position)
+    kind: MismatchKind | None = None
+    if unprotected_lots(position):
+        kind = "bare" if not leases.stopped_lots else "short"
+        if leases.unknown_lots or leases.exiting_lots:
+            kind = "by_choice" if position.open_orders("take_profit") else "in_flight"
+    elif sum(o.protects_lots for o in position.orders) > leases.held_lots:
+        kind = "surplus"
+    if kind is None:
+        return None
+    qty = position.instrument.qty
+    return Mismatch(position.position_id, kind, qty(leases.held_lots), qty(protected_lots(position)))
+
+
+def stop_mismatch(position: Position, peak_ticks: int | None) -> Mismatch | None:
+    """Return the stop that the venue reports looser than its peak demands, None where it does not or nothing is known."""
+    if peak_ticks is None:
+        return None
+    sign, price = position.side.sign, position.instrument.price
+    for order in position.open_orders("stop"):
+        if order.trail_offset_bps is None or order.effective_stop_ticks is None or order.pending or not order.protects_lots:
+            continue
+        own = trail_stop_ticks(sign, order.trail_offset_bps, peak_ticks)
+        if (own - order.effective_stop_ticks) * sign * 10_000 > peak_ticks * STOP_DRIFT_BPS:
+            qty = position.instrument.qty
+            held, protected = qty(position.held_lots), qty(protected_lots(position))
+            return Mismatch(position.position_id, "stop_drift", held, protected, price(order.effective_stop_ticks), price(own))
+    return None
+
+
+class Monitor:
+    """Findings over time: what was found first when, and what was told."""
+
+    def __init__(self) -> None:
+        self._since_ns: dict[tuple[str, MismatchKind], int] = {}
+        self._told: set[tuple[str, MismatchKind]] = set()
+
+    def look(self, findings: Iterable[Mismatch], now_ns: int) -> tuple[Mismatch, ...]:
+        """Take all findings of a look; return those that are to be told now."""
+        found = {(x.position_id, x.kind): x for x in findings if x.kind in TOLD}
+        self._since_ns = {key: self._since_ns.get(key, now_ns) for key in found}
+        self._told &= found.keys()
+        due = sorted(key for key, since_ns in self._since_ns.items() if now_ns - since_ns >= SETTLED_NS and key not in self._told)
+        self._told.update(due)
+        return tuple(found[key] for key in due)

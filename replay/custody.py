@@ -1,0 +1,115 @@
+"""Custody: the account and the positions, held against each other (A9, A25, A26, P17, P19); between the pipeline and the pure core.
+
+Messages about the account come in, facts of positions go to the desk. Everything that is known here comes from inputs in their
+order, so that replay knows the same.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from events import facts as f
+from events.record import PositionEvent
+from events.values import Instrument
+from fsm.account import Account, OwnerTrade
+from fsm.desk import Desk
+from fsm.model import Position
+from fsm.monitor import Mismatch, Monitor
+from venues import messages as m
+
+ORDERS_KEPT = 1_000
+
+
+class Judged(NamedTuple):
+    """What the truth says of the account: events, and sentences for a person."""
+
+    events: list[PositionEvent]
+    unexplained: tuple[str, ...]
+
+
+class Custody:
+    """What one account holds beside the positions of `desk`; `instruments` are those that the venue has listed by now."""
+
+    def __init__(self, desk: Desk, instruments: Mapping[str, Instrument]) -> None:
+        self._desk, self._instruments = desk, instruments
+        self._account = Account()
+        self._monitor = Monitor()
+        self._seen_orders: deque[str] = deque(maxlen=ORDERS_KEPT)
+
+    def take(self, message: m.BalanceChanged | m.ForeignFill | m.ForeignOrder) -> list[PositionEvent]:
+        """Take a word about what is not ours; return what it means for positions at once."""
+        if isinstance(message, m.BalanceChanged):
+            self._account.take_balance(message.asset, message.balance, message.ts_recv_ns)
+            return []
+        if isinstance(message, m.ForeignOrder):
+            return self._owners_order(message)
+        instrument = self._instruments.get(message.symbol)
+        if instrument is None:
+            return []
+        trade = OwnerTrade(
+            trade_id=message.trade_id,
+            symbol=message.symbol,
+            base=instrument.base,
+            side=message.side,
+            qty=message.last_qty,
+            px=message.last_px,
+            fees=message.fees,
+            margin=message.margin,
+            ts_event_ns=message.ts_event_ns,
+            ts_recv_ns=message.ts_recv_ns,
+        )
+        facts = self._account.take_trade(trade, self._desk.positions.values())
+        return [event for key, fact in facts for event in self._desk.take(fact, key)]
+
+    def _owners_order(self, order: m.ForeignOrder) -> list[PositionEvent]:
+        """Tell the positions of its symbol, once, that somebody else trades there too (I12)."""
+        if order.status != "new" or order.side is None or order.qty is None or order.venue_order_id in self._seen_orders:
+            return []
+        self._seen_orders.append(order.venue_order_id)
+        out: list[PositionEvent] = []
+        for key in sorted(self._desk.positions):
+            if self._desk.positions[key].plan.symbol == order.symbol:
+                fact = f.ManualOrderSeen(ts_recv_ns=order.ts_recv_ns, venue_order_id=order.venue_order_id, side=order.side, qty=order.qty)
+                out += self._desk.take(fact, key)
+        return out
+
+    def take_own_fill(self, position: Position, now_ns: int) -> None:
+        """Note an execution of ours."""
+        self._account.take_own_fill(position.instrument.base, now_ns)
+
+    def short_for(self, position: Position, fact: f.OrderRejected) -> f.BalanceShort | None:
+        """Return what an order that was refused for want of funds needed, and what is there for it; None for an entry (A25)."""
+        order = position.order(fact.client_order_id, fact.venue_order_id)
+        if order is None or order.role not in ("stop", "take_profit", "exit") or position.plan.margin:
+            return None
+        asset, qty = position.instrument.base, position.instrument.qty
+        self._account.doubt(asset, fact.ts_recv_ns)
+        others = sum((o.leaves_lots for p in self._sharing(asset) for o in p.open_orders("stop", "take_profit", "exit")), 0)
+        return self._account.short_of(asset, qty(order.qty_lots), qty(others), fact.ts_recv_ns)
+
+    def _sharing(self, asset: str) -> list[Position]:
+        positions = self._desk.positions
+        return [positions[key] for key in sorted(positions) if positions[key].instrument.base == asset and not positions[key].plan.margin]
+
+    def deadline_ns(self) -> int | None:
+        """Return when `due` has something to do."""
+        return self._account.deadline_ns()
+
+    def due(self, now_ns: int) -> bool:
+        """Judge the balances that have settled; tell whether the truth is to be asked for."""
+        at_ns = self._account.deadline_ns()
+        return at_ns is not None and at_ns <= now_ns and self._account.due(self._desk.positions.values(), now_ns)
+
+    def judge(self, is_complete: bool, is_settled: bool, asked_ns: int, now_ns: int) -> Judged:
+        """Judge the account by a snapshot, asked for at `asked_ns`, whose executions are booked; before positions act on it.
+
+        `is_complete`: no execution can be missing in it; `is_settled`: nothing that was said is held back for want of an owner.
+        """
+        answer = self._account.answer(self._desk.positions.values(), is_complete, is_settled, asked_ns, now_ns)
+        events = [event for key, fact in answer.facts for event in self._desk.take(fact, key)]
+        unexplained = tuple(f"the account holds less {x} than the positions, and no snapshot proves why" for x in answer.unexplained)
+        return Judged(events, unexplained)
+
+    def look(self, now_ns: int) -> tuple[Mismatch, ...]:
+        """Look at every position once more; return the mismatches that have lasted (A9, A26)."""
+        return self._monitor.look(self._desk.findings(), now_ns)

@@ -1,0 +1,73 @@
+"""A25: a protective order that finds no funds: find what holds the balance, remedy it, else leave at market."""
+
+import pytest
+
+from events import facts as f
+from events.values import PositionSide
+from tests.fsm.stage import D, Stage, assert_decision
+from tests.rows.floor import MS, Floor, replayed
+
+both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
+
+
+@both_sides
+def test_a25_a_stop_refused_for_want_of_funds_is_a_question_before_it_is_another_attempt(side: PositionSide) -> None:
+    stage = Stage(side).entered().rejected("stop", "funds")
+    assert_decision(stage, "EmergencyProtecting")
+    assert "refresh" in stage.said()
+    stage.snapshot()
+    assert_decision(stage, "EmergencyProtecting", "submit stop 1.0 trail 300")
+
+
+@both_sides
+def test_a25_an_own_stop_that_holds_the_balance_is_found_and_counts(side: PositionSide) -> None:
+    stage = Stage(side).entered().rejected("stop", "funds").found("hf00000100zz9a", "1.0", "stop", "trailing-stop")
+    assert_decision(stage, "Protected")
+
+
+@both_sides
+def test_a25_an_own_exit_that_holds_the_balance_is_found_and_nothing_is_sent_beside_it(side: PositionSide) -> None:
+    stage = Stage(side).entered().rejected("stop", "funds").found("hf00000100zz9a", "1.0", "take_profit", "limit")
+    stage.snapshot("tp")
+    assert not any(text.startswith("submit") for text in stage.sent())
+
+
+@both_sides
+def test_a25_where_nothing_is_found_the_third_refusal_ends_at_market(side: PositionSide) -> None:
+    stage = Stage(side).entered().rejected("stop", "funds").snapshot().rejected("stop", "funds").snapshot().rejected("stop", "funds")
+    assert_decision(stage, "MarketExiting", "submit exit 1.0")
+    assert stage.position.exit_reason == "protection_failed"
+
+
+def test_a25_through_the_engine_the_numbers_are_told_and_a_passing_refusal_costs_no_exit() -> None:
+    floor = Floor()
+    floor.faults.arm("reject", on="add_order:trailing-stop", text="EOrder:Insufficient funds", count=2)
+    position_id = floor.open(qty="0.2")
+    floor.wait(2)
+    short = floor.facts(f.BalanceShort, position_id)
+    assert [(x.asset, x.needed) for x in short] == [("BTC", D("0.2"))] * 2
+    assert (floor.state(position_id), floor.reasons(position_id)) == ("Protected", [])
+    assert floor.bare_ns <= 200 * MS
+    assert replayed(floor)
+
+
+def test_a25_through_the_engine_a_lasting_refusal_ends_flat() -> None:
+    floor = Floor()
+    floor.faults.arm("reject", on="add_order:trailing-stop", text="EOrder:Insufficient funds", count=None)
+    position_id = floor.open()
+    floor.wait(5)
+    assert (floor.state(position_id), floor.reasons(position_id), floor.at_venue()) == ("Closed", ["protection_failed"], 0)
+
+
+def test_a25_through_the_engine_the_owners_own_order_that_holds_the_balance_is_never_touched() -> None:
+    floor = Floor()
+    position_id = floor.protected()
+    floor.cut()
+    order_id = floor.gateway.exchange.open_orders()[0].order_id
+    floor.owner(lambda exchange, now_ns: exchange.cancel(order_id, "", now_ns))
+    floor.rest_by_hand("sell", "0.5", 70_000)
+    floor.connect()
+    floor.wait(20)
+    assert "limit sell 0.5" in floor.resting()
+    assert floor.pages
+    assert floor.facts(f.ManualOrderSeen, position_id)
