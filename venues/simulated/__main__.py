@@ -7,6 +7,8 @@ are those of `events/errors.py`.
 
 import argparse
 import asyncio
+import base64
+import os
 import re
 import signal
 import sys
@@ -70,6 +72,18 @@ def _named(text: str, what: str) -> tuple[str, str]:
     return name, value
 
 
+def _key_of(text: str) -> tuple[str, str]:
+    """Return key and secret from the two variables that `KEY_VARIABLE=SECRET_VARIABLE` names."""
+    values = tuple(os.environ.get(name, "") for name in _named(text, "--key-env"))
+    if not all(values):
+        raise Usage("--key-env", "a variable that it names is not set", "export both, the secret in base64")
+    try:
+        base64.b64decode(values[1], validate=True)
+    except ValueError:
+        raise Usage("--key-env", "the secret is not base64", "encode it, as Kraken's are") from None
+    return values[0], values[1]
+
+
 def _venue(arguments: argparse.Namespace) -> SimulatedVenue:
     clock = Clock(arguments.speed)
     symbols: dict[str, str | None] = {}
@@ -85,6 +99,7 @@ def _venue(arguments: argparse.Namespace) -> SimulatedVenue:
         seed=arguments.seed,
         faults=[text for text in arguments.faults.split(",") if text],
         port=arguments.port,
+        keys=dict(_key_of(text) for text in arguments.key_env),
         goes_on=not arguments.stop_at_end,
     )
 
@@ -100,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--faults", default="", help=f"comma list of name[/p=P][/count=N][/on=LABEL]; names: all, {', '.join(FAULTS)}")
     parser.add_argument("--balance", action="append", default=[], metavar="ASSET=AMOUNT", help="what the account starts with; repeatable")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a venue setting; repeatable")
+    parser.add_argument("--key-env", action="append", default=[], metavar="KEY=SECRET", help="variables of an API key to check; repeatable")
     parser.add_argument("--stop-at-end", action="store_true", help="end when the ticks end; else the market walks on")
     return parser
 

@@ -375,6 +375,7 @@ class Exchange:
     def _end(self, order: Order, state: str, now_ns: int, reason: str = "") -> None:
         assert state in ("filled", "canceled", "expired")
         order.state = state  # type: ignore[assignment]
+        order.ended_ns, order.end_reason = now_ns, reason
         market = self.markets[order.pair.symbol]
         market.resting.remove(order)
         market.armed.remove(order)

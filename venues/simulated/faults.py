@@ -15,6 +15,7 @@ from events.errors import Usage
 
 PRIVATE = ("executions", "balances")
 REQUESTS = ("add_order", "amend_order", "cancel_order")
+REST_LISTS = ("rest:OpenOrders", "rest:ClosedOrders", "rest:QueryOrders", "rest:TradesHistory", "rest:BalanceEx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,11 @@ FAULTS: dict[str, Fault] = {
     "fill_after_cancel_ack": Fault("the cancel is acknowledged, and the order fills all the same", ("cancel_order",), 0.05),
     "accept_and_drop": Fault("a connection is accepted and dropped at once", ("connect",), 0.2),
     "handshake_429": Fault("the handshake is answered with HTTP 429", ("connect",), 0.2),
+    "rest_429": Fault("a REST question is answered with HTTP 429", ("rest",), 0.1),
+    "rest_refused": Fault("a REST question is refused with `text`", ("rest",), 0.1),
+    "rest_empty": Fault("a REST list comes empty", REST_LISTS, 0.1),
+    "rest_partial": Fault("the later half of a REST list is missing", REST_LISTS, 0.1),
+    "rest_stale": Fault("a REST list is as of `seconds` ago", REST_LISTS, 0.2),
 }
 DEFAULT_REJECTION = "EService:Unavailable"
 

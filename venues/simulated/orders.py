@@ -115,6 +115,8 @@ class Order:
     fee_quote: Decimal = Decimal(0)
     queue_lots: int = 0
     reported_ns: int = 0
+    ended_ns: int = 0
+    end_reason: str = ""
 
     @property
     def leaves_lots(self) -> int:

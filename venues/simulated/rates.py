@@ -31,6 +31,33 @@ LIMITS: dict[Tier, Limits] = {
 }
 
 
+# REST calls of a key: points at once, and thousandths of a point gone per second.
+REST_LIMITS: dict[Tier, tuple[int, int]] = {
+    "starter": (15, 330),
+    "intermediate": (20, 500),
+    "pro": (20, 1_000),
+    "unlimited": (1_000_000_000, 1_000_000),
+}
+
+
+class RestCounter:
+    """The counter of REST calls of a key."""
+
+    def __init__(self, tier: Tier) -> None:
+        self._limit, self._decay_milli = REST_LIMITS[tier]
+        self._billionths = 0
+        self._at_ns = 0
+
+    def charge(self, points: int, now_ns: int) -> bool:
+        """Charge a call; return False, charging nothing, where that exceeds the limit."""
+        self._billionths = max(0, self._billionths - max(0, now_ns - self._at_ns) * self._decay_milli // 1000)
+        self._at_ns = max(self._at_ns, now_ns)
+        if self._billionths + points * SECOND_NS > self._limit * SECOND_NS:
+            return False
+        self._billionths += points * SECOND_NS
+        return True
+
+
 def cancel_points(age_ns: int) -> int:
     """Return what a cancel costs at that age of the order."""
     return _points(CANCEL_POINTS, age_ns)

@@ -1,8 +1,8 @@
 """The socket shell of the simulated venue: a WebSocket server around the pure gateway, and the clock that drives it.
 
 Paths of one server: `/v2` takes everything, `/public/v2` market data, `/private/v2` account and trading, as Kraken's two
-hosts do. By plain HTTP: `/0/private/GetWebSocketsToken` (GET, or POST as Kraken's clients send it; no key is asked for) and
-`/books`, the venue's own books. Listens on loopback unless told otherwise; there is nothing to protect but a game.
+hosts do. By plain HTTP: Kraken's REST questions (`rest`), a token for people (GET, no key is asked for) and `/books`, the
+venue's own books. Listens on loopback unless told otherwise; there is nothing to protect but a game.
 
 Each connection has a writer of its own behind a bounded queue. A client that does not read is cut off when its queue is
 full; the venue never waits for it.
@@ -13,7 +13,7 @@ import contextlib
 import http
 import os
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -32,10 +32,10 @@ from .faults import Faults
 from .gateway import Gateway, owner_order
 from .playback import MarketFeed, Playback
 from .requests import Refused
+from .rest import MAX_BODY, TOKEN_PATH, RestDesk
 from .settings import System, VenueSettings
 from .wire import encode_with_texts
 
-TOKEN_PATH = "/0/private/GetWebSocketsToken"
 BOOKS_PATH = "/books"
 ENDPOINTS: dict[str, Endpoint] = {"/v2": "both", "/public/v2": "public", "/private/v2": "private"}
 OUT_QUEUE = 8_192
@@ -55,6 +55,7 @@ class SimulatedVenue:
         faults: texts as `Faults.switch_on` reads them; more can be armed at any time through `faults`.
         host, port: where to listen; port 0 takes a free one.
         goes_on: whether a market walks on after its feed's end. Without, prices stand still.
+        keys: API secrets (base64) by API key, whose signatures are checked; without any, every key is taken.
 
     Attributes:
         faults: switched on and off while it runs; `faults.counts` says how often each has struck.
@@ -75,6 +76,7 @@ class SimulatedVenue:
         host: str = "127.0.0.1",
         port: int = 0,
         goes_on: bool = True,
+        keys: Mapping[str, str] | None = None,
     ) -> None:
         self.clock = clock or Clock()
         self.settings = settings or VenueSettings()
@@ -90,6 +92,7 @@ class SimulatedVenue:
         if not pairs:
             raise BadInput("simulated venue", "no market is given", "give at least one pair with its ticks")
         self._gateway = Gateway(pairs, self.settings, seed, self.faults, round(self.clock.speed * SECOND_NS))
+        self._rest = RestDesk(self._gateway.exchange, self.settings, self.faults, lambda _: self.issue_token(), keys or {})
         self._links: dict[int, _Link] = {}
         self._wake = asyncio.Event()
         self._last_ns = 0
@@ -281,11 +284,17 @@ class SimulatedVenue:
                 await writer
 
     def _http(self, socket: ServerConnection, request: Request) -> Response | None:
-        path = request.path.partition("?")[0]
-        if path == TOKEN_PATH:
+        path, _, query = request.path.partition("?")
+        assert isinstance(socket, _Connection)
+        if path == TOKEN_PATH and not socket.is_post:
             return _json(socket, {"error": [], "result": {"token": self.issue_token(), "expires": self.settings.token_ttl_real_s}})
         if path == BOOKS_PATH:
             return _json(socket, self.books())
+        now_ns = self._now_ns()
+        self._carry_out(self._gateway.advance(now_ns))
+        reply = self._rest.answer(path, query, request.headers, socket.body, now_ns)
+        if reply is not None:
+            return _respond(socket, reply.status, reply.text)
         if path not in ENDPOINTS:
             return socket.respond(http.HTTPStatus.NOT_FOUND, f"There is nothing at {path[:80]}; connect to {', '.join(ENDPOINTS)}\n")
         if self.faults.take("handshake_429", "connect"):
@@ -333,18 +342,46 @@ class _Link:
 
 
 class _Connection(ServerConnection):
-    """Lets a POST with a body pass the HTTP parser, which only takes requests without one; the body is not used."""
+    """Lets a POST with a body pass the HTTP parser, which only takes requests without one, and keeps the body."""
+
+    body = b""
+    is_post = False
+    _received = b""
 
     def data_received(self, data: bytes) -> None:
-        if self.protocol.state is State.CONNECTING and data.startswith(b"POST "):
-            head, end, _ = data.partition(b"\r\n\r\n")
-            lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-length:")]
-            data = b"\r\n".join(lines) + end
-        super().data_received(data)
+        if self.protocol.state is not State.CONNECTING or self.is_post:
+            super().data_received(data)
+            return
+        self._received += data
+        if not b"POST ".startswith(self._received[:5]) and not self._received.startswith(b"POST "):
+            data, self._received = self._received, b""
+            super().data_received(data)
+            return
+        head, end, body = self._received.partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        length = _length_in(lines)
+        if not 0 <= length <= MAX_BODY or len(self._received) > 2 * MAX_BODY:
+            self.transport.abort()
+        elif end and len(body) >= length:
+            self.is_post, self.body, self._received = True, body[:length], b""
+            super().data_received(b"\r\n".join(line for line in lines if not line.lower().startswith(b"content-length:")) + end)
+
+
+def _length_in(lines: list[bytes]) -> int:
+    """Return the length of the body that a request announces, -1 for one that is no number."""
+    for line in lines:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            return int(value) if value.strip().isdigit() and len(value) < 10 else -1
+    return 0
 
 
 def _json(socket: ServerConnection, value: Any) -> Response:
-    response = socket.respond(http.HTTPStatus.OK, encode_with_texts(value))
+    return _respond(socket, http.HTTPStatus.OK, encode_with_texts(value))
+
+
+def _respond(socket: ServerConnection, status: http.HTTPStatus, text: str) -> Response:
+    response = socket.respond(status, text)
     del response.headers["Content-Type"]
     response.headers["Content-Type"] = "application/json"
     return response

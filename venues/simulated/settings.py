@@ -26,6 +26,7 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
         heartbeat_ms: silence after which a heartbeat is due, in `heartbeat_time`; never more than 20 a real second.
         token_ttl_real_s, idle_close_real_s: transport limits, in real seconds whatever the clock's speed.
         snapshot_trades: past trades in a snapshot.
+        rest_lag_ms: how old the lists of orders and trades by REST are (K9: up to a minute).
         snapshot_userref: whether they carry their order's user reference ([NV]; the captured ones had none set).
     """
 
@@ -45,3 +46,4 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
     idle_close_real_s: int = 60
     snapshot_trades: int = 50
     snapshot_userref: bool = True
+    rest_lag_ms: int = 0

@@ -19,7 +19,8 @@ MAX_TEXT = 1 << 20
 
 # Raw, because a text from `decimal_format` is written in quotes; Kraken's numbers are bare.
 _encoder = msgspec.json.Encoder(decimal_format=lambda number: msgspec.Raw(format(number, "f").encode()))
-_text_encoder = msgspec.json.Encoder(decimal_format="string")
+# Not "string": that writes a zero of eight digits as 0E-8.
+_text_encoder = msgspec.json.Encoder(decimal_format=lambda number: format(number, "f"))
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

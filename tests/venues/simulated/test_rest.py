@@ -1,0 +1,192 @@
+"""The venue's REST questions: signatures, shapes, pages, lag and faults; pure, and once over the socket."""
+
+import base64
+import hashlib
+import hmac
+import json
+import urllib.parse
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from venues.kraken.names import altname_of, asset_id, asset_of, pair_id, symbols_by_name
+from venues.kraken.rest import RestClient, errors_in
+from venues.simulated import MarketFeed, SimulatedVenue, pair_of
+from venues.simulated.faults import Faults
+from venues.simulated.rest import PATHS, PRIVATE, RestDesk
+from venues.simulated.ticks import Tick
+
+from .conftest import MakeClient, PureClient
+
+SECRET = base64.b64encode(b"the secret of the key").decode()
+
+
+class Asker:
+    """Asks a client's venue by REST with one key."""
+
+    def __init__(self, client: PureClient, **keys: str) -> None:
+        gateway = client.gateway
+        self.client = client
+        self.desk = RestDesk(gateway.exchange, gateway.settings, gateway.faults, lambda now_ns: "TOKEN", keys)
+        self.nonce = 1
+
+    def ask(self, name: str, *, secret: str = SECRET, key: str = "key", nonce: int = 0, **params: str) -> dict[str, Any]:
+        self.nonce += 1
+        number = str(nonce or self.nonce)
+        body = urllib.parse.urlencode({"nonce": number, **params}).encode()
+        digest = hashlib.sha256(number.encode() + body).digest()
+        signed = hmac.new(base64.b64decode(secret), (PRIVATE + name).encode() + digest, hashlib.sha512).digest()
+        headers = {"API-Key": key, "API-Sign": base64.b64encode(signed).decode()}
+        reply = self.desk.answer(PRIVATE + name, "", headers, body, self.client.now_ns)
+        assert reply is not None
+        answer: dict[str, Any] = json.loads(reply.text) if reply.text else {"status": reply.status}
+        return answer
+
+    def result(self, name: str, **params: str) -> Any:
+        answer = self.ask(name, **params)
+        assert answer["error"] == []
+        return answer["result"]
+
+
+def test_a_signature_is_checked_where_the_venue_knows_the_key(client: PureClient) -> None:
+    asker = Asker(client, key=SECRET)
+    assert asker.result("GetWebSocketsToken")["token"] == "TOKEN"
+    wrong = base64.b64encode(b"another secret").decode()
+    assert asker.ask("Balance", secret=wrong)["error"] == ["EAPI:Invalid signature"]
+    assert asker.ask("Balance", key="other")["error"] == ["EAPI:Invalid key"]
+    assert asker.ask("Balance", nonce=2)["error"] == ["EAPI:Invalid nonce"]
+    assert asker.desk.answer(PRIVATE + "Balance", "", {}, b"", client.now_ns) is not None
+
+
+def test_an_order_is_open_then_closed_and_its_trade_is_listed(client: PureClient) -> None:
+    asker = Asker(client)
+    client.order("market", "buy", "0.1", cl_ord_id="hf1")
+    stop = client.placed("stop-loss", "sell", "0.1", triggers={"price": Decimal(59_000)}, cl_ord_id="hf2")
+    opened = asker.result("OpenOrders", cl_ord_id="hf2")["open"]
+    assert list(opened) == [stop]
+    row = opened[stop]
+    assert (row["status"], row["vol"], row["vol_exec"], row["descr"]["pair"]) == ("open", "0.10000000", "0.00000000", "XBTUSD")
+    assert (row["descr"]["ordertype"], row["stopprice"], row["cl_ord_id"]) == ("stop-loss", "59000.0", "hf2")
+    closed = asker.result("ClosedOrders", trades="true")["closed"]
+    (entry,) = closed.values()
+    assert (entry["status"], entry["vol_exec"], entry["cl_ord_id"]) == ("closed", "0.10000000", "hf1")
+    trades = asker.result("TradesHistory")["trades"]
+    assert list(trades) == entry["trades"]
+    trade = next(iter(trades.values()))
+    assert (trade["pair"], trade["type"], trade["vol"], trade["maker"]) == ("XXBTZUSD", "buy", "0.10000000", False)
+    assert trade["ordertxid"] in closed
+    client.trade("cancel_order", cl_ord_id=["hf2"])
+    assert asker.result("QueryOrders", txid=stop)[stop]["status"] == "canceled"
+    assert asker.ask("QueryOrders", txid="OAAAAA")["error"] == ["EOrder:Invalid order"]
+
+
+def test_what_a_stop_holds_shows_in_the_balances(client: PureClient) -> None:
+    client.placed("stop-loss", "sell", "2", triggers={"price": Decimal(59_000)})
+    balances = Asker(client).result("BalanceEx")
+    assert balances["XXBT"] == {"balance": "5.0000000000", "hold_trade": "2.0000000000"}
+    assert balances["ZUSD"] == {"balance": "1000000.0000", "hold_trade": "0.0000"}
+
+
+def test_trades_come_in_pages_of_fifty_the_newest_first(make_client: MakeClient) -> None:
+    client = make_client(tier="unlimited")
+    for _ in range(60):
+        client.order("market", "buy", "0.001")
+        client.wait(0.5)
+    asker = Asker(client)
+    first = asker.result("TradesHistory")
+    rest = asker.result("TradesHistory", ofs="50")
+    assert (first["count"], len(first["trades"]), len(rest["trades"])) == (60, 50, 10)
+    times = [trade["time"] for trade in (*first["trades"].values(), *rest["trades"].values())]
+    assert times == sorted(times, reverse=True)
+    since = next(iter(rest["trades"].values()))["time"]
+    assert asker.result("TradesHistory", start=str(since))["count"] in (50, 51)
+    assert asker.ask("TradesHistory", start="soon")["error"] == ["EGeneral:Invalid arguments:start"]
+
+
+def test_lists_may_lag_behind_the_streams(make_client: MakeClient) -> None:
+    client = make_client(rest_lag_ms=60_000)
+    asker = Asker(client)
+    client.order("market", "buy", "0.1", cl_ord_id="hf1")
+    assert asker.result("OpenOrders")["open"] == {}
+    assert asker.result("ClosedOrders")["closed"] == {}
+    assert asker.result("TradesHistory")["trades"] == {}
+    client.wait(61)
+    assert len(asker.result("TradesHistory")["trades"]) == 1
+    stop = client.placed("stop-loss", "sell", "0.1", triggers={"price": Decimal(59_000)})
+    client.wait(61)
+    client.trade("cancel_order", order_id=[stop])
+    assert list(asker.result("OpenOrders")["open"]) == [stop]
+
+
+def test_the_faults_of_lists_strike(make_client: MakeClient) -> None:
+    faults = Faults()
+    client = make_client(faults=faults)
+    asker = Asker(client)
+    for _ in range(4):
+        client.order("market", "buy", "0.01")
+    client.wait(10)
+    faults.arm("rest_empty")
+    assert asker.result("ClosedOrders")["closed"] == {}
+    faults.arm("rest_partial")
+    assert len(asker.result("ClosedOrders")["closed"]) == 2
+    faults.arm("rest_stale", seconds=60)
+    assert asker.result("ClosedOrders")["closed"] == {}
+    faults.arm("rest_refused", text="EGeneral:Internal error")
+    assert asker.ask("ClosedOrders")["error"] == ["EGeneral:Internal error"]
+    faults.arm("rest_429")
+    assert asker.ask("ClosedOrders") == {"status": 429}
+    assert len(asker.result("ClosedOrders")["closed"]) == 4
+    assert {name: faults.counts[name] for name in faults.counts} == dict.fromkeys(
+        ("rest_empty", "rest_partial", "rest_stale", "rest_refused", "rest_429"), 1
+    )
+
+
+def test_calls_are_counted_by_tier(make_client: MakeClient) -> None:
+    client = make_client(tier="starter")
+    asker = Asker(client)
+    refused = [asker.ask("Balance")["error"] for _ in range(16)]
+    assert refused == [[]] * 15 + [["EAPI:Rate limit exceeded"]]
+    client.wait(4)
+    assert asker.ask("Balance")["error"] == []
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"nonce=" + b"9" * 5_000, b"nonce=1&" * 200, b"{" * 1000])
+def test_a_body_that_is_nonsense_is_refused(client: PureClient, body: bytes) -> None:
+    asker = Asker(client)
+    for kind in ("application/json", "application/x-www-form-urlencoded"):
+        headers = {"API-Key": "key", "API-Sign": base64.b64encode(bytes(64)).decode(), "Content-Type": kind}
+        reply = asker.desk.answer(PRIVATE + "Balance", "", headers, body, client.now_ns)
+        assert reply is not None
+        assert json.loads(reply.text)["error"]
+
+
+async def test_the_client_that_talks_to_kraken_gets_its_answers_over_the_socket() -> None:
+    feed = MarketFeed(pair_of("BTC/USD"), [Tick(0, Decimal(60_000), Decimal(1), "buy")])
+    venue = SimulatedVenue([feed], goes_on=False, keys={"key": SECRET})
+    await venue.start()
+    try:
+        client = RestClient("key", SECRET, venue.http_url)
+        answers = {path: json.loads(await client.post(path, {"txid": "O"})) for path in PATHS if path.startswith(PRIVATE)}
+        assert {path for path, answer in answers.items() if answer["error"]} == {PRIVATE + "QueryOrders"}
+        other = RestClient("key", base64.b64encode(b"no").decode(), venue.http_url)
+        assert errors_in(await other.post(PRIVATE + "Balance")) == ["EAPI:Invalid signature"]
+    finally:
+        await venue.stop()
+
+
+@pytest.mark.parametrize(
+    ("symbol", "name", "altname", "base"),
+    [
+        ("BTC/USD", "XXBTZUSD", "XBTUSD", "XXBT"),
+        ("ETH/EUR", "XETHZEUR", "ETHEUR", "XETH"),
+        ("BTC/USDT", "XBTUSDT", "XBTUSDT", "XXBT"),
+        ("SOL/USD", "SOLUSD", "SOLUSD", "SOL"),
+        ("DOGE/USD", "XXDGZUSD", "XDGUSD", "XXDG"),
+    ],
+)
+def test_a_pair_has_its_names_by_rest(symbol: str, name: str, altname: str, base: str) -> None:
+    assert (pair_id(symbol), altname_of(symbol), asset_id(symbol.split("/")[0])) == (name, altname, base)
+    assert asset_of(base) == symbol.split("/")[0]
+    assert symbols_by_name([symbol])[name] == symbols_by_name([symbol])[altname] == symbol
+    assert asset_of("XBT.M") == ""
