@@ -28,6 +28,7 @@ from replay.pipeline import Pipeline, Refusal, Settings
 from replay.redact import Redactor
 from replay.session import Previous, SessionWriter, manifest_from, repair
 from venues.clock import Clock
+from venues.kraken.link import LinkSettings
 from venues.kraken.session import KrakenSession, TokenSource
 
 from .engine import Engine
@@ -88,6 +89,7 @@ class Parts:
     anchor_every: int = 1_000
     audit_interval_s: float = 60.0
     link: Thresholds = field(default_factory=Thresholds)
+    sockets: LinkSettings = field(default_factory=LinkSettings)
     redactor: Redactor = field(default_factory=Redactor)
 
 
@@ -183,6 +185,7 @@ def _assemble(
         symbols=parts.symbols,
         token_source=_known_to(parts.redactor, parts.token_source),
         clock=parts.clock,
+        settings=parts.sockets,
     )
     loop = asyncio.get_running_loop()
     numbers = count(known + 1)

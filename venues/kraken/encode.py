@@ -46,8 +46,11 @@ def encode_request(method: str, req_id: int, params: dict[str, Any] | None = Non
     return _encoder.encode(request).decode()
 
 
-def encode_submit(command: SubmitOrder, req_id: int, now_ns: int, order_userref: int = 0) -> str:
-    """Return the `add_order` frame. With an attached stop the order carries `order_userref` in place of the client id."""
+def encode_submit(command: SubmitOrder, req_id: int, now_ns: int, order_userref: int = 0, venue_ahead_ns: int = 0) -> str:
+    """Return the `add_order` frame. With an attached stop the order carries `order_userref` in place of the client id.
+
+    `venue_ahead_ns` is what the venue's clock is ahead of ours: a deadline is written in the venue's time.
+    """
     params: dict[str, Any] = {
         "order_type": command.order_type,
         "side": command.side.value,
@@ -67,7 +70,7 @@ def encode_submit(command: SubmitOrder, req_id: int, now_ns: int, order_userref:
             params[flag] = True
     if command.deadline_ns:
         deadline_ns = min(max(command.deadline_ns, now_ns + MIN_DEADLINE_NS), now_ns + MAX_DEADLINE_NS)
-        params["deadline"] = rfc3339_ms_from(deadline_ns)
+        params["deadline"] = rfc3339_ms_from(deadline_ns + venue_ahead_ns)
     if command.attached is None:
         params["cl_ord_id"] = command.client_order_id
     else:

@@ -6,6 +6,7 @@ venue took or refused it; state comes from the executions channel.
 """
 
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
@@ -47,6 +48,9 @@ PENDING_KEPT = 4096
 SESSION_REQ_ID_BASE = 1_000_000_000
 
 _PRIVATE_CHANNELS = ("executions", "balances")
+# Replies whose times tell how far the venue's clock is from ours; less than `SKEW_NOTED_NS` is how long they took.
+REPLIES_TIMED = 5
+SKEW_NOTED_NS = 500_000_000
 
 
 class Outbound(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +76,7 @@ class KrakenTranslator:
         self._pending: dict[int, _Pending] = {}
         self._next_req_id = 1
         self._next_sequence: dict[str, int] = {}
+        self._ahead_ns: deque[int] = deque(maxlen=REPLIES_TIMED)
         self._handlers: dict[type[Any], Callable[[Any, int, str], list[Output]]] = {
             codec.ExecutionsFrame: self._from_executions,
             codec.BalancesFrame: self._from_balances,
@@ -149,7 +154,7 @@ class KrakenTranslator:
             if command.attached is not None:
                 userref = order_userref_of(command.client_order_id)
                 self._orders.tag(userref, command)
-            text = encode.encode_submit(command, req_id, now_ns, userref)
+            text = encode.encode_submit(command, req_id, now_ns, userref, self._venue_ahead_ns())
             self._orders.expect(command.client_order_id, now_ns)
         else:
             venue_order_id = command.venue_order_id or self._orders.venue_order_id_of(command.client_order_id)
@@ -166,6 +171,12 @@ class KrakenTranslator:
             del self._pending[next(iter(self._pending))]
         self._next_req_id += 1
         return Outbound(req_id=req_id, frame_text=text)
+
+    def _venue_ahead_ns(self) -> int:
+        # Deadlines are compared with the venue's clock: by one of ours that is seconds behind no exit would ever be taken.
+        # The middle one, so that neither a single late reply nor a single wrong time decides.
+        ahead_ns = sorted(self._ahead_ns)[len(self._ahead_ns) // 2] if self._ahead_ns else 0
+        return ahead_ns if abs(ahead_ns) >= SKEW_NOTED_NS else 0
 
     # --- account ----------------------------------------------------------------------------------------------------
 
@@ -206,6 +217,8 @@ class KrakenTranslator:
 
     def _from_reply(self, reply: codec.Reply, ts_recv_ns: int, text: str) -> list[Output]:
         ts_event_ns = ns_from_rfc3339(reply.time_in)
+        if ts_event_ns:
+            self._ahead_ns.append(ts_event_ns - ts_recv_ns)
         if reply.method == "pong":
             return [Ponged(req_id=reply.req_id, ts_event_ns=ts_event_ns, ts_recv_ns=ts_recv_ns)]
         pending = self._pending.pop(reply.req_id, None) if reply.req_id is not None else None

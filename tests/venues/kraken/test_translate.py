@@ -9,6 +9,7 @@ from events import facts as f
 from events.commands import AmendOrder, AttachedStop, CancelOrder, SubmitOrder
 from events.values import Instrument, Side
 from venues.kraken.capabilities import MARGIN, SPOT, capabilities_of
+from venues.kraken.times import ns_from_rfc3339
 from venues.kraken.translate import KrakenTranslator
 from venues.messages import (
     BalanceChanged,
@@ -210,3 +211,32 @@ def test_what_spot_and_margin_can_do_differs_where_it_decides_coverage():
     assert not SPOT.reduce_only
     assert MARGIN.reduce_only
     assert not MARGIN.holds_funds
+
+
+def _deadline_written(translator, now_ns):
+    text = translator.encode(submit(order_type="market", limit_price=None, deadline_ns=now_ns + 2_000_000_000), now_ns).frame_text
+    return json.loads(text)["params"]["deadline"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "written"),
+    [
+        ("2023-11-14T22:13:20Z", "2023-11-14T22:13:22.000Z"),
+        ("2023-11-14T22:13:20.4Z", "2023-11-14T22:13:22.400Z"),  # as long as a reply may take: no skew
+        ("2023-11-14T22:12:50Z", "2023-11-14T22:13:22.000Z"),
+        ("2023-11-14T22:14:20Z", "2023-11-14T22:13:22.000Z"),
+    ],
+)
+def test_a_deadline_is_written_in_the_venues_time_however_wrong_our_clock_is(translator, ours, written):
+    """By a clock twenty seconds behind, every market exit was refused as "Deadline elapsed", for ever."""
+    now_ns = ns_from_rfc3339(ours)
+    for _ in range(3):
+        translator.decode(json.dumps({"method": "pong", "req_id": 1, "time_in": "2023-11-14T22:13:20.000000Z"}), now_ns)
+    assert _deadline_written(translator, now_ns) == written
+
+
+def test_one_late_reply_and_one_wrong_time_move_no_deadline(translator):
+    now_ns = ns_from_rfc3339("2023-11-14T22:13:20Z")
+    for time_in in ("2023-11-14T22:13:20Z", "2023-11-14T22:13:12Z", "2023-11-14T22:13:20Z", "2093-11-14T22:13:20Z", "2023-11-14T22:13:20Z"):
+        translator.decode(json.dumps({"method": "pong", "req_id": 1, "time_in": time_in}), now_ns)
+    assert _deadline_written(translator, now_ns) == "2023-11-14T22:13:22.000Z"
