@@ -1,0 +1,186 @@
+"""What one proof is about: venue, side, plan, and how often each fault may happen. Many small budgets beat one large."""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from events import facts as f
+from events.values import Capabilities, Instrument, PositionSide
+
+from .venue import MID, STEP, Rules
+
+# What may happen besides the normal course, and how often: see `moves.py` for what each does.
+FAULTS = (
+    "lost", "dup", "swap", "delay", "cut", "reject", "crash", "hang", "short", "price", "exit", "patient", "tighten", "halt",
+    "cancel", "sell", "foreign", "stale", "truncated", "old_answer", "mode", "adjust", "report",
+)  # fmt: skip
+SHORT = f.Timing(
+    ack_timeout_ms=5_000, entry_ttl_ms=5_000, cancel_timeout_ms=3_000, protect_timeout_ms=2_000, amend_timeout_ms=3_000,
+    trigger_timeout_ms=3_000, take_profit_timeout_ms=4_000, maker_exit_timeout_ms=3_000, market_fill_timeout_ms=3_000,
+    market_deadline_ms=3_000, reconcile_timeout_ms=4_000, audit_interval_ms=4_000, page_interval_ms=4_000, max_price_age_ms=60_000,
+)  # fmt: skip
+# The product's own limits, but for the three that only say how often a covered position is looked at.
+PRODUCT = f.Timing(entry_ttl_ms=20_000, audit_interval_ms=20_000, page_interval_ms=20_000, max_price_age_ms=60_000)
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
+    """One space of states. `budgets` names faults of `FAULTS` and how often each may happen; times are in ticks.
+
+    `age` is how long a message may be under way, `down` the link, `lag` how far the disk may be behind. `clock`: time unprotected lots
+    by the "venue"'s book, or not at all ("").
+    """
+
+    name: str
+    short: bool = False
+    margin: bool = False
+    amend: bool = True
+    holds_funds: bool = True
+    native: bool = True
+    attach: bool = False
+    adopted: bool = False
+    lots: int = 2
+    plan: dict[str, Any] = {}
+    budgets: dict[str, int] = {}
+    clock: str = ""
+    product_timing: bool = False
+    age: int = 1
+    down: int = 2
+    lag: int = 1
+    tick_ms: int = 1_000
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(-1 if self.short else 1, self.holds_funds and not self.margin, 1)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            venue="proof", native_trail=self.native, amend_in_place=self.amend, holds_funds=self.rules.holds_funds, reduce_only=self.margin,
+            attached_stop=self.attach, one_child_per_fill=self.attach,
+        )  # fmt: skip
+
+    @property
+    def instrument(self) -> Instrument:
+        return Instrument(
+            symbol="BTC/USD", base="BTC", quote="USD", price_increment=Decimal(1), size_increment=Decimal(1), min_qty=Decimal(1),
+            marginable=True,
+        )  # fmt: skip
+
+    def plan_of(self) -> f.Plan:
+        """Return the plan: a market entry under a trail of 300 bps, unless `plan` says otherwise."""
+        fields: dict[str, Any] = {
+            "symbol": "BTC/USD", "side": PositionSide.SHORT if self.short else PositionSide.LONG, "qty": Decimal(self.lots),
+            "margin": self.margin, "trail_offset_bps": 300, "attach_stop": self.attach, "timing": PRODUCT if self.product_timing else SHORT,
+        }  # fmt: skip
+        return f.Plan(**{**fields, **self.plan})
+
+    def price(self, level: int) -> Decimal:
+        """Return the price of a level as a plan writes it."""
+        return Decimal(self.rules.px(level))
+
+
+def _static(sign: int) -> dict[str, Any]:
+    return {"trail_offset_bps": None, "stop_price": Decimal(MID - sign * (STEP - 10))}
+
+
+def _maker(sign: int) -> dict[str, Any]:
+    return {"take_profit_price": Decimal(MID + sign * STEP), "take_profit_style": "maker"}
+
+
+LIMIT: dict[str, Any] = {"entry_type": "limit", "entry_price": Decimal(MID)}
+VENUES: dict[str, dict[str, Any]] = {
+    "spot": {},
+    "margin": {"margin": True},
+    "margin short": {"margin": True, "short": True},
+    "no amend": {"amend": False},
+    "free": {"holds_funds": False},  # neither holds funds nor knows reduce-only: nothing but our own accounting stops a second exit
+}
+
+
+def _sign(venue: dict[str, Any]) -> int:
+    return -1 if venue.get("short") else 1
+
+
+def _make(name: str, venue: dict[str, Any], plan: dict[str, Any], **budgets: int) -> Configuration:
+    return Configuration(name=name, **venue, plan=plan, budgets=budgets)
+
+
+def _windows() -> list[Configuration]:
+    out = []
+    for venue, fields in VENUES.items():
+        for fault, budgets in (("no fault", {}), ("1 lost", {"lost": 1}), ("1 crash", {"crash": 1})):
+            out.append(
+                Configuration(name=f"window {venue}, {fault}", **fields, budgets=budgets, clock="venue", product_timing=True)
+            )
+    return out
+
+
+def _singles() -> list[Configuration]:
+    """One fault at a time, with an exit or a crossed price, on every kind of venue."""
+    out = []
+    pairs: tuple[dict[str, int], ...] = (
+        {"lost": 1, "exit": 1}, {"dup": 1, "swap": 1}, {"cut": 1, "exit": 1}, {"reject": 1, "exit": 1}, {"crash": 1, "exit": 1},
+        {"hang": 1, "price": 1}, {"price": 1, "lost": 1}, {"short": 1, "exit": 1}, {"tighten": 1, "lost": 1}, {"halt": 1, "exit": 1},
+        {"cancel": 1, "sell": 1}, {"truncated": 1, "lost": 1}, {"old_answer": 1, "lost": 1}, {"delay": 1, "exit": 1},
+        {"reject": 4}, {"mode": 1, "exit": 1},
+    )  # fmt: skip
+    for venue, fields in VENUES.items():
+        for budgets in pairs:
+            name = " ".join(f"{k}{v}" if v > 1 else k for k, v in budgets.items())
+            out.append(Configuration(name=f"{venue}, {name}", **fields, budgets=budgets))
+    return out
+
+
+def _plans() -> list[Configuration]:
+    """Every way out and every style of protection, long and short."""
+    out = []
+    for side in ("spot", "margin short"):
+        fields = VENUES[side]
+        sign = _sign(fields)
+        plans: tuple[tuple[str, dict[str, Any], dict[str, Any], dict[str, int]], ...] = (
+            ("static stop", _static(sign), {}, {"price": 1, "reject": 1}),
+            ("engine trail", {"trail_style": "engine"}, {"native": False}, {"price": 2, "lost": 1}),
+            ("take profit", {"take_profit_price": Decimal(MID + sign * STEP)}, {}, {"price": 1, "lost": 1}),
+            ("maker take profit", _maker(sign), {}, {"price": 2, "lost": 1}),
+            ("maker take profit refused", _maker(sign), {}, {"price": 2, "reject": 1, "exit": 1}),
+            ("panic", {"panic_pnl_bps": -400, "trail_offset_bps": 900}, {}, {"price": 1, "lost": 1}),
+            ("time stop", {"time_stop_secs": 3}, {}, {"lost": 1}),
+            ("patient exit", {}, {}, {"patient": 1, "exit": 1, "price": 1}),
+            ("patient exit, lost", {}, {}, {"patient": 1, "lost": 1}),
+            ("limit entry", LIMIT, {}, {"lost": 1, "exit": 1}),
+            ("limit entry, crash", LIMIT, {}, {"crash": 1}),
+            ("attached stop", {}, {"attach": True}, {"lost": 1}),
+            ("attached stop, exit", {}, {"attach": True}, {"exit": 1, "price": 1}),
+            ("tighten steps", {"tighten": (f.TightenStep(profit_bps=400, trail_offset_bps=100),)}, {}, {"price": 2, "reject": 1}),
+            ("adopted", {}, {"adopted": True}, {"lost": 1, "reject": 1}),
+            ("adopted, tighten", {}, {"adopted": True}, {"tighten": 2, "halt": 1}),
+            ("ends in maintenance", {}, {}, {"mode": 1, "price": 1}),
+            ("notices", {}, {}, {"stale": 1, "foreign": 1, "report": 1, "adjust": 1}),
+        )
+        for name, plan, more, budgets in plans:
+            out.append(Configuration(name=f"{name}, {side}", **{**fields, **more}, plan=plan, budgets=budgets))
+    return out
+
+
+def _doubles() -> list[Configuration]:
+    """Two and three faults at once: the longer campaign."""
+    out = []
+    for venue, fields in VENUES.items():
+        for budgets in (
+            {"lost": 2, "exit": 1}, {"crash": 1, "lost": 1, "exit": 1}, {"cut": 2, "exit": 1}, {"crash": 2, "exit": 1},
+            {"cut": 1, "reject": 1, "price": 1}, {"truncated": 1, "cut": 1, "exit": 1}, {"tighten": 1, "price": 1, "lost": 1},
+        ):  # fmt: skip
+            name = " ".join(f"{k}{v}" if v > 1 else k for k, v in budgets.items())
+            out.append(Configuration(name=f"{venue}, {name}", **fields, budgets=budgets))
+        out.append(
+            Configuration(name=f"window {venue}, 2 lost", **fields, budgets={"lost": 2}, clock="venue", product_timing=True)
+        )
+        out.append(
+            Configuration(name=f"window {venue}, 1 cut", **fields, budgets={"cut": 1}, clock="venue", product_timing=True)
+        )
+    return out
+
+
+QUICK: tuple[Configuration, ...] = (*_windows(), *_singles(), *_plans())
+ALL: tuple[Configuration, ...] = (*QUICK, *_doubles())
