@@ -110,10 +110,11 @@ class Life:
     plan_fields: dict[str, object] = field(default_factory=dict)
     troubles: Troubles = Troubles()
     trouble_rate: float = 0.1
+    core: Core | None = None  # another machine than the product's own, where a harness is to find it
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
-        self.desk = Desk("hf", "flat")
+        self.desk = Desk("hf", "flat", self.core)
         self.now_ns = 1_000 * MS
         self.orders: list[VenueOrder] = []
         self.trades: list[f.OrderFilled] = []
@@ -524,7 +525,7 @@ class Life:
         self.lose_wire()
         self.inbox.clear()
         self.events = self.events[:kept]
-        self.desk = Desk("hf", "flat")
+        self.desk = Desk("hf", "flat", self.core)
         self.desk.restore(self.events)
         self.epoch += 1
         self.link_up = False
