@@ -68,7 +68,7 @@ class _Market:
     __slots__ = ("_high", "_low", "increment", "index", "mark", "quiet_below", "quiet_from")
 
     def __init__(self) -> None:
-        self.mark: tuple[Decimal, int, int] | None = None
+        self.mark: tuple[Decimal, int, int, int] | None = None
         self.index = PriceIndex()
         self.increment = Decimal(0)  # until a position gives it; nothing is armed before
 
@@ -146,8 +146,8 @@ class Desk:
         """Decide one fact for every live position, by id."""
         return [event for key in sorted(self.positions) for event in self._step(self.positions[key], fact)]
 
-    def price(self, symbol: str, px: Decimal, ts_event_ns: int, ts_recv_ns: int) -> list[PositionEvent]:
-        """Take a last price: the mark of its symbol, and every level that it crosses."""
+    def price(self, symbol: str, px: Decimal, ts_event_ns: int, ts_recv_ns: int, lag_ns: int = 0) -> list[PositionEvent]:
+        """Take a last price, `lag_ns` old when it came: the mark of its symbol, and every level that it crosses."""
         market = self._markets.get(symbol)
         if market is None:
             market = self._markets[symbol] = _Market()
@@ -159,20 +159,20 @@ class Desk:
             # A price of nothing, or beyond all measure, moves nothing, and is nobody's last price (I15).
             self.counters["bad_prices"] += 1
             return []
-        market.mark = (px, ts_event_ns, ts_recv_ns)
+        market.mark = (px, ts_event_ns, ts_recv_ns, lag_ns)
         if is_quiet:
             return []
         ticks = int(px // market.increment)
         crossed = market.index.on_tick(ticks)
         if not crossed:
             return []
-        mark = Mark(px=px, ts_event_ns=ts_event_ns, ts_recv_ns=ts_recv_ns)
+        mark = Mark(px=px, ts_event_ns=ts_event_ns, ts_recv_ns=ts_recv_ns, age_ns=lag_ns)
         out: list[PositionEvent] = []
         for key in crossed:
             position_id, level, step = key.split("|")
             position = self.positions.get(position_id)
             if level in (LOOK, STOP):
-                out += self._look(position_id, ticks, mark)
+                out += self._look(position_id, ticks, mark, ts_recv_ns)
                 continue
             # What the first crossing of a tick decided may have disarmed the next one of the same position.
             if position is not None and self._forget(position_id, key):
@@ -259,8 +259,8 @@ class Desk:
         market = self._markets.get(symbol)
         if market is None or market.mark is None:
             return None
-        px, ts_event_ns, ts_recv_ns = market.mark
-        return Mark(px=px, ts_event_ns=ts_event_ns, ts_recv_ns=ts_recv_ns, age_ns=max(0, now_ns - ts_recv_ns))
+        px, ts_event_ns, ts_recv_ns, lag_ns = market.mark
+        return Mark(px=px, ts_event_ns=ts_event_ns, ts_recv_ns=ts_recv_ns, age_ns=max(0, now_ns - ts_recv_ns) + lag_ns)
 
     def owner_of(self, client_order_id: str, venue_order_id: str = "") -> str | None:
         """Return the id of the position that an order belongs to, None if it is not ours (I12)."""
@@ -374,13 +374,12 @@ class Desk:
 
     # --- clocks and prices ---------------------------------------------------------------------------------------------
 
-    def _look(self, position_id: str, ticks: int, mark: Mark) -> list[PositionEvent]:
+    def _look(self, position_id: str, ticks: int, mark: Mark, now_ns: int) -> list[PositionEvent]:
         """Let an engine-kept trail look at the market, and take what it asks for as a fact of its position."""
         position = self.positions.get(position_id)
         if position is None:
             return []
         fresh = mark.age_ns <= position.plan.timing.max_price_age_ms * 1_000_000
-        now_ns = mark.ts_recv_ns + mark.age_ns
         look = self._smart.look(position, self._markets[position.plan.symbol].index, ticks if fresh else None, now_ns)
         self._schedule_smart(position_id)
         if look.exits:
@@ -403,7 +402,7 @@ class Desk:
         mark = None if position is None else self._mark(position, now_ns)
         if position is None or mark is None:
             return []
-        return self._look(position_id, int(mark.px // position.instrument.price_increment), mark)
+        return self._look(position_id, int(mark.px // position.instrument.price_increment), mark, now_ns)
 
     def _schedule_smart(self, position_id: str) -> None:
         key, at_ns = position_id + _SMART, self._smart.due_ns.get(position_id)

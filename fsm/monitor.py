@@ -15,6 +15,9 @@ from .model import Position
 from .prices import trail_stop_ticks
 
 SETTLED_NS = 5_000_000_000
+# No position is unprotected for longer without a person who knows; then again every minute. Longer than each ladder of the machine
+# takes by itself (2 s to the first alarm, 8 s to the exit, 5 s for its fill), shorter than anybody would want to find out.
+BOUND_NS, PAGE_AGAIN_NS = 30_000_000_000, 60_000_000_000
 # A venue reports a moving stop now and then, and the desk keeps steps of 10 bps of it.
 STOP_DRIFT_BPS = 25
 
@@ -88,3 +91,40 @@ class Monitor:
         due = sorted(key for key, since_ns in self._since_ns.items() if now_ns - since_ns >= SETTLED_NS and key not in self._told)
         self._told.update(due)
         return tuple(found[key] for key in due)
+
+
+class Vigil:
+    """The last word on time (A24): a person is told of every position that is unprotected for `BOUND_NS`, whatever its machine is doing.
+
+    The machine and the link have ladders of their own, and each begins anew with a new connection: a link that comes and goes, with
+    snapshots that prove nothing, could keep them on their first rungs. This clock knows only whether a position is covered.
+    """
+
+    def __init__(self) -> None:
+        self._page_ns: dict[str, int] = {}
+        self._since_ns: dict[str, int] = {}
+
+    def watch(self, bare: Iterable[str], now_ns: int) -> None:
+        """Take the ids of all positions that are unprotected now, those that rest an exit by choice left out."""
+        known = set(bare)
+        for position_id in self._page_ns.keys() - known:
+            del self._page_ns[position_id], self._since_ns[position_id]
+        for position_id in known - self._page_ns.keys():
+            self._since_ns[position_id], self._page_ns[position_id] = now_ns, now_ns + BOUND_NS
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is watched."""
+        return not self._page_ns
+
+    def deadline_ns(self) -> int | None:
+        """Return when `due` has something to say."""
+        return min(self._page_ns.values(), default=None)
+
+    def due(self, now_ns: int) -> tuple[tuple[str, int], ...]:
+        """Return the positions that a person must know of now, each with how long it has been unprotected, in ns."""
+        out = []
+        for position_id in sorted(key for key, at_ns in self._page_ns.items() if at_ns <= now_ns):
+            self._page_ns[position_id] = now_ns + PAGE_AGAIN_NS
+            out.append((position_id, now_ns - self._since_ns[position_id]))
+        return tuple(out)

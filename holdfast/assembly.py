@@ -63,6 +63,7 @@ def thresholds_for(speed: float) -> Thresholds:
         refresh_timeout_ms=usual.refresh_timeout_ms * scale,
         silence_ms=usual.silence_ms * scale,
         truth_age_exposed_ms=usual.truth_age_exposed_ms * scale,
+        lag_ms=usual.lag_ms * scale,
     )
 
 

@@ -23,10 +23,13 @@ from events.errors import BadInput
 from events.record import PositionEvent
 from events.values import Capabilities, Instrument, PositionSide, Side
 from fsm import link as links
+from fsm.band import Band
 from fsm.desk import Desk, SnapshotOrder
+from fsm.lag import Lag
 from fsm.model import Position
+from fsm.monitor import Vigil
 from fsm.plans import check_plan
-from fsm.position import RECONCILING
+from fsm.position import MAKER_EXITING, RECONCILING, TAKE_PROFIT_WORKING
 from fsm.ranges import Ranges
 from venues import messages as m
 from venues.kraken.capabilities import MARGIN, SPOT
@@ -48,6 +51,8 @@ from .intents import (
 )
 
 PRIVATE = "private"
+# A print that comes later than this decides nothing, whatever a plan allows; venues.md: a stalled socket tells everything at once.
+LATE_NS = 5_000_000_000
 REFUSED_REFRESH_NS = 1_000_000_000
 
 
@@ -121,6 +126,9 @@ class Pipeline:
         self.venue_system = ""
         self.link = links.new_link(PRIVATE, 0, settings.link)
         self.ranges = Ranges(settings.taker_fee_bps)
+        self._markets: dict[str, _Market] = {}
+        self._private_lag = Lag()
+        self.vigil = Vigil()
         self.custody = Custody(self.desk, self.instruments)
         self._link_rows = links.LINK.flat() if executor == "flat" else None
         self.entries_halted = ""
@@ -171,24 +179,53 @@ class Pipeline:
 
     def next_deadline_ns(self) -> int | None:
         """Return when the next clock runs out, of a position, of the link or of the account."""
-        clocks = (self.desk.next_deadline_ns(), self._link_deadline_ns(), self.custody.deadline_ns())
+        clocks = (self.desk.next_deadline_ns(), self._link_deadline_ns(), self.custody.deadline_ns(), self.vigil.deadline_ns())
         return min((at_ns for at_ns in clocks if at_ns is not None), default=None)
 
     # --- frames -------------------------------------------------------------------------------------------------------
 
     def _frame(self, made: "_Made", text: str, ts_recv_ns: int, source: str) -> None:
         is_truth = False
-        for item in self.translator.decode(text, ts_recv_ns):
+        items = self.translator.decode(text, ts_recv_ns)
+        for item in items:
             if type(item) is m.TradePrinted:
-                made.events += self.desk.price(item.symbol, item.px, item.ts_event_ns, ts_recv_ns)
-                self._range(made, item, ts_recv_ns)
+                self._print(made, item, ts_recv_ns)
             elif isinstance(item, f.Fact):
                 is_truth = True
                 self._fact(made, item)
             else:
                 self._message(made, item, ts_recv_ns, source)
         if source == PRIVATE:
+            if not any(isinstance(item, m.SnapshotTaken | m.BalanceChanged) for item in items):
+                self._lateness(made, items, ts_recv_ns)
             self._step_link(made, links.MessageArrived(ts_recv_ns=ts_recv_ns, is_truth=is_truth))
+
+    def _print(self, made: "_Made", trade: m.TradePrinted, ts_recv_ns: int) -> None:
+        """Take a print of the market, unless it is too old to decide anything or not of this market (A14, I15)."""
+        market = self._markets.get(trade.symbol)
+        if market is None:
+            market = self._markets[trade.symbol] = _Market()
+        lag_ns = market.lag.of(trade.ts_event_ns, ts_recv_ns)
+        if not market.band.admits(trade.px, ts_recv_ns):
+            self.counters["off_band"] += 1
+            return
+        if lag_ns <= LATE_NS:
+            market.is_late = False
+            made.events += self.desk.price(trade.symbol, trade.px, trade.ts_event_ns, ts_recv_ns, lag_ns)
+        else:
+            self.counters["late_price"] += 1
+            if not market.is_late:
+                text = f"{trade.symbol}: prices come {lag_ns // 1_000_000} ms late and decide nothing; the stops at the venue stand"
+                made.notices.append(Notice(False, "PRICE_STALE", text))
+            market.is_late = True
+        self._range(made, trade, ts_recv_ns)
+
+    def _lateness(self, made: "_Made", items: Iterable[object], ts_recv_ns: int) -> None:
+        """Tell the private link how late its own words are, where that is worth telling (A22); a snapshot speaks of old times."""
+        times = [item.ts_event_ns for item in items if isinstance(item, f.Fact | m.VenueMessage) and item.ts_event_ns]
+        lag_ns = min((self._private_lag.of(at_ns, ts_recv_ns) for at_ns in times), default=None)
+        if lag_ns is not None and (self.link.is_late or lag_ns >= self.settings.link.lag_ms * 1_000_000):
+            self._step_link(made, links.LagNoticed(ts_recv_ns=ts_recv_ns, lag_ns=lag_ns))
 
     def _fact(self, made: "_Made", fact: f.AnyFact) -> None:
         """Take a venue's word about an order of ours, and what it means for the account and for what has ended."""
@@ -221,6 +258,7 @@ class Pipeline:
             self._snapshot(made, item, ts_recv_ns)
             self._step_link(made, links.SnapshotArrived(ts_recv_ns=ts_recv_ns, asked_ns=self._asked_ns))
         elif isinstance(item, m.QuoteChanged):
+            self._markets.setdefault(item.symbol, _Market()).band.quote(item.bid, item.ask, ts_recv_ns)
             # The last price of a ticker may lag the trades: it only serves until the first trade has come.
             if not self.desk.has_price(item.symbol):
                 made.events += self.desk.price(item.symbol, item.last, item.ts_event_ns, ts_recv_ns)
@@ -294,6 +332,10 @@ class Pipeline:
             self._step_link(made, links.DeadlineReached(ts_recv_ns=now_ns, at_ns=at_ns))
         made.events += self.desk.due(now_ns)
         made.refresh = self.custody.due(now_ns) or made.refresh
+        for position_id, bare_ns in self.vigil.due(now_ns):
+            text = f"{position_id}: unprotected for {bare_ns // 1_000_000_000} s in {self.desk.positions[position_id].state}; act by hand"
+            made.notices.append(Notice(True, "UNPROTECTED_TOO_LONG", text))
+            made.refresh = True
 
     def _link_deadline_ns(self) -> int | None:
         # Before the session's first word there is no connection to have a clock.
@@ -463,6 +505,9 @@ class Pipeline:
         """Tell the link how many positions are exposed, encode what is to be sent, and hand everything out."""
         if len(self.desk.unprotected) != self.link.unprotected:
             self._step_link(made, links.ExposureChanged(ts_recv_ns=now_ns, unprotected=len(self.desk.unprotected)))
+        if self.desk.unprotected or not self.vigil.is_idle:
+            positions = self.desk.positions
+            self.vigil.watch((x for x in self.desk.unprotected if positions[x].state not in (TAKE_PROFIT_WORKING, MAKER_EXITING)), now_ns)
         if self.desk.wants_refresh:
             self.desk.wants_refresh = False
             made.refresh = True
@@ -487,6 +532,15 @@ class Pipeline:
             tuple(made.notices),
             tuple(made.exposures),
         )
+
+
+class _Market:
+    """What is known of one symbol's public stream."""
+
+    __slots__ = ("band", "is_late", "lag")
+
+    def __init__(self) -> None:
+        self.lag, self.band, self.is_late = Lag(), Band(), False
 
 
 class _Made:

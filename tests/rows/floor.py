@@ -42,7 +42,7 @@ class Floor:
     """One pipeline, one venue. `events` is the log, `alerts` and `pages` their codes, `refusals` the sentences of refused wishes.
 
     `lag_ns` is how far our clock is behind the venue's (above zero: behind). `bare_ns` is the longest unprotected time so far.
-    `holds_back` tells which requests get lost on their way, `altered` what becomes of the venue's frames.
+    `listener` hears every request, `holds_back` tells which requests get lost on their way, `altered` what becomes of the venue's frames.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class Floor:
         self._todo: deque[Callable[[], None]] = deque()
         self._is_busy = False
         self.altered: Callable[[str], str] = lambda text: text
+        self.listener: Callable[[str], None] = lambda text: None
         self.holds_back: Callable[[str], bool] = lambda text: False
         self.intent(Restarted(epoch=self.epoch))
         self.connect()
@@ -125,6 +126,7 @@ class Floor:
         operation = "submit" if isinstance(command, c.SubmitOrder) else "amend" if isinstance(command, c.AmendOrder) else "cancel"
         ok = bool(self._private)
         self.feed("sent", "", payload_from(Sent(client_order_id=command.client_order_id, operation=operation, ok=ok)))  # type: ignore[arg-type]
+        self.listener(frame)
         if ok and not self.holds_back(frame):
             self._out(self._private, frame)
 

@@ -1,0 +1,35 @@
+"""Whether a print is of this market (I15): not far off the touch, unless a second one says the same.
+
+Feeds carry prints that nobody could have traded against: an insurance fund's, a correction, a slip of the decimal point. Alone
+they cross no level, move no peak and stand in no bar. A real jump is confirmed by the next print, or by the touch that follows it;
+until then the stop at the venue stands, as always.
+"""
+
+from decimal import Decimal
+
+BAND_BPS = 150
+QUOTE_AGE_NS = 5_000_000_000
+
+
+class Band:
+    """The band of one symbol."""
+
+    __slots__ = ("_high", "_low", "_odd", "_until_ns")
+
+    def __init__(self) -> None:
+        self._low = self._high = Decimal(0)
+        self._until_ns = -1
+        self._odd: Decimal | None = None
+
+    def quote(self, bid: Decimal, ask: Decimal, now_ns: int) -> None:
+        """Take the touch."""
+        self._low, self._high = bid * (10_000 - BAND_BPS) / 10_000, ask * (10_000 + BAND_BPS) / 10_000
+        self._until_ns = now_ns + QUOTE_AGE_NS
+
+    def admits(self, px: Decimal, now_ns: int) -> bool:
+        """Tell whether a print may be used."""
+        if now_ns > self._until_ns or self._low <= px <= self._high:
+            self._odd = None
+            return True
+        odd, self._odd = self._odd, px
+        return odd is not None and abs(px - odd) * 10_000 <= odd * BAND_BPS

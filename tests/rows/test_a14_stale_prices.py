@@ -1,0 +1,132 @@
+"""A14: a stale price decides nothing, and neither does one that is not of this market; what is late is late by the venue's own clock."""
+
+import json
+
+import pytest
+
+from events import facts as f
+from events.values import PositionSide
+from fsm.lag import WINDOW_NS, Lag
+from tests.fsm.stage import D, Stage, assert_decision, mirrored
+from tests.rows.floor import MS, SECOND, START_NS, Floor, replayed
+from venues.simulated.wire import time_text
+
+both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
+
+
+def printed(floor: Floor, px: object, late_s: float = 0.0) -> None:
+    """A trade frame of the public stream whose venue time is `late_s` ago."""
+    at = time_text(floor.now_ns - int(late_s * SECOND))
+    data = [{"symbol": "BTC/USD", "side": "buy", "price": float(str(px)), "qty": 0.1, "ord_type": "market", "trade_id": 1, "timestamp": at}]
+    floor.feed("frame", "public", json.dumps({"channel": "trade", "type": "update", "data": data}))
+
+
+@both_sides
+def test_a14_a_level_crossed_by_an_old_price_is_reported_and_decides_nothing(side: PositionSide) -> None:
+    stage = Stage(side, panic_pnl_bps=-100).protected()
+    made = stage.desk.price("BTC/USD", mirrored(side, D("98.5")), 0, stage.now_ns, 5_001 * MS)
+    stage.book(made)
+    assert_decision(stage, "Protected")
+    assert "alert PRICE_STALE" in stage.said()
+    stage.price("98.5")
+    assert_decision(stage, "CancelPending", "cancel stop")
+
+
+@both_sides
+def test_a14_through_the_engine_prints_that_come_late_are_reported_once_and_decide_nothing(side: PositionSide) -> None:
+    floor = Floor()
+    position_id = floor.protected(side, panic_pnl_bps=-100)
+    for _ in range(3):
+        printed(floor, floor.moved(side, -110), late_s=6)
+    assert floor.state(position_id) == "Protected"
+    assert (floor.alerts.count("PRICE_STALE"), floor.pipeline.counters["late_price"]) == (1, 3)
+    printed(floor, floor.moved(side, -110))
+    assert floor.reasons(position_id) == ["panic"]
+    assert replayed(floor)
+
+
+@both_sides
+def test_a14_a_clock_that_is_1_3_seconds_behind_the_venues_sees_fresh_prices(side: PositionSide) -> None:
+    # As in the recorded sessions of 2024: our stamp is before the venue's.
+    floor = Floor(lag_ns=1_300 * MS)
+    position_id = floor.protected(side, panic_pnl_bps=-100)
+    floor.wait(30)
+    assert "PRICE_STALE" not in floor.alerts
+    assert floor.alerts == []
+    floor.tick(floor.moved(side, -110))
+    floor.wait(2)
+    assert (floor.reasons(position_id), floor.state(position_id)) == (["panic"], "Closed")
+    assert replayed(floor)
+
+
+def test_a14_lag_is_what_a_message_has_beyond_the_least_of_its_stream_and_a_clock_that_jumps_is_believed_again() -> None:
+    lag = Lag()
+    assert [lag.of(at, at - 1_300 * MS) for at in range(START_NS, START_NS + 10 * SECOND, SECOND)] == [0] * 10
+    assert lag.of(START_NS, START_NS + 5_000 * MS) == 6_300 * MS
+    assert lag.of(0, START_NS) == 0
+    jumped = [lag.of(at, at + 60 * SECOND) for at in range(START_NS + 20 * SECOND, START_NS + 3 * WINDOW_NS, SECOND)]
+    assert (jumped[0], jumped[-1]) == (61_300 * MS, 0)
+    assert len([x for x in jumped if x]) * SECOND <= 2 * WINDOW_NS
+
+
+@both_sides
+def test_a14_43_seconds_without_a_trade_are_no_fault_and_nothing_is_decided_on_the_old_price(side: PositionSide) -> None:
+    floor = Floor()
+    position_id = floor.protected(side, panic_pnl_bps=-100)
+    before = len(floor.events)
+    floor.wait(43, trades=False)
+    assert floor.state(position_id) == "Protected"
+    assert (floor.alerts, floor.pages, floor.pipeline.link.state) == ([], [], "Live")
+    assert all(not event.exit_reason for event in floor.events[before:])
+    mark = floor.pipeline.desk.mark_of("BTC/USD", floor.now_ns)
+    assert mark is not None
+    assert mark.age_ns >= 42 * SECOND
+    floor.tick(floor.moved(side, -110))
+    floor.wait(2)
+    assert floor.reasons(position_id) == ["panic"]
+
+
+@both_sides
+def test_a14_a_print_two_percent_off_the_touch_crosses_nothing_and_moves_no_peak(side: PositionSide) -> None:
+    floor = Floor()
+    position_id = floor.protected(side, panic_pnl_bps=-100)
+    floor.wait(1)
+    peak = floor.pipeline.desk.peak_ticks(position_id)
+    for bps in (-200, 200):
+        printed(floor, floor.moved(side, bps))
+        printed(floor, floor.px)
+    assert (floor.state(position_id), floor.pipeline.counters["off_band"]) == ("Protected", 2)
+    assert floor.pipeline.desk.peak_ticks(position_id) == peak
+
+
+@both_sides
+def test_a14_a_jump_that_the_next_print_confirms_is_the_market(side: PositionSide) -> None:
+    floor = Floor()
+    position_id = floor.protected(side, panic_pnl_bps=-100)
+    floor.wait(1)
+    printed(floor, floor.moved(side, -200))
+    assert floor.reasons(position_id) == []
+    printed(floor, floor.moved(side, -201))
+    assert floor.reasons(position_id) == ["panic"]
+
+
+def test_a14_no_price_that_is_none_ever_decides() -> None:
+    floor = Floor()
+    position_id = floor.protected(panic_pnl_bps=-100)
+    for text in ("0", "-1", "1e400", '"NaN"', '"60000"', "null", '"1_000"', "[]"):
+        entry = f'{{"symbol":"BTC/USD","side":"buy","price":{text},"qty":0.1,"trade_id":1,"timestamp":"2023-11-14T22:13:20Z"}}'
+        floor.feed("frame", "public", f'{{"channel":"trade","type":"update","data":[{entry}]}}')
+    assert floor.state(position_id) == "Protected"
+    assert floor.facts(f.LevelCrossed) == []
+
+
+@both_sides
+def test_a22_private_words_that_come_late_degrade_the_link_and_halt_entries_only(side: PositionSide) -> None:
+    floor = Floor()
+    position_id = floor.protected(side)
+    floor.faults.arm("delay_frame", on="executions", seconds=3, count=1)
+    floor.leave(position_id)
+    floor.wait(4)
+    assert "PRIVATE_STREAM_DEGRADED" in floor.alerts
+    floor.wait(10)
+    assert (floor.state(position_id), floor.at_venue()) == ("Closed", 0)

@@ -1,0 +1,98 @@
+"""A18: protection attached to the entry (OTO): one child for each fill, without a client id, joined, coalesced, never counted twice."""
+
+from itertools import permutations
+
+import pytest
+from msgspec.structs import replace
+
+from events import commands as c
+from events.values import PositionSide
+from tests.fsm.stage import INSTRUMENT, MARGIN, SPOT, D, Stage, assert_decision, checked
+from tests.rows.floor import Floor, commands_of, replayed
+
+both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
+COARSE = replace(INSTRUMENT, size_increment=D("0.01"), min_qty=D("0.1"))
+FILLS = (("0.5", "V-a"), ("0.3", "V-b"), ("0.2", "V-c"))
+
+
+def oto(side: PositionSide, **fields: object) -> Stage:
+    return Stage(side, SPOT if side is PositionSide.LONG else MARGIN, attach_stop=True, **fields).accepted("entry")  # type: ignore[arg-type]
+
+
+@both_sides
+@pytest.mark.parametrize("order", [*permutations(range(3))], ids=str)
+def test_a18_children_in_any_order_are_joined_to_their_fills_and_none_is_covered_twice(side: PositionSide, order: tuple[int, ...]) -> None:
+    stage = oto(side)
+    for qty, _ in FILLS:
+        stage.filled("entry", qty)
+    for number in order:
+        stage.child(*FILLS[number])
+    assert (stage.state, stage.sent(), stage.bare) == ("Protected", ["submit entry 1.0 attached"], 0)
+    assert sorted(o.qty_lots for o in stage.position.open_orders("stop")) == [200, 300, 500]
+    checked(stage)
+
+
+@both_sides
+def test_a18_a_child_that_is_told_before_its_fill_is_counted_once(side: PositionSide) -> None:
+    stage = oto(side).child("0.5", "V-a").filled("entry", "0.5").child("0.5", "V-a").filled("entry", "0.5").child("0.5", "V-b")
+    assert (stage.state, len(stage.position.open_orders("stop"))) == ("Protected", 2)
+    checked(stage)
+
+
+@both_sides
+def test_a18_a_fill_under_the_minimum_that_gets_no_child_is_taken_in_by_a_larger_one(side: PositionSide) -> None:
+    stage = oto(side, instrument=COARSE).filled("entry", "0.95").child("0.95", "V-a").filled("entry", "0.05")
+    stage.wait(2_000)
+    # The venue makes no child of five hundredths; the one that stands grows.
+    assert "amend stop qty 1.0" in stage.sent()
+    stage.amended("stop", "1.0")
+    assert_decision(stage, "Protected")
+
+
+@both_sides
+def test_a18_a_fill_under_the_minimum_that_comes_first_waits_for_the_next(side: PositionSide) -> None:
+    stage = oto(side, instrument=COARSE).filled("entry", "0.05").wait(500).filled("entry", "0.95").child("0.95", "V-a")
+    stage.wait(2_000)
+    assert "amend stop qty 1.0" in stage.sent()
+    stage.amended("stop", "1.0")
+    assert_decision(stage, "Protected")
+
+
+@both_sides
+def test_a18_an_exit_cancels_every_child_before_it_sells_and_sells_once(side: PositionSide) -> None:
+    stage = oto(side).filled("entry", "0.5").child("0.5", "V-a").filled("entry", "0.5").child("0.5", "V-b").leave()
+    assert_decision(stage, "CancelPending", "cancel stop1", "cancel stop")
+    stage.canceled("stop1")
+    assert_decision(stage, "CancelPending")
+    stage.canceled("stop2")
+    assert_decision(stage, "MarketExiting", "submit exit 1.0")
+
+
+@both_sides
+def test_a18_one_child_that_fires_is_not_the_end_of_the_others(side: PositionSide) -> None:
+    stage = oto(side).filled("entry", "0.5").child("0.5", "V-a").filled("entry", "0.5").child("0.5", "V-b")
+    stage.triggered("stop1").filled("stop1", "0.5").triggered("stop2").filled("stop2", "0.5")
+    assert_decision(stage, "Closed")
+
+
+@both_sides
+@pytest.mark.parametrize("faults", [(), ("split_fill/n=5/count=1",), ("reorder_frames/p=0.3",), ("duplicate_frame/p=0.3",)])
+def test_a18_through_the_engine_fills_and_their_children_cover_the_position_with_no_id_beside_the_condition(
+    side: PositionSide, faults: tuple[str, ...]
+) -> None:
+    floor = Floor(faults=faults)
+    sent: list[str] = []
+    floor.listener = sent.append
+    position_id = floor.open(side, qty="2", attach_stop=True)
+    floor.wait(4)
+    entry = sent[0]
+    assert '"conditional"' in entry
+    assert "cl_ord_id" not in entry
+    assert (floor.state(position_id), abs(floor.at_venue())) == ("Protected", D(2))
+    stops = floor.position(position_id).open_orders("stop")
+    assert sum(o.qty_lots - o.filled_lots for o in stops) == floor.position(position_id).held_lots
+    assert [x for x in commands_of(floor, position_id, c.SubmitOrder) if x.role == "stop"] == []
+    floor.leave(position_id)
+    floor.wait(5)
+    assert (floor.state(position_id), floor.at_venue(), floor.resting()) == ("Closed", 0, [])
+    assert replayed(floor)
