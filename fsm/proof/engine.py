@@ -92,7 +92,7 @@ class _Watched(Desk):
             self._smart._trails[PID] = mind.trail
         self._rearm(position)
         market = self._markets[SYMBOL]
-        market.mark = (px, 0, now_ns)
+        market.mark = (px, 0, now_ns, 0)
         index, key = market.index, f"{PID}|stop|1"
         if mind.trail is not None:
             self._smart._watch(PID, index, now_ns)
