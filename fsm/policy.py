@@ -325,6 +325,11 @@ def _refresh(d: Draft) -> Commands:
     is_answer = isinstance(d.fact, f.SnapshotAgreed | f.SnapshotDiffered | f.OrderNotFound)
     if not is_answer and not any(isinstance(x, c.RefreshTruth) for x in d.commands):
         yield c.RefreshTruth(symbol=d.position.plan.symbol)
+        for order in d.position.orders:
+            # What the stream's snapshot may not show: the end of an order, and executions that are long past (P15).
+            if order.status in (UNKNOWN, ENDED):
+                ids = {"client_order_id": order.client_order_id, "venue_order_id": order.venue_order_id}
+                yield c.QueryOrder(symbol=d.position.plan.symbol, **ids)
 
 
 def _alert(code: str, text: str) -> Callable[[Draft], Commands]:

@@ -29,6 +29,7 @@ from replay.redact import Redactor
 from replay.session import Previous, SessionWriter, manifest_from, repair
 from venues.clock import Clock
 from venues.kraken.link import LinkSettings
+from venues.kraken.rest import RestClient
 from venues.kraken.session import KrakenSession, TokenSource
 
 from .engine import Engine
@@ -71,7 +72,8 @@ def thresholds_for(speed: float) -> Thresholds:
 class Parts:
     """Where an engine's files and its venue are. `symbols` empty follows nothing.
 
-    `session_key` chains the session with a secret. `redactor` knows the secrets that must not be recorded; tokens are added.
+    `rest` is for questions beside the stream (None asks none). `session_key` chains the session with a secret. `redactor` knows
+    the secrets that must not be recorded; tokens are added.
     """
 
     store_url: str
@@ -92,6 +94,7 @@ class Parts:
     link: Thresholds = field(default_factory=Thresholds)
     sockets: LinkSettings = field(default_factory=LinkSettings)
     redactor: Redactor = field(default_factory=Redactor)
+    rest: RestClient | None = None
 
 
 @dataclass(kw_only=True)
@@ -157,6 +160,7 @@ def _assemble(
         max_positions=parts.max_positions,
         link=parts.link,
         hard_take_profit_bps=parts.hard_take_profit_bps,
+        asks_rest=parts.rest is not None,
     )
     pipeline = Pipeline(settings)
     histories, known = _live_histories(store)
@@ -187,6 +191,7 @@ def _assemble(
         token_source=_known_to(parts.redactor, parts.token_source),
         clock=parts.clock,
         settings=parts.sockets,
+        rest=parts.rest,
     )
     loop = asyncio.get_running_loop()
     numbers = count(known + 1)

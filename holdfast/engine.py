@@ -23,11 +23,11 @@ from events.store import OutboxGate, Writer
 from events.store import Outgoing as Gated
 from fsm.order import OPEN_STATUSES
 from fsm.position import RECONCILING
-from replay.intents import AdoptExposure, EntriesHalted, Intent, Link, OpenPosition, Restarted, Sent, payload_from
+from replay.intents import AdoptExposure, Answer, EntriesHalted, Intent, Link, OpenPosition, Restarted, Sent, payload_from
 from replay.pipeline import Exposure, Outgoing, Output, Pipeline, Refusal
 from replay.session import SessionWriter
 from venues.clock import Clock
-from venues.messages import FrameReceived, LinkChanged, SessionInput
+from venues.messages import FrameReceived, LinkChanged, Question, SessionInput
 
 log = structlog.get_logger("holdfast.engine")
 
@@ -43,6 +43,7 @@ class VenueSession(Protocol):
     def inputs(self) -> AsyncIterator[SessionInput]: ...
     async def send(self, frame_text: str) -> bool: ...
     def refresh_truth(self) -> None: ...
+    def ask(self, question: Question) -> None: ...
     def refresh_token(self) -> None: ...
     def reconnect(self, reason: str) -> None: ...
     async def close(self) -> None: ...
@@ -166,7 +167,10 @@ class Engine:
         async for item in self._session.inputs():
             if isinstance(item, FrameReceived):
                 self._feed("frame", item.ts_recv_ns, item.channel, item.text)
-            elif isinstance(item, LinkChanged):
+            elif not isinstance(item, LinkChanged):
+                answer = Answer(number=item.number, asked_ns=item.asked_ns, text=item.text, problem=item.problem)
+                self._feed("answer", item.ts_recv_ns, "rest", payload_from(answer))
+            else:
                 log.info("link", channel=item.channel, state=item.state, reason=item.reason, code=item.code)
                 link = Link(state=item.state, code=item.code, reason=item.reason)
                 self._feed("link", item.ts_recv_ns, item.channel, payload_from(link))
@@ -265,6 +269,8 @@ class Engine:
             self._session.refresh_token()
         if output.refresh:
             self._session.refresh_truth()
+        for question in output.questions:
+            self._session.ask(question)
         return output
 
     def _adopt(self, exposure: Exposure) -> None:

@@ -59,6 +59,7 @@ class _Where:
     public_url: str
     private_url: str
     token_source: TokenSource
+    rest: RestClient
     clock: Clock
 
 
@@ -157,6 +158,7 @@ def _parts(config: Config, where: _Where) -> Parts:
         public_url=where.public_url,
         private_url=where.private_url,
         token_source=where.token_source,
+        rest=where.rest,
         clock=where.clock,
         configuration=msgspec.to_builtins(config),
         max_positions=config.risk.max_positions,
@@ -174,8 +176,8 @@ async def _venue(config: Config) -> AsyncIterator[_Where]:
     if config.venue.kind == "kraken":
         key = read_key("venue.api_key_env", env=config.venue.api_key_env)
         secret = read_key("venue.api_secret", env=config.venue.api_secret_env, file=config.venue.api_secret_file)
-        fetcher = TokenFetcher(RestClient(key, secret, config.venue.rest_url))
-        yield _Where(config.venue.public_url, config.venue.private_url, fetcher, Clock())
+        rest = RestClient(key, secret, config.venue.rest_url)
+        yield _Where(config.venue.public_url, config.venue.private_url, TokenFetcher(rest), rest, Clock())
         return
     simulated = config.simulated
     clock = Clock(float(simulated.speed))
@@ -194,7 +196,7 @@ async def _venue(config: Config) -> AsyncIterator[_Where]:
         return venue.issue_token()
 
     try:
-        yield _Where(url, url, token, clock)
+        yield _Where(url, url, token, RestClient("simulated", "c2ltdWxhdGVk", venue.http_url), clock)
     finally:
         await venue.stop()
 

@@ -83,16 +83,26 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, tag="link"):
     reason: str = ""
 
 
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
+    """What came of a question beside the stream: the venue's text, or the `problem` that there is none."""
+
+    number: int
+    asked_ns: int
+    text: str = ""
+    problem: str = ""
+
+
 Intent = OpenPosition | AdoptExposure | ExitPosition | TightenPosition | HaltPosition | Restarted | EntriesHalted | EntriesResumed
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _intents: msgspec.json.Decoder[Intent] = msgspec.json.Decoder(Intent)
 _sent = msgspec.json.Decoder(Sent)
 _link = msgspec.json.Decoder(Link)
+_answer = msgspec.json.Decoder(Answer)
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def payload_from(value: Intent | Sent | Link) -> bytes:
+def payload_from(value: Intent | Sent | Link | Answer) -> bytes:
     """Return the canonical JSON of an input."""
     return _encoder.encode(value)
 
@@ -119,3 +129,11 @@ def link_from(data: bytes) -> Link:
         return _link.decode(data)
     except _UNREADABLE as problem:
         raise BadInput("link record", str(problem), "read the session with the version that wrote it") from None
+
+
+def answer_from(data: bytes) -> Answer:
+    """Decode an answer. Raises BadInput."""
+    try:
+        return _answer.decode(data)
+    except _UNREADABLE as problem:
+        raise BadInput("answer record", str(problem), "read the session with the version that wrote it") from None

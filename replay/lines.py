@@ -67,6 +67,9 @@ class _Link(_Json, tag="link", gc=False): ...
 class _Sent(_Json, tag="sent", gc=False): ...
 
 
+class _Answer(_Json, tag="answer", gc=False): ...
+
+
 class _Event(_Json, tag="event", gc=False): ...
 
 
@@ -81,6 +84,7 @@ _JSON_LINES: dict[str, type[_Json]] = {
     "timer": _Timer,
     "link": _Link,
     "sent": _Sent,
+    "answer": _Answer,
     "event": _Event,
     "end": _End,
     "repaired": _Repaired,
@@ -90,7 +94,7 @@ KINDS = ("frame", *_JSON_LINES)
 LAST_KINDS = ("end", "repaired")
 
 _encode = msgspec.json.Encoder().encode
-_AnyLine = _Frame | _Intent | _Timer | _Link | _Sent | _Event | _End | _Repaired
+_AnyLine = _Frame | _Intent | _Timer | _Link | _Sent | _Answer | _Event | _End | _Repaired
 _decoder: msgspec.json.Decoder[_AnyLine] = msgspec.json.Decoder(_AnyLine)
 
 

@@ -4,7 +4,7 @@ Inputs are what a session file records, in the order in which the core took them
 
     frame   a venue's text, as it came           timer   the clock, when a deadline was looked at
     link    a channel opened, closed, was asked  sent    what the sender did with a command
-    intent  what a person or the process asks
+    intent  what a person or the process asks    answer  to a question beside the stream
 
 Nothing here reads a clock, draws an id or sends anything.
 """
@@ -45,6 +45,7 @@ from .intents import (
     OpenPosition,
     Restarted,
     TightenPosition,
+    answer_from,
     intent_from,
     link_from,
     sent_from,
@@ -54,6 +55,8 @@ PRIVATE = "private"
 # A print that comes later than this decides nothing, whatever a plan allows; venues.md: a stalled socket tells everything at once.
 LATE_NS = 5_000_000_000
 REFUSED_REFRESH_NS = 1_000_000_000
+# The venue's clock and ours may be that far apart.
+CLOCKS_APART_NS = 5_000_000_000
 
 
 class Outgoing(NamedTuple):
@@ -99,6 +102,7 @@ class Output(NamedTuple):
     reconnect: bool = False
     notices: tuple[Notice, ...] = ()
     exposures: tuple[Exposure, ...] = ()
+    questions: tuple[m.Question, ...] = ()
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +114,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     link: links.Thresholds = links.Thresholds()
     taker_fee_bps: Decimal = Decimal(26)
     hard_take_profit_bps: int = 0
+    asks_rest: bool = False
 
 
 class Pipeline:
@@ -121,7 +126,7 @@ class Pipeline:
     def __init__(self, settings: Settings, executor: str = "machine") -> None:
         self.settings = settings
         self.desk = Desk(settings.namespace, executor, hard_take_profit_bps=settings.hard_take_profit_bps)
-        self.translator = KrakenTranslator(settings.namespace)
+        self.translator = KrakenTranslator(settings.namespace, settings.symbols)
         self.instruments: dict[str, Instrument] = {}
         self.venue_system = ""
         self.link = links.new_link(PRIVATE, 0, settings.link)
@@ -173,13 +178,21 @@ class Pipeline:
             self._sent(made, data, ts_recv_ns)
         elif kind == "intent":
             self._intent(made, data, ts_recv_ns)
+        elif kind == "answer":
+            self._answer(made, data, ts_recv_ns, source)
         else:
             raise BadInput("session record", f"kind {kind!r} is not known", "read it with the version that wrote it")
         return self._out(made, ts_recv_ns)
 
     def next_deadline_ns(self) -> int | None:
         """Return when the next clock runs out, of a position, of the link or of the account."""
-        clocks = (self.desk.next_deadline_ns(), self._link_deadline_ns(), self.custody.deadline_ns(), self.vigil.deadline_ns())
+        clocks = (
+            self.desk.next_deadline_ns(),
+            self._link_deadline_ns(),
+            self.custody.deadline_ns(),
+            self.vigil.deadline_ns(),
+            self.translator.lookups.next_due_ns(),
+        )
         return min((at_ns for at_ns in clocks if at_ns is not None), default=None)
 
     # --- frames -------------------------------------------------------------------------------------------------------
@@ -227,6 +240,34 @@ class Pipeline:
         if lag_ns is not None and (self.link.is_late or lag_ns >= self.settings.link.lag_ms * 1_000_000):
             self._step_link(made, links.LagNoticed(ts_recv_ns=ts_recv_ns, lag_ns=lag_ns))
 
+    def _answer(self, made: "_Made", data: bytes, ts_recv_ns: int, source: str) -> None:
+        """Take what an answer beside the stream adds; it may be a minute old, so it is no sign of a link that lives (K9)."""
+        answer = answer_from(data)
+        told = m.QuestionAnswered(
+            number=answer.number, asked_ns=answer.asked_ns, ts_recv_ns=ts_recv_ns, text=answer.text, problem=answer.problem
+        )
+        for item in self.translator.lookups.answered(told):
+            if isinstance(item, f.Fact):
+                self._fact(made, item)
+            else:
+                self._message(made, item, ts_recv_ns, source)
+
+    def _question(self, event: PositionEvent, command: c.QueryOrder | c.QueryTrades, now_ns: int) -> None:
+        if not self.settings.asks_rest:
+            return
+        if isinstance(command, c.QueryTrades):
+            self.translator.lookups.trades(command.since_ns, now_ns)
+            return
+        position = self.desk.get(event.position_id)
+        order = None if position is None else position.order(command.client_order_id, command.venue_order_id)
+        sent_ns = 0 if order is None else max(order.sent_ns, order.decided_ns)
+        self.translator.lookups.order(command.client_order_id, command.venue_order_id, sent_ns, now_ns)
+
+    def _bridge(self, now_ns: int) -> None:
+        """Read the executions that a snapshot no longer lists; nothing before the oldest position that lives matters."""
+        since_ns = min((position.requested_ns for position in self.desk.positions.values()), default=now_ns)
+        self.translator.lookups.bridge(max(0, since_ns - CLOCKS_APART_NS), now_ns, now_ns)
+
     def _fact(self, made: "_Made", fact: f.AnyFact) -> None:
         """Take a venue's word about an order of ours, and what it means for the account and for what has ended."""
         was_over = isinstance(fact, f.OrderFilled) and self.desk.owner_of(fact.client_order_id, fact.venue_order_id) in self.desk.ended
@@ -265,6 +306,9 @@ class Pipeline:
         elif isinstance(item, m.BalanceChanged | m.ForeignFill | m.ForeignOrder):
             self.counters[type(item).__name__] += 1
             made.events += self.custody.take(item)
+        elif isinstance(item, m.TradesCompleted):
+            self.counters["trades_completed"] += 1
+            made.refresh = True
         elif isinstance(item, m.InstrumentsListed):
             self.instruments.update((i.symbol, i) for i in item.instruments)
         elif isinstance(item, m.VenueStatus):
@@ -292,6 +336,8 @@ class Pipeline:
 
     def _snapshot(self, made: "_Made", snapshot: m.SnapshotTaken, ts_recv_ns: int) -> None:
         self.counters["snapshot"] += 1
+        if not snapshot.trades_complete and self.settings.asks_rest:
+            self._bridge(ts_recv_ns)
         for order in snapshot.open_orders:
             made.events += self._found(order, ts_recv_ns)
         # The account first: what is put back or sold because of this snapshot is sized by what is left.
@@ -336,6 +382,7 @@ class Pipeline:
             text = f"{position_id}: unprotected for {bare_ns // 1_000_000_000} s in {self.desk.positions[position_id].state}; act by hand"
             made.notices.append(Notice(True, "UNPROTECTED_TOO_LONG", text))
             made.refresh = True
+        self.translator.lookups.due(now_ns)
 
     def _link_deadline_ns(self) -> int | None:
         # Before the session's first word there is no connection to have a clock.
@@ -511,7 +558,8 @@ class Pipeline:
         if self.desk.wants_refresh:
             self.desk.wants_refresh = False
             made.refresh = True
-        if made.is_empty:
+        lookups = self.translator.lookups
+        if made.is_empty and not lookups.questions:
             return _NOTHING
         outgoing: list[Outgoing] = []
         for event in made.events:
@@ -521,7 +569,10 @@ class Pipeline:
                     frame = self.translator.encode(command, now_ns).frame_text
                 elif isinstance(command, c.RefreshTruth | c.QueryOrder | c.QueryTrades):
                     made.refresh = True
+                    if not isinstance(command, c.RefreshTruth):
+                        self._question(event, command, now_ns)
                 outgoing.append(Outgoing(event, command, frame))
+        questions, lookups.questions = tuple(lookups.questions), []
         return Output(
             tuple(made.events),
             tuple(outgoing),
@@ -531,6 +582,7 @@ class Pipeline:
             made.reconnect,
             tuple(made.notices),
             tuple(made.exposures),
+            questions,
         )
 
 

@@ -18,7 +18,7 @@ from events.record import bytes_from, event_from
 from .pipeline import Pipeline, Settings
 from .session import Record, read_session
 
-INPUTS = ("frame", "timer", "link", "sent", "intent")
+INPUTS = ("frame", "timer", "link", "sent", "intent", "answer")
 
 
 class Divergence(NamedTuple):

@@ -174,7 +174,7 @@ class SessionWriter:
         Never raises. Costs a few microseconds, and a write for every block of 256 records or 256 KiB.
 
         Args:
-            kind: "frame", "intent", "timer", "link", "sent" or "event".
+            kind: "frame", "intent", "timer", "link", "sent", "answer" or "event".
             ts_recv_ns: UTC nanoseconds at which the core took it.
             ts_event_ns: the venue's time, 0 if it has none.
             source: where it came from, for example "kraken.public".

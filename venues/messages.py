@@ -103,6 +103,12 @@ class BalanceChanged(VenueMessage, frozen=True, kw_only=True, tag="balance_chang
     balance: Decimal
 
 
+class TradesCompleted(VenueMessage, frozen=True, kw_only=True, tag="trades_completed"):
+    """The gap in what is known of the executions is closed: a snapshot may prove absence again (K8)."""
+
+    count: int
+
+
 class ForeignOrder(VenueMessage, frozen=True, kw_only=True, tag="foreign_order"):
     """An order without a client id of ours changed. `status` is the venue's word (new, canceled, filled, ...)."""
 
@@ -222,6 +228,7 @@ AnyMessage = (
     | VenueStatus
     | SnapshotTaken
     | BalanceChanged
+    | TradesCompleted
     | ForeignOrder
     | ForeignFill
     | SequenceGap
@@ -263,4 +270,27 @@ class LinkChanged(msgspec.Struct, frozen=True, kw_only=True, tag="link"):
     reason: str = ""
 
 
-SessionInput = FrameReceived | LinkChanged
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """A question beside the stream: `path` and `params` of a request, its `cost` in the venue's count of calls.
+
+    `number` names it for the answer; `asked_ns` is when it was wanted.
+    """
+
+    number: int
+    path: str
+    params: dict[str, str]
+    cost: int
+    asked_ns: int
+
+
+class QuestionAnswered(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
+    """The answer to question `number`, which left at `asked_ns`; `problem` is why there is none, "" if there is one."""
+
+    number: int
+    asked_ns: int
+    ts_recv_ns: int
+    text: str = ""
+    problem: str = ""
+
+
+SessionInput = FrameReceived | LinkChanged | QuestionAnswered

@@ -252,7 +252,7 @@ def frame_from(text: str) -> Frame:
     Raises:
         Unreadable: too long, too deep, not JSON, no frame of this protocol, or a known one with a body that does not fit.
     """
-    _check_size(text)
+    checked_size(text)
     try:
         # Nearly every frame is one of a channel, and needs no look at its header before.
         return _channel_decoder.decode(text)
@@ -274,7 +274,8 @@ def frame_from(text: str) -> Frame:
     return _decoded(_reply_decoder, text, "bad_body")
 
 
-def _check_size(text: str) -> None:
+def checked_size(text: str) -> None:
+    """Raise Unreadable for a text that is larger or deeper than anything the venue sends."""
     if len(text) > MAX_FRAME_CHARS:
         raise Unreadable("too_long", f"{len(text)} characters, more than {MAX_FRAME_CHARS}")
     containers = text.count("[") + text.count("{")

@@ -73,6 +73,15 @@ def update(orders: Orders, entries: Sequence[ExecEntry], ts_recv_ns: int, raw: s
     return reading.output
 
 
+def told_by_rest(orders: Orders, entries: Sequence[ExecEntry], ts_recv_ns: int, raw: str) -> list[Output]:
+    """Return the facts of executions that were read by REST: they fill a gap, and do not bridge one by themselves."""
+    reading = _Reading(orders, ts_recv_ns, raw, by_rest=True)
+    reading.identify(entries)
+    for entry in entries:
+        reading.take(entry)
+    return reading.output
+
+
 def snapshot(orders: Orders, entries: Sequence[ExecEntry], ts_recv_ns: int, raw: str) -> list[Output]:
     """Return the facts of a snapshot, executions first and in the order of their times, then `SnapshotTaken`.
 
@@ -110,8 +119,8 @@ def release(orders: Orders, ts_recv_ns: int) -> list[Output]:
 class _Reading:
     """One frame on its way to facts: collects output and what was wrong in it."""
 
-    def __init__(self, orders: Orders, ts_recv_ns: int, raw: str) -> None:
-        self._orders, self._ts_recv_ns, self._raw = orders, ts_recv_ns, raw
+    def __init__(self, orders: Orders, ts_recv_ns: int, raw: str, by_rest: bool = False) -> None:
+        self._orders, self._ts_recv_ns, self._raw, self._by_rest = orders, ts_recv_ns, raw, by_rest
         self._refusal_count = 0
         self.output: list[Output] = []
 
@@ -297,8 +306,8 @@ class _Reading:
             self._refuse("bad_entry", f"executions: a trade of {entry.order_id[:40]!r} without exec_id, last_qty or side cannot be booked")
             return
         if not self._orders.is_known_trade(entry.exec_id):
-            self._orders.remember_trade(entry.exec_id)
             record.summed_qty += last_qty
+        self._orders.remember_trade(entry.exec_id, self._by_rest)
         fields: dict[str, Any] = {
             "trade_id": entry.exec_id,
             "side": record.side,

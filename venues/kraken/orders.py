@@ -81,7 +81,7 @@ class Orders:
         self._userrefs: OrderedDict[int, SubmitOrder] = OrderedDict()
         self._unclaimed: OrderedDict[str, SubmitOrder] = OrderedDict()
         self._trade_ids: OrderedDict[str, None] = OrderedDict()
-        self._behind_gap: dict[str, None] | None = None
+        self._behind_gap: dict[str, bool] | None = None
         self._awaiting: dict[str, int] = {}
         self._holding: dict[str, None] = {}
 
@@ -113,6 +113,10 @@ class Orders:
         _keep_newest(self._userrefs, ENDED_ORDERS_KEPT)
         _keep_newest(self._unclaimed, ENDED_ORDERS_KEPT)
 
+    def userref_of(self, client_order_id: str) -> int:
+        """Return the number by which the venue knows an order of ours that has no client id there, else 0."""
+        return next((number for number, entry in self._userrefs.items() if entry.client_order_id == client_order_id), 0)
+
     def tag_of(self, order_userref: int, client_order_id: str) -> int:
         """Return `order_userref` if the order `client_order_id` is known by it, else 0."""
         tagged = self._userrefs.get(order_userref)
@@ -130,6 +134,15 @@ class Orders:
         """True if any execution is known."""
         return bool(self._trade_ids)
 
+    @property
+    def has_gap(self) -> bool:
+        """True while executions may be missing between what was known and what a snapshot told."""
+        return self._behind_gap is not None
+
+    def is_news(self, trade_id: str) -> bool:
+        """Tell whether the stream told an execution since the newest gap began: a list that has it is as new as the stream."""
+        return self._behind_gap is not None and self._behind_gap.get(trade_id, False)
+
     def is_known_trade(self, trade_id: str | None) -> bool:
         """Tell whether an execution is known."""
         return trade_id in self._trade_ids
@@ -138,17 +151,18 @@ class Orders:
         """Tell whether an execution was known before any that may be missing: a list that reaches back to it lacks nothing."""
         return trade_id in self._trade_ids and (self._behind_gap is None or trade_id not in self._behind_gap)
 
-    def remember_trade(self, trade_id: str) -> None:
+    def remember_trade(self, trade_id: str, by_rest: bool = False) -> None:
         """Note an execution as known: a snapshot must overlap with one to be complete."""
+        is_behind = self._behind_gap is not None and not self.is_anchor(trade_id)
         self._trade_ids[trade_id] = None
-        if self._behind_gap is not None:
-            self._behind_gap[trade_id] = None
+        if self._behind_gap is not None and is_behind:
+            self._behind_gap[trade_id] = not by_rest or self._behind_gap.get(trade_id, False)
         _keep_newest(self._trade_ids, TRADE_IDS_KEPT)
 
     def open_gap(self) -> None:
         """Note that executions may be missing: what is learned from here on proves nothing about those before it."""
-        if self._behind_gap is None:
-            self._behind_gap = {}
+        # Of several gaps in a row only what came behind the last one is as new as the stream.
+        self._behind_gap = dict.fromkeys(self._behind_gap or (), False)
 
     def close_gap(self) -> None:
         """Note that every execution is known again: a list reached back to an anchor."""
@@ -206,6 +220,11 @@ class Orders:
         for client_order_id, parent in sorted(claims):
             if sum(client_order_id == one or parent == other for one, other in claims) == 1:
                 self.bind(client_order_id, parent)
+
+    def is_named(self, venue_order_id: str) -> bool:
+        """Tell whether it is known whose order this is."""
+        record = self._records.get(venue_order_id)
+        return record is not None and (self.is_owned(record) or record.side is not None)
 
     def is_owned(self, record: OrderRecord) -> bool:
         """Tell whether an order is ours, by now."""

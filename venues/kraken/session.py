@@ -18,11 +18,14 @@ from typing import Any
 
 import msgspec
 
-from ..messages import Channel, FrameReceived, LinkChanged, LinkState, SessionInput
+from events.errors import HoldfastError
+
+from ..messages import Channel, FrameReceived, LinkChanged, LinkState, Question, QuestionAnswered, SessionInput
 from . import codec, encode
 from .conflation import MarketQueue
 from .link import Link, LinkSettings, NanoClock
 from .pacing import AttemptBudget
+from .rest import RestClient
 from .times import ns_from_rfc3339
 from .translate import SESSION_REQ_ID_BASE
 
@@ -54,6 +57,7 @@ class KrakenSession:
         token_source: TokenSource,
         clock: NanoClock,
         settings: LinkSettings | None = None,
+        rest: RestClient | None = None,
     ) -> None:
         self._symbols, self._token_source, self._clock = tuple(symbols), token_source, clock
         self._settings = settings or LinkSettings()
@@ -67,6 +71,8 @@ class KrakenSession:
         self._is_asked = self._is_wanted = False
         self._asked_s = 0.0
         self._truth = asyncio.Event()
+        self._rest = rest
+        self._questions: asyncio.Queue[Question] = asyncio.Queue()
         self.stats: dict[Channel, ChannelStats] = {"private": ChannelStats(), "public": ChannelStats()}
         budget = AttemptBudget()
         common: dict[str, Any] = {"clock": clock, "settings": self._settings, "budget": budget, "ping_text": self._ping_text}
@@ -97,7 +103,8 @@ class KrakenSession:
         Raises:
             BadInput, VenueProblem: the venue will not have us; trying again does not help.
         """
-        tasks = [asyncio.create_task(work) for work in (self._private.run(), self._public.run(), self._keep_truth())]
+        works = (self._private.run(), self._public.run(), self._keep_truth(), self._answer_questions())
+        tasks = [asyncio.create_task(work) for work in works]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -143,6 +150,10 @@ class KrakenSession:
         """Ask for a fresh snapshot of orders and executions. Answered by a `LinkChanged` "asked" and the snapshot frame."""
         self._is_wanted = True
         self._truth.set()
+
+    def ask(self, question: Question) -> None:
+        """Ask beside the stream; answered by one `QuestionAnswered`, whatever comes of it."""
+        self._questions.put_nowait(question)
 
     def refresh_token(self) -> None:
         """Begin the private socket again with a fresh token: the session behind the old one has ended.
@@ -208,6 +219,25 @@ class KrakenSession:
             if self._is_wanted and self._private.is_open and not self._is_asked:
                 await self.send(encode.encode_unsubscribe("executions", self._next_req_id(), is_private=True))
                 await self._ask()
+
+    async def _answer_questions(self) -> None:
+        # A task of its own: REST may be slow or silent, and nothing else waits for it (A21).
+        while True:
+            question = await self._questions.get()
+            asked_ns = self._clock.now_ns()
+            text = problem = ""
+            try:
+                if self._rest is not None:
+                    text = await self._rest.post(question.path, question.params, cost=question.cost)
+                else:
+                    problem = "this session has no REST client"
+            except HoldfastError as failed:
+                problem = str(failed)
+            self._put_private(
+                QuestionAnswered(
+                    number=question.number, asked_ns=asked_ns, ts_recv_ns=self._clock.now_ns(), text=text, problem=problem
+                )
+            )
 
     async def _await_snapshot(self) -> None:
         while self._is_asked:

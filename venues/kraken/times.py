@@ -32,6 +32,11 @@ def rfc3339_ms_from(ts_ns: int) -> str:
     return f"{year:04}-{month:02}-{date:02}T{clock}Z"
 
 
+def rfc3339_ns_from(ts_ns: int) -> str:
+    """Return "2024-07-21T09:53:59.050123456Z" for UTC nanoseconds."""
+    return f"{rfc3339_ms_from(ts_ns)[:20]}{ts_ns % NS_PER_S:09}Z"
+
+
 @lru_cache(maxsize=256)
 def _second_ns(text: str) -> int | None:
     # "2023-09-22T10:33:05" in nanoseconds since 1970.

@@ -39,6 +39,7 @@ from ..messages import (
 from . import codec, encode, executions
 from .errors import is_token_refused, refusal_from
 from .executions import Output
+from .lookups import Lookups
 from .orders import Orders
 from .times import ns_from_rfc3339
 
@@ -69,10 +70,14 @@ class _Pending(msgspec.Struct, frozen=True):
 
 
 class KrakenTranslator:
-    """Translates for one account and one engine, whose client order ids start with `namespace`."""
+    """Translates for one account and one engine, whose client order ids start with `namespace`.
 
-    def __init__(self, namespace: str) -> None:
+    `lookups` asks by REST about orders of `symbols`.
+    """
+
+    def __init__(self, namespace: str, symbols: Iterable[str] = ()) -> None:
         self._orders = Orders(namespace)
+        self.lookups = Lookups(self._orders, symbols)
         self._pending: dict[int, _Pending] = {}
         self._next_req_id = 1
         self._next_sequence: dict[str, int] = {}

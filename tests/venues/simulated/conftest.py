@@ -1,6 +1,10 @@
 """A client of the pure gateway: no sockets, market time set by the test."""
 
+import base64
+import hashlib
+import hmac
 import json
+import urllib.parse
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -12,10 +16,12 @@ from venues.simulated.delivery import Close, Effect, Send
 from venues.simulated.faults import Faults
 from venues.simulated.gateway import Gateway
 from venues.simulated.pairs import pair_of
+from venues.simulated.rest import PRIVATE, RestDesk
 from venues.simulated.settings import VenueSettings
 
 SECOND_NS = 1_000_000_000
 Frame = dict[str, Any]
+SECRET = base64.b64encode(b"the secret of the key").decode()
 
 
 class PureClient:
@@ -104,6 +110,38 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ",".join(_text(item) for item in value) + "]"
     return json.dumps(value)
+
+
+class Asker:
+    """Asks a client's venue by REST with one key."""
+
+    def __init__(self, client: PureClient, **keys: str) -> None:
+        gateway = client.gateway
+        self.client = client
+        self.desk = RestDesk(gateway.exchange, gateway.settings, gateway.faults, lambda now_ns: "TOKEN", keys)
+        self.nonce = 1
+
+    def ask(self, name: str, *, secret: str = SECRET, key: str = "key", nonce: int = 0, **params: str) -> dict[str, Any]:
+        text = self.text(name, secret=secret, key=key, nonce=nonce, **params)
+        answer: dict[str, Any] = json.loads(text) if text else {"status": 429}
+        return answer
+
+    def text(self, name: str, *, secret: str = SECRET, key: str = "key", nonce: int = 0, **params: str) -> str:
+        """Ask; return the text of the answer, "" for one of HTTP alone."""
+        self.nonce += 1
+        number = str(nonce or self.nonce)
+        body = urllib.parse.urlencode({"nonce": number, **params}).encode()
+        digest = hashlib.sha256(number.encode() + body).digest()
+        signed = hmac.new(base64.b64decode(secret), (PRIVATE + name).encode() + digest, hashlib.sha512).digest()
+        headers = {"API-Key": key, "API-Sign": base64.b64encode(signed).decode()}
+        reply = self.desk.answer(PRIVATE + name, "", headers, body, self.client.now_ns)
+        assert reply is not None
+        return reply.text
+
+    def result(self, name: str, **params: str) -> Any:
+        answer = self.ask(name, **params)
+        assert answer["error"] == []
+        return answer["result"]
 
 
 MakeClient = Callable[..., PureClient]

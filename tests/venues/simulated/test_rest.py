@@ -1,12 +1,8 @@
 """The venue's REST questions: signatures, shapes, pages, lag and faults; pure, and once over the socket."""
 
 import base64
-import hashlib
-import hmac
 import json
-import urllib.parse
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
@@ -14,39 +10,10 @@ from venues.kraken.names import altname_of, asset_id, asset_of, pair_id, symbols
 from venues.kraken.rest import RestClient, errors_in
 from venues.simulated import MarketFeed, SimulatedVenue, pair_of
 from venues.simulated.faults import Faults
-from venues.simulated.rest import PATHS, PRIVATE, RestDesk
+from venues.simulated.rest import PATHS, PRIVATE
 from venues.simulated.ticks import Tick
 
-from .conftest import MakeClient, PureClient
-
-SECRET = base64.b64encode(b"the secret of the key").decode()
-
-
-class Asker:
-    """Asks a client's venue by REST with one key."""
-
-    def __init__(self, client: PureClient, **keys: str) -> None:
-        gateway = client.gateway
-        self.client = client
-        self.desk = RestDesk(gateway.exchange, gateway.settings, gateway.faults, lambda now_ns: "TOKEN", keys)
-        self.nonce = 1
-
-    def ask(self, name: str, *, secret: str = SECRET, key: str = "key", nonce: int = 0, **params: str) -> dict[str, Any]:
-        self.nonce += 1
-        number = str(nonce or self.nonce)
-        body = urllib.parse.urlencode({"nonce": number, **params}).encode()
-        digest = hashlib.sha256(number.encode() + body).digest()
-        signed = hmac.new(base64.b64decode(secret), (PRIVATE + name).encode() + digest, hashlib.sha512).digest()
-        headers = {"API-Key": key, "API-Sign": base64.b64encode(signed).decode()}
-        reply = self.desk.answer(PRIVATE + name, "", headers, body, self.client.now_ns)
-        assert reply is not None
-        answer: dict[str, Any] = json.loads(reply.text) if reply.text else {"status": reply.status}
-        return answer
-
-    def result(self, name: str, **params: str) -> Any:
-        answer = self.ask(name, **params)
-        assert answer["error"] == []
-        return answer["result"]
+from .conftest import SECRET, Asker, MakeClient, PureClient
 
 
 def test_a_signature_is_checked_where_the_venue_knows_the_key(client: PureClient) -> None:

@@ -1,0 +1,223 @@
+"""Questions beside the stream against the simulated venue's REST, without sockets: what they add, and what they never prove."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from events import facts as f
+from venues import messages as m
+from venues.kraken.lookups import LAG_NS
+from venues.kraken.translate import KrakenTranslator
+from venues.simulated.faults import Faults
+
+from .conftest import SECOND_NS, Asker, MakeClient, PureClient
+
+ORDER = "hf000001000100"
+
+
+class Engine:
+    """The translator of an engine, its questions answered by the venue's REST."""
+
+    def __init__(self, client: PureClient) -> None:
+        self.client, self.asker = client, Asker(client)
+        self.translator = KrakenTranslator("hf", ["BTC/USD"])
+        self.lookups = self.translator.lookups
+        self.asked: list[str] = []
+        self._seen = 0
+
+    def hear(self) -> list[Any]:
+        """Take what the stream has said since the last time."""
+        texts, self._seen = self.client.texts[self._seen :], len(self.client.texts)
+        return [item for text in texts for item in self.translator.decode(text, self.client.now_ns)]
+
+    def miss(self) -> None:
+        """Lose what the stream has said since the last time."""
+        self._seen = len(self.client.texts)
+
+    def snapshot(self) -> m.SnapshotTaken:
+        """Ask for a snapshot and take it."""
+        self.client.send("unsubscribe", channel="executions", token="token")
+        self.client.send("subscribe", channel="executions", snap_trades=True, token="token")
+        (taken,) = [item for item in self.hear() if isinstance(item, m.SnapshotTaken)]
+        return taken
+
+    def answers(self, problem: str = "") -> list[Any]:
+        """Let the venue answer until nothing is asked any more."""
+        heard: list[Any] = []
+        while self.lookups.questions:
+            question = self.lookups.questions.pop(0)
+            name = question.path.rpartition("/")[2]
+            self.asked.append(name)
+            text = "" if problem else self.asker.text(name, **question.params)
+            now_ns = self.client.now_ns
+            answer = m.QuestionAnswered(number=question.number, asked_ns=now_ns, ts_recv_ns=now_ns, text=text, problem=problem)
+            heard += self.lookups.answered(answer)
+        return heard
+
+    def look_for(self, order: str = ORDER, *, sent_ns: int = 0, venue_order_id: str = "") -> list[Any]:
+        self.lookups.order(order, venue_order_id, sent_ns, self.client.now_ns)
+        return self.answers()
+
+
+def kinds(heard: Sequence[Any]) -> list[str]:
+    return [type(item).__name__ for item in heard]
+
+
+def test_an_order_that_nobody_told_of_is_found_with_its_end_and_its_fills(client: PureClient) -> None:
+    engine = Engine(client)
+    client.order("market", "buy", "2.5", cl_ord_id=ORDER)
+    engine.miss()
+    heard = engine.look_for()
+    assert engine.asked == ["OpenOrders", "ClosedOrders", "TradesHistory"]
+    assert kinds(heard)[0] == "OrderCompleted"
+    fills = [item for item in heard if isinstance(item, f.OrderFilled)]
+    assert sum(fill.last_qty for fill in fills) == Decimal("2.5")
+    assert {fill.client_order_id for fill in fills} == {ORDER}
+    assert all(fill.fees and fill.fees[0].asset == "USD" and fill.ts_event_ns > 0 for fill in fills)
+    # The same executions by the stream: the same ids, so that whoever books them takes them once.
+    client.send("unsubscribe", channel="executions", token="token")
+    client.send("subscribe", channel="executions", snap_trades=True, token="token")
+    assert {x.trade_id for x in engine.hear() if isinstance(x, f.OrderFilled)} == {fill.trade_id for fill in fills}
+
+
+def test_that_an_order_is_open_by_rest_is_not_told_but_its_id_is_learnt(client: PureClient) -> None:
+    engine = Engine(client)
+    order_id = client.placed("stop-loss", "sell", "1", triggers={"price": Decimal(59_000)}, cl_ord_id=ORDER)
+    engine.miss()
+    assert engine.look_for() == []
+    assert (engine.asked, engine.translator.known_venue_id(ORDER)) == (["OpenOrders"], order_id)
+
+
+def test_a_late_rest_answer_revives_no_order_that_the_stream_has_ended(make_client: MakeClient) -> None:
+    client = make_client(rest_lag_ms=60_000)
+    engine = Engine(client)
+    client.placed("stop-loss", "sell", "1", triggers={"price": Decimal(59_000)}, cl_ord_id=ORDER)
+    client.wait(61)
+    client.trade("cancel_order", cl_ord_id=[ORDER])
+    assert "OrderCanceled" in kinds(engine.hear())
+    assert engine.look_for() == []
+
+
+def test_absence_is_told_only_when_rest_cannot_be_behind_any_more(client: PureClient) -> None:
+    engine = Engine(client)
+    sent_ns = client.now_ns
+    client.wait(30)
+    assert engine.look_for(sent_ns=sent_ns) == []
+    assert engine.asked == ["OpenOrders", "ClosedOrders", "TradesHistory"]
+    client.wait(40)
+    (lost,) = engine.look_for(sent_ns=sent_ns)
+    assert isinstance(lost, f.OrderNotFound)
+    assert (lost.client_order_id, lost.asked_ns, lost.trades_complete) == (ORDER, client.now_ns - LAG_NS, True)
+
+
+def test_a_fill_in_the_trades_is_found_though_no_list_has_its_order(make_client: MakeClient) -> None:
+    faults = Faults()
+    client = make_client(faults=faults)
+    engine = Engine(client)
+    client.order("market", "buy", "0.1", cl_ord_id=ORDER)
+    engine.miss()
+    sent_ns = client.now_ns - 2 * SECOND_NS
+    client.wait(70)
+    faults.arm("rest_empty", on="rest:ClosedOrders")
+    heard = engine.look_for(sent_ns=sent_ns)
+    assert engine.asked == ["OpenOrders", "ClosedOrders", "TradesHistory", "QueryOrders"]
+    assert kinds(heard) == ["OrderFilled"]
+
+
+def missed(engine: Engine, count: int = 70) -> None:
+    """Know one execution, then miss many, of which one is of an order of ours."""
+    client = engine.client
+    client.order("market", "buy", "0.001", cl_ord_id="hf000001000000")
+    engine.hear()
+    for number in range(count):
+        client.wait(1)
+        client.order("market", "buy", "0.001", **({"cl_ord_id": ORDER} if number == 5 else {}))
+    engine.miss()
+
+
+def test_a_gap_that_a_snapshot_does_not_bridge_is_read_until_it_overlaps(make_client: MakeClient) -> None:
+    client = make_client(tier="unlimited")
+    engine = Engine(client)
+    since_ns = client.now_ns
+    missed(engine)
+    assert not engine.snapshot().trades_complete
+    engine.lookups.bridge(since_ns, client.now_ns, client.now_ns)
+    heard = engine.answers()
+    assert engine.asked.count("TradesHistory") == 2
+    assert ORDER in {item.client_order_id for item in heard if isinstance(item, f.OrderFilled)}
+    assert kinds(heard)[-1] == "TradesCompleted"
+    assert engine.snapshot().trades_complete
+
+
+def test_a_gap_stays_open_while_rest_is_behind_the_snapshot(make_client: MakeClient) -> None:
+    client = make_client(tier="unlimited", rest_lag_ms=60_000)
+    engine = Engine(client)
+    since_ns = client.now_ns
+    # A burst: everything that was missed is younger than what REST shows.
+    client.order("market", "buy", "0.001", cl_ord_id="hf000001000000")
+    engine.hear()
+    client.wait(70)
+    for number in range(70):
+        client.order("market", "buy", "0.001", **({"cl_ord_id": ORDER} if number == 5 else {}))
+    engine.miss()
+    assert not engine.snapshot().trades_complete
+    engine.lookups.bridge(since_ns, client.now_ns, client.now_ns)
+    assert "TradesCompleted" not in kinds(engine.answers())
+    assert not engine.snapshot().trades_complete
+    heard: list[Any] = []
+    for _ in range(14):
+        client.wait(5)
+        engine.lookups.due(client.now_ns)
+        heard += engine.answers()
+    assert ORDER in {item.client_order_id for item in heard if isinstance(item, f.OrderFilled)}
+    assert kinds(heard).count("TradesCompleted") == 1
+    assert engine.lookups.next_due_ns() is None
+    assert engine.snapshot().trades_complete
+
+
+@pytest.mark.parametrize("fault", ["rest_empty", "rest_partial", "rest_refused", "rest_429"])
+def test_an_answer_that_lies_or_fails_never_closes_a_gap_over_a_missing_fill(make_client: MakeClient, fault: str) -> None:
+    faults = Faults()
+    client = make_client(tier="unlimited", faults=faults)
+    engine = Engine(client)
+    since_ns = client.now_ns
+    missed(engine)
+    engine.snapshot()
+    faults.arm(fault, count=2)
+    engine.lookups.bridge(since_ns, client.now_ns, client.now_ns)
+    heard = engine.answers()
+    for _ in range(6):
+        if not engine.translator._orders.has_gap:
+            break
+        client.wait(5)
+        engine.lookups.due(client.now_ns)
+        heard += engine.answers()
+    told = {item.client_order_id for item in heard if isinstance(item, f.OrderFilled)}
+    assert (ORDER in told, kinds(heard).count("TradesCompleted")) == (True, 1)
+
+
+def test_a_question_is_asked_once_at_a_time_and_one_that_failed_makes_room(client: PureClient) -> None:
+    engine = Engine(client)
+    for _ in range(3):
+        engine.lookups.order(ORDER, "", 0, client.now_ns)
+    assert len(engine.lookups.questions) == 1
+    (refused,) = engine.answers("the network is gone")
+    assert isinstance(refused, m.FrameRefused)
+    client.wait(6)
+    engine.lookups.order(ORDER, "", 0, client.now_ns)
+    assert [question.number for question in engine.lookups.questions] == [2]
+    stale = m.QuestionAnswered(number=1, asked_ns=0, ts_recv_ns=client.now_ns, text='{"error":[],"result":{}}')
+    assert engine.lookups.answered(stale) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "null", '{"error":[],"result":null}', '{"error":1}', "[" * 100_000, '{"error":[],"result":{"open":{"O":{}}}}'],
+)
+def test_nonsense_adds_nothing_and_raises_nothing(client: PureClient, text: str) -> None:
+    engine = Engine(client)
+    engine.lookups.order(ORDER, "", 0, client.now_ns)
+    heard = engine.lookups.answered(m.QuestionAnswered(number=1, asked_ns=0, ts_recv_ns=client.now_ns, text=text))
+    assert kinds(heard) in ([], ["FrameRefused"])

@@ -1,0 +1,174 @@
+"""Answers of Kraken's REST interface, read into what the executions channel would have said. Pure.
+
+Orders and trades become entries of that channel, so that one place knows what they mean (`executions`). Numbers are texts here
+and times are seconds with a fraction. Trades are asked for unconsolidated: else the executions of one taker order come as one, under an
+id that the stream never gives (docs, `TradesHistory`). A trade's fee is in the quote currency (docs; not verified for fees
+that were charged in the base currency).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from events.errors import BadInput
+
+from .codec import ExecEntry, FeeEntry, Unreadable, checked_size, number
+from .times import NS_PER_S, rfc3339_ns_from
+
+_ENDS = {"closed": "filled", "canceled": "canceled", "expired": "expired"}
+
+
+class Description(msgspec.Struct, frozen=True):
+    """The `descr` of an order."""
+
+    pair: str = ""
+    type: str = ""
+    ordertype: str = ""
+
+
+class RestOrder(msgspec.Struct, frozen=True):
+    """An order of OpenOrders, ClosedOrders or QueryOrders."""
+
+    status: str
+    descr: Description
+    vol: Any = None
+    vol_exec: Any = None
+    refid: str | None = None
+    userref: int | None = None
+    cl_ord_id: str | None = None
+    opentm: Any = None
+    closetm: Any = None
+    reason: str | None = None
+
+
+class RestTrade(msgspec.Struct, frozen=True):
+    """A trade of TradesHistory."""
+
+    ordertxid: str
+    pair: str
+    type: str
+    time: Any
+    price: Any
+    vol: Any
+    fee: Any = None
+    maker: bool | None = None
+
+
+class _Orders(msgspec.Struct, frozen=True):
+    open: dict[str, RestOrder] = {}
+    closed: dict[str, RestOrder] = {}
+
+
+class _Trades(msgspec.Struct, frozen=True):
+    trades: dict[str, RestTrade] = {}
+    count: int | None = None
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    error: list[str] = []
+    result: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+_listed = msgspec.json.Decoder(_Orders, float_hook=str)
+_queried = msgspec.json.Decoder(dict[str, RestOrder], float_hook=str)
+_trades = msgspec.json.Decoder(_Trades, float_hook=str)
+
+
+class Refused(BadInput):
+    """The venue refused the question; `text` is its reason."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__("REST answer", f"refused: {text[:200]}", "ask again later")
+
+
+def _result(text: str, decoder: "msgspec.json.Decoder[Any]") -> Any:
+    checked_size(text)
+    try:
+        envelope = _envelope.decode(text)
+        refused = next((error for error in envelope.error if error.startswith("E")), None)
+        if refused is not None:
+            raise Refused(refused)
+        return decoder.decode(envelope.result)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as problem:
+        raise Unreadable("bad_body", str(problem)[:200]) from None
+
+
+def orders_from(text: str) -> dict[str, RestOrder]:
+    """Return the orders of an OpenOrders or ClosedOrders answer by id. Raises Refused, Unreadable."""
+    found: _Orders = _result(text, _listed)
+    return {**found.open, **found.closed}
+
+
+def queried_from(text: str) -> dict[str, RestOrder]:
+    """Return the orders of a QueryOrders answer by id. Raises Refused, Unreadable."""
+    found: dict[str, RestOrder] = _result(text, _queried)
+    return found
+
+
+def trades_from(text: str) -> tuple[dict[str, RestTrade], int | None]:
+    """Return the trades of a page by execution id, and how many there are in all. Raises Refused, Unreadable."""
+    found: _Trades = _result(text, _trades)
+    return found.trades, found.count
+
+
+def ns_from_seconds(value: Any) -> int:
+    """Return the nanoseconds of a REST time, 0 for what is none."""
+    try:
+        seconds = number(value, "time")
+    except BadInput:
+        return 0
+    return int(seconds * NS_PER_S) if 0 <= seconds < 10**10 else 0
+
+
+def end_entry(order_id: str, order: RestOrder, symbols: Mapping[str, str]) -> ExecEntry | None:
+    """Return what the executions channel says at the end of an order; None while it is open."""
+    kind = _ENDS.get(order.status)
+    if kind is None:
+        return None
+    return ExecEntry(
+        order_id=order_id,
+        exec_type=kind,
+        order_status=kind,
+        cum_qty=order.vol_exec,
+        order_qty=order.vol,
+        reason=order.reason,
+        timestamp=rfc3339_ns_from(ns_from_seconds(order.closetm)),
+        **_ids(order, symbols),
+    )
+
+
+def names_entry(order_id: str, order: RestOrder, symbols: Mapping[str, str]) -> ExecEntry:
+    """Return an entry that says whose order it is and no more: REST may be a minute late, so "open" proves nothing (K9)."""
+    return ExecEntry(order_id=order_id, **_ids(order, symbols))
+
+
+def trade_entry(trade_id: str, trade: RestTrade, symbols: Mapping[str, str]) -> ExecEntry:
+    """Return the trade as the executions channel tells it."""
+    symbol = symbols.get(trade.pair)
+    quote = symbol.partition("/")[2] if symbol else ""
+    return ExecEntry(
+        order_id=trade.ordertxid,
+        exec_type="trade",
+        exec_id=trade_id,
+        symbol=symbol,
+        side=trade.type,
+        last_qty=trade.vol,
+        last_price=trade.price,
+        liquidity_ind=None if trade.maker is None else "m" if trade.maker else "t",
+        fees=[FeeEntry(asset=quote, qty=trade.fee)] if quote and trade.fee is not None else None,
+        timestamp=rfc3339_ns_from(ns_from_seconds(trade.time)),
+    )
+
+
+def _ids(order: RestOrder, symbols: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "cl_ord_id": order.cl_ord_id,
+        "order_userref": order.userref,
+        "symbol": symbols.get(order.descr.pair),
+        "side": order.descr.type or None,
+        "order_type": order.descr.ordertype or None,
+        "ord_ref_id": None if order.refid in (None, "", "None") else order.refid,
+    }

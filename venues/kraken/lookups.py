@@ -1,0 +1,311 @@
+"""What became of an order, and which executions are missing: questions by REST, and what their answers add. Pure.
+
+Rules
+    REST adds, it never takes away (K9): executions and ends of orders are told; that an order is open is not, because the stream,
+    asked at the same time, knows better.
+    An order is looked for by its client id in the open orders, then in the closed ones, then in the trades. What nobody
+    lists is told as absent as of `LAG_NS` before the first of these questions, and only if it had been sent by then.
+    After a gap that a snapshot does not bridge (K8), trades are read backwards until they overlap with one that was known before
+    it; they must also overlap with the snapshot itself, or be asked for `LAG_NS` after it: else REST may still be behind it.
+    Before trades are told, their orders are asked for, so that no fill of ours is taken for somebody else's.
+
+One question is out at a time; the same question is asked at most once in `PAUSE_NS`. Every number comes from a counter, so that a
+replay asks alike.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from events.errors import BadInput
+from events.facts import OrderNotFound
+
+from ..messages import FrameRefused, Question, QuestionAnswered, TradesCompleted
+from . import codec_rest, executions
+from .codec import ExecEntry, number
+from .executions import Output
+from .names import symbols_by_name
+from .orders import Orders
+
+NS_PER_S = 1_000_000_000
+LAG_NS = 60 * NS_PER_S
+PAUSE_NS = 5 * NS_PER_S
+# REST behind the stream is asked again after this long, and for a little more than the lag that was seen (K9).
+RETRY_NS = 5 * NS_PER_S
+PAGE = 50
+MAX_PAGES = 100
+MAX_WAITING = 32
+_PATH = "/0/private/"
+_UNCONSOLIDATED = {"consolidate_taker": "false"}
+
+
+class _Search(msgspec.Struct):
+    """One order that is looked for."""
+
+    client_order_id: str
+    venue_order_id: str
+    sent_ns: int
+    begun_ns: int = 0
+    step: Literal["by_id", "open", "closed", "trades"] = "open"
+    found: bool = False
+
+
+class _Walk(msgspec.Struct):
+    """One reading of the trades, backwards from now to `since_ns`, or to what `bridges` asks for."""
+
+    since_ns: int
+    gap_ns: int = 0
+    search: _Search | None = None
+    offset: int = 0
+    pages: int = 0
+    has_new: bool = False
+    has_old: bool = False
+    begun_ns: int = 0
+    trades: dict[str, codec_rest.RestTrade] = {}
+    unknown: list[str] = []
+
+
+class Lookups:
+    """Questions about one account. `questions` holds what is to be asked now; whoever sends it clears it."""
+
+    def __init__(self, orders: Orders, symbols: Iterable[str]) -> None:
+        self._orders = orders
+        self._symbols = symbols_by_name(symbols)
+        self.questions: list[Question] = []
+        self.counters: Counter[str] = Counter()
+        self._number = 0
+        self._out: Question | None = None
+        self._work: _Search | _Walk | None = None
+        self._waiting: deque[_Search | _Walk] = deque()
+        self._asked_ns: dict[str, int] = {}
+        # (when, since, gap) of the next try to close a gap
+        self._again: tuple[int, int, int] | None = None
+
+    # --- wishes -----------------------------------------------------------------------------------------------------
+
+    def order(self, client_order_id: str, venue_order_id: str, sent_ns: int, now_ns: int) -> None:
+        """Look for an order that was sent at `sent_ns` (0 if that is not known)."""
+        if not self._is_due(client_order_id, now_ns):
+            return
+        venue_order_id = venue_order_id or self._orders.venue_order_id_of(client_order_id)
+        step: Literal["by_id", "open"] = "by_id" if venue_order_id else "open"
+        self._add(_Search(client_order_id, venue_order_id, sent_ns, step=step), now_ns)
+
+    def trades(self, since_ns: int, now_ns: int) -> None:
+        """Read all executions since then."""
+        if self._is_due("trades", now_ns):
+            self._add(_Walk(since_ns), now_ns)
+
+    def bridge(self, since_ns: int, gap_ns: int, now_ns: int) -> None:
+        """Close the gap in what is known of the executions, seen at `gap_ns`; nothing before `since_ns` matters."""
+        self._again = None
+        if not any(isinstance(work, _Walk) and work.gap_ns for work in (self._work, *self._waiting)):
+            self._add(_Walk(since_ns, gap_ns=gap_ns), now_ns)
+
+    def next_due_ns(self) -> int | None:
+        """Return when a gap that REST could not close yet is to be tried again."""
+        return None if self._again is None else self._again[0]
+
+    def due(self, now_ns: int) -> None:
+        """Try again what is due."""
+        if self._again is not None and self._again[0] <= now_ns:
+            self.bridge(self._again[1], self._again[2], now_ns)
+
+    def _is_due(self, key: str, now_ns: int) -> bool:
+        if len(self._waiting) >= MAX_WAITING or now_ns - self._asked_ns.get(key, -PAUSE_NS) < PAUSE_NS:
+            # Whoever wants it asks again: each clock of a position does.
+            self.counters["lookups_left_out"] += 1
+            return False
+        self._asked_ns = {each: ns for each, ns in self._asked_ns.items() if now_ns - ns < PAUSE_NS}
+        self._asked_ns[key] = now_ns
+        return True
+
+    def _add(self, work: _Search | _Walk, now_ns: int) -> None:
+        self._waiting.append(work)
+        self._next(now_ns)
+
+    # --- answers ----------------------------------------------------------------------------------------------------
+
+    def answered(self, answer: QuestionAnswered) -> list[Output]:
+        """Return what the answer to the question that is out adds. Never raises; an answer to another question adds nothing."""
+        if self._out is None or answer.number != self._out.number:
+            self.counters["answers_unasked"] += 1
+            return []
+        work, self._out, output = self._work, None, list[Output]()
+        self.counters["answers"] += 1
+        try:
+            if answer.problem:
+                raise BadInput("REST question", answer.problem, "ask again later")
+            if isinstance(work, _Search):
+                self._searched(work, answer, output)
+            elif work is not None:
+                self._walked(work, answer, output)
+        except codec_rest.Refused as refused:
+            self._failed(work, answer.ts_recv_ns)
+            self.counters["answers_refused"] += 1
+            if isinstance(work, _Search) and work.step == "by_id":
+                # An order that REST does not show yet is refused by its id.
+                work.step = "open"
+                self._ask_search(work, answer.ts_recv_ns)
+            else:
+                output.append(_refusal(refused.problem, answer))
+        except BadInput as problem:
+            self._failed(work, answer.ts_recv_ns)
+            self.counters["answers_failed"] += 1
+            output.append(_refusal(problem.problem, answer))
+        if self._out is None:
+            self._work = None
+            self._next(answer.ts_recv_ns)
+        return output
+
+    def _failed(self, work: object, now_ns: int) -> None:
+        if isinstance(work, _Walk) and work.gap_ns:
+            self._again = (now_ns + RETRY_NS, work.since_ns, work.gap_ns)
+
+    def _next(self, now_ns: int) -> None:
+        if self._out is not None or not self._waiting:
+            return
+        self._work = self._waiting.popleft()
+        if isinstance(self._work, _Search):
+            self._work.begun_ns = now_ns
+            self._ask_search(self._work, now_ns)
+        else:
+            self._work.begun_ns = now_ns
+            self._ask_page(self._work, now_ns)
+
+    def _ask(self, name: str, params: dict[str, str], now_ns: int, cost: int = 1) -> None:
+        self._number += 1
+        self._out = Question(number=self._number, path=_PATH + name, params=params, cost=cost, asked_ns=now_ns)
+        self.questions.append(self._out)
+
+    # --- one order --------------------------------------------------------------------------------------------------
+
+    def _ask_search(self, search: _Search, now_ns: int) -> None:
+        if search.step == "by_id":
+            self._ask("QueryOrders", {"txid": search.venue_order_id, **_UNCONSOLIDATED}, now_ns)
+            return
+        userref = self._orders.userref_of(search.client_order_id)
+        named = {"userref": str(userref)} if userref else {"cl_ord_id": search.client_order_id}
+        self._ask("OpenOrders" if search.step == "open" else "ClosedOrders", named, now_ns)
+
+    def _searched(self, search: _Search, answer: QuestionAnswered, output: list[Output]) -> None:
+        listed = codec_rest.queried_from(answer.text) if search.step == "by_id" else codec_rest.orders_from(answer.text)
+        for order_id in sorted(listed):
+            self._take_order(search, order_id, listed[order_id], answer, output)
+        if search.found:
+            return
+        if search.step == "closed":
+            self._work = _Walk(max(0, (search.sent_ns or search.begun_ns - LAG_NS) - NS_PER_S), search=search)
+            self._ask_page(self._work, answer.ts_recv_ns)
+        else:
+            search.step = "open" if search.step == "by_id" else "closed"
+            self._ask_search(search, answer.ts_recv_ns)
+
+    def _take_order(
+        self, search: _Search, order_id: str, order: codec_rest.RestOrder, answer: QuestionAnswered, output: list[Output]
+    ) -> None:
+        names = codec_rest.names_entry(order_id, order, self._symbols)
+        record = self._orders.identify(names)
+        is_it = search.client_order_id in (record.client_order_id, record.wire_client_id) or order_id == search.venue_order_id
+        if not is_it or search.found:
+            return
+        search.found = True
+        end = codec_rest.end_entry(order_id, order, self._symbols)
+        if end is not None:
+            output += executions.update(self._orders, [end], answer.ts_recv_ns, answer.text)
+        if number(order.vol_exec or "0", "vol_exec") > record.summed_qty:
+            since_ns = max(0, codec_rest.ns_from_seconds(order.opentm) - NS_PER_S)
+            self._work = _Walk(since_ns, search=search)
+            self._ask_page(self._work, answer.ts_recv_ns)
+
+    def _lost(self, search: _Search, now_ns: int) -> list[Output]:
+        # As old as REST may be: what it does not list now may have been there since.
+        asked_ns = search.begun_ns - LAG_NS
+        if search.found or not search.sent_ns or asked_ns <= search.sent_ns:
+            return []
+        return [
+            OrderNotFound(
+                ts_recv_ns=now_ns,
+                client_order_id=search.client_order_id,
+                venue_order_id=search.venue_order_id,
+                asked_ns=asked_ns,
+                trades_complete=not self._orders.has_gap,
+            )
+        ]
+
+    # --- trades -----------------------------------------------------------------------------------------------------
+
+    def _ask_page(self, walk: _Walk, now_ns: int) -> None:
+        params = {"start": _seconds(walk.since_ns), "ofs": str(walk.offset), **_UNCONSOLIDATED}
+        self._ask("TradesHistory", params, now_ns, cost=2)
+
+    def _walked(self, walk: _Walk, answer: QuestionAnswered, output: list[Output]) -> None:
+        assert self._work is walk
+        if walk.unknown:
+            self._name_orders(walk, answer)
+        else:
+            if self._page(walk, answer):
+                self._ask_page(walk, answer.ts_recv_ns)
+                return
+            orders = {trade.ordertxid for trade in walk.trades.values()}
+            walk.unknown = sorted(order_id for order_id in orders if not self._orders.is_named(order_id))
+        if walk.unknown:
+            self._ask("QueryOrders", {"txid": ",".join(walk.unknown[:PAGE]), **_UNCONSOLIDATED}, answer.ts_recv_ns)
+            return
+        self._tell(walk, answer, output)
+
+    def _name_orders(self, walk: _Walk, answer: QuestionAnswered) -> None:
+        for order_id, order in sorted(codec_rest.queried_from(answer.text).items()):
+            self._orders.identify(codec_rest.names_entry(order_id, order, self._symbols))
+        del walk.unknown[:PAGE]
+
+    def _page(self, walk: _Walk, answer: QuestionAnswered) -> bool:
+        """Take one page; return whether there is another one to read."""
+        trades, count = codec_rest.trades_from(answer.text)
+        walk.pages += 1
+        walk.offset += len(trades)
+        walk.trades |= trades
+        walk.has_new |= any(self._orders.is_news(trade_id) for trade_id in trades)
+        walk.has_old |= any(self._orders.is_anchor(trade_id) for trade_id in trades)
+        if walk.gap_ns and walk.has_old:
+            return False
+        if len(trades) < PAGE and (count is None or walk.offset >= count):
+            walk.has_old = True
+            return False
+        if walk.pages >= MAX_PAGES or not trades:
+            raise BadInput("TradesHistory", f"{walk.offset} trades of {count} without an end", "look at the account by hand")
+        return True
+
+    def _tell(self, walk: _Walk, answer: QuestionAnswered, output: list[Output]) -> None:
+        # Whose an order is may be known to REST a minute later: its fills are not told as anybody's before.
+        named = {trade_id: trade for trade_id, trade in walk.trades.items() if self._orders.is_named(trade.ordertxid)}
+        entries = [codec_rest.trade_entry(trade_id, trade, self._symbols) for trade_id, trade in named.items()]
+        entries.sort(key=_by_time)
+        output += executions.told_by_rest(self._orders, entries, answer.ts_recv_ns, answer.text)
+        if walk.search is not None:
+            mine = self._orders.venue_order_id_of(walk.search.client_order_id)
+            walk.search.found |= any(entry.order_id == mine for entry in entries)
+            output += self._lost(walk.search, answer.ts_recv_ns)
+        if not walk.gap_ns or not self._orders.has_gap:
+            return
+        is_new_enough = walk.has_new or walk.begun_ns - LAG_NS >= walk.gap_ns
+        if walk.has_old and is_new_enough and len(named) == len(walk.trades):
+            self._orders.close_gap()
+            output.append(TradesCompleted(ts_recv_ns=answer.ts_recv_ns, count=len(entries)))
+        else:
+            self._failed(walk, answer.ts_recv_ns)
+
+
+def _by_time(entry: ExecEntry) -> tuple[str, str]:
+    return entry.timestamp or "", entry.exec_id or ""
+
+
+def _seconds(ns: int) -> str:
+    return format(Decimal(ns).scaleb(-9), "f")
+
+
+def _refusal(problem: str, answer: QuestionAnswered) -> FrameRefused:
+    return FrameRefused(code="rest_reply", reason=problem, raw=answer.text, ts_recv_ns=answer.ts_recv_ns)
