@@ -34,7 +34,11 @@ PRIVATE_URL = "wss://ws-auth.kraken.com/v2"
 
 _EXECUTIONS: dict[str, Any] = {"snap_orders": True, "snap_trades": True, "order_status": True, "ratecounter": True}
 
+# How long the core may take inputs in one go, before the loop goes round once.
+TURN_S = 0.002
+
 TokenSource = Callable[[], Awaitable[str]]
+
 
 class ChannelStats(msgspec.Struct):
     """Counters of one socket. `lag_ns` is our time of receipt minus the venue's time of the event, newest and worst."""
@@ -122,15 +126,21 @@ class KrakenSession:
 
     async def inputs(self) -> AsyncIterator[SessionInput]:
         """Yield frames and link changes in the order in which they are to be taken, until the session has ended."""
+        turn_s = time.monotonic()
         while True:
             item = self.next_input()
             if item is not None:
                 yield item
+                if time.monotonic() - turn_s >= TURN_S:
+                    # What waits in the private socket is read before more of the market is handed on.
+                    await asyncio.sleep(0)
+                    turn_s = time.monotonic()
             elif self._is_done:
                 return
             else:
                 self._ready.clear()
                 await self._ready.wait()
+                turn_s = time.monotonic()
 
     def next_input(self) -> SessionInput | None:
         """Return the next input that waits, private ones first; None if none does."""

@@ -437,3 +437,29 @@ async def test_a_slow_core_gets_private_inputs_first_and_market_data_conflated(v
     assert (seen[0], seen[-1]) == (prices[0], prices[-1])
     assert (min(seen), max(seen)) == (min(prices), max(prices))
     assert session.stats["public"].lag_ns_max > 0
+
+
+async def test_a_core_that_is_slow_leaves_the_loop_to_the_sockets_between_two_market_frames():
+    """The whole backlog was handed on in one go: an order event in the socket waited for all of it, once for each of its ways."""
+    session = session_for("ws://127.0.0.1:1")
+    for price in range(1, 61):
+        session._on_public_frame(trade(price), price)
+    gaps_s = []
+
+    async def look():
+        before_s = time.monotonic()
+        while True:
+            await asyncio.sleep(0)
+            gaps_s.append(time.monotonic() - before_s)
+            before_s = time.monotonic()
+
+    looking = asyncio.create_task(look())
+    taken = 0
+    async for _ in session.inputs():
+        time.sleep(0.005)  # noqa: ASYNC251  the core is slow
+        taken += 1
+        if taken == 60:
+            break
+    looking.cancel()
+    assert max(gaps_s) < 0.1
+    assert len(gaps_s) > 30
