@@ -58,6 +58,7 @@ class Venue:
             raise AssertionError(f"the venue did not start: {self.process.communicate()[1]}")
         ready = json.loads(line)
         self.addresses = Addresses(ready["url"], ready["http_url"])
+        self.ready: dict[str, Any] = ready
 
     def books(self) -> dict[str, Any]:
         """Return the venue's own books."""
