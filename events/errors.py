@@ -14,6 +14,7 @@
     +-- Tampered            a record whose bytes do not match its chain                           (exit code 6)
     +-- Diverged            replay made another event or command than the record                  (exit code 6)
     +-- Unprotected         a position is uncovered past its budget                               (exit code 7)
+    +-- ProofFailed         a property does not hold in some state of the model checker           (exit code 8)
     +-- IllegalTransition   a bug of ours: a cell of the table without a row; nothing is changed  (exit code 1)
 """
 
@@ -130,6 +131,12 @@ class Unprotected(HoldfastError):
     def __init__(self, position_id: str, unprotected_ms: int, budget_ms: int) -> None:
         self.position_id, self.unprotected_ms, self.budget_ms = position_id, unprotected_ms, budget_ms
         super().__init__(f"position {position_id}: unprotected for {unprotected_ms} ms, budget {budget_ms} ms; close it or place a stop")
+
+
+class ProofFailed(HoldfastError):
+    """A property does not hold in a state that machine and venue can reach together."""
+
+    exit_code = 8
 
 
 class IllegalTransition(HoldfastError):

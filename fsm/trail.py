@@ -11,6 +11,7 @@ the distance while the peak runs fast. Nothing here reads a clock or counts tick
 next look is due, the price index fires it, and `step` decides. Prices are ticks, times UTC nanoseconds.
 """
 
+from functools import cache
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -138,11 +139,17 @@ def trail_from(spec: TrailSpec) -> SmartTrail:
     return SmartTrail(spec=spec)
 
 
+@cache
+def _runner(executor: str) -> Runner:
+    # As in `core`: a runner keeps nothing between two looks, one of each kind serves the whole process.
+    return TRAIL.machine() if executor == "machine" else TRAIL.flat()
+
+
 class SmartTrails:
     """Decides looks. `executor` "machine" runs the table with `transitions`, "flat" as a dictionary: the same rows."""
 
     def __init__(self, executor: str = "machine") -> None:
-        self._rows: Runner = TRAIL.machine() if executor == "machine" else TRAIL.flat()
+        self._rows = _runner(executor)
 
     def step(self, trail: SmartTrail, seen: Seen) -> TrailStep:
         """Return what `seen` leads to. Changes nothing; a look that teaches nothing returns an equal trail."""

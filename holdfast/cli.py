@@ -9,6 +9,7 @@ Data goes to standard output, everything else to standard error. Whatever goes w
     1 unexpected error                          5 venue or network
     2 usage                                     6 replay diverged, or a record was tampered with
     3 bad configuration or input, no space      7 a position is unprotected past its budget
+                                                8 the model checker found a property that does not hold
 
 `--debug` anywhere shows the traceback of an error; without it an unexpected one is kept in a file that the sentence names.
 """
@@ -39,13 +40,14 @@ COMMANDS = {
     "windows": "List the times without protection, with causes.",
     "verify": "Decide the whole log again, or check the chain of session files.",
     "replay": "Run recorded sessions again and compare every event.",
+    "prove": "Explore every state that the machine and an adversarial venue can reach.",
     "diagram": "Draw the machines from their tables, the way of a position, or a log in figures.",
     "config": "Check, show or describe the settings.",
 }
 
 EPILOGUE = (
     "Exit codes: 0 fine, 1 unexpected error, 2 usage, 3 bad configuration or input, 4 not found, 5 venue or network, "
-    "6 replay diverged or record tampered with, 7 unprotected past the budget. --debug shows tracebacks."
+    "6 replay diverged or record tampered with, 7 unprotected past the budget, 8 a property does not hold. --debug shows tracebacks."
 )
 INTERRUPTED = 130
 _FULL = {errno.ENOSPC, errno.EDQUOT}

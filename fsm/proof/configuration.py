@@ -73,7 +73,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
             "symbol": "BTC/USD", "side": PositionSide.SHORT if self.short else PositionSide.LONG, "qty": Decimal(self.lots),
             "margin": self.margin, "trail_offset_bps": 300, "attach_stop": self.attach, "timing": PRODUCT if self.product_timing else SHORT,
         }  # fmt: skip
-        return f.Plan(**{**fields, **self.plan})
+        return msgspec.convert({**fields, **self.plan}, f.Plan, strict=False)
 
     def price(self, level: int) -> Decimal:
         """Return the price of a level as a plan writes it."""

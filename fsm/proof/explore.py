@@ -157,6 +157,9 @@ class _Search:
                 found, is_new = self.add(after, number)
                 if is_new:
                     frontier.append(found)
+                    world.judge(after)
+                    if world.broken:
+                        return self.violation(world.broken[0], found, None)
                 if place == 0:
                     self.fair[number] = found
         except Exception as error:

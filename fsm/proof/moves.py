@@ -69,6 +69,7 @@ class World:
         self.broken: list[Broken] = []
         self.reactions: list[Reaction] = []
         self.is_telling = False
+        self._tops: list[int] = []
 
     def start(self) -> State:
         """Return the state after the position's birth, with its first commands on the wire."""
@@ -88,9 +89,7 @@ class World:
         fair = self.fair(state)
         if fair is not None:
             yield fair
-        for label, after in self._others(state):
-            if fair is None or label != fair[0]:
-                yield label, after
+        yield from self._others(state, ("",) if fair is None else fair[0])
 
     def fair(self, state: State) -> tuple[Label, State] | None:
         """Return what a world without faults does: one thing after another, always the same one."""
@@ -110,37 +109,38 @@ class World:
                 return self._paid(state, order.ref, order.leaves)
         return self._tick(state, forced=True)
 
-    def _others(self, state: State) -> Iterator[tuple[Label, State]]:
+    def _others(self, state: State, fair: Label) -> Iterator[tuple[Label, State]]:
         rest, venue = state.rest, state.venue
-        tick = self._tick(state)
+        tick = self._tick(state) if fair[0] != "tick" else None
         if tick is not None:
             yield tick
         if rest.link == "dead":
-            yield from self._market(state)
+            yield from self._market(state, fair)
             return
-        if state.up:
-            yield self._taken(state)
-        if state.down:
+        # What the fair world does next is there already; of the two channels it takes the one to the venue first.
+        if state.down and (state.up or fair[0] != "we get"):
             yield self._heard(state)
-        if rest.link == "down" and not state.down:
-            yield ("the link is back",), self._back(state)
-        if self._mind(state).level != venue.level:
+        if self._mind(state).level != venue.level and fair[0] != "we see the price":
             yield ("we see the price", venue.level), self._told(state, ("price", venue.level), OTHER)
-        yield from self._market(state)
+        yield from self._market(state, fair)
+        if not any(rest.budgets):
+            return
         yield from self._faults(state)
         yield from self._wishes(state)
 
-    def _market(self, state: State) -> Iterator[tuple[Label, State]]:
+    def _market(self, state: State, fair: Label) -> Iterator[tuple[Label, State]]:
         venue = state.venue
         for order in venue.orders:
             if self.rules.owes(venue, order) and order.role == "stop" and order.status == "open":
-                yield self._paid(state, order.ref, 0)
+                if fair != ("venue", "fires", order.ref):
+                    yield self._paid(state, order.ref, 0)
                 if self._left(state, "hang"):
                     after, words = self.rules.fire(venue, order, True)
                     yield ("venue", "fires, and it hangs", order.ref), self._said(self._spent(state, "hang"), after, words, FIRED)
             if self.rules.may_fill(venue, order):
                 for lots in range(1, order.leaves + 1):
-                    yield self._paid(state, order.ref, lots)
+                    if fair != ("venue", "fills", order.ref, lots):
+                        yield self._paid(state, order.ref, lots)
             if order.is_open and order.kind in ("market", "ioc") and self._left(state, "short"):
                 after, words = self.rules.end(venue, order, "expired")
                 yield ("venue", "lets expire", order.ref), self._said(self._spent(state, "short"), after, words, OTHER)
@@ -254,6 +254,10 @@ class World:
         return ("venue", "fills", ref, lots), self._said(state, venue, words, ENTRY if order.role == "entry" else OTHER)
 
     def _said(self, state: State, venue: Venue, words: tuple[Message, ...], cause: str) -> State:
+        rest = state.rest
+        tightest = self._tightest(rest.tightest, venue)
+        if tightest != rest.tightest:
+            state = state._replace(rest=rest._replace(tightest=tightest))
         return self._words(state._replace(venue=venue), words, cause)
 
     def _words(self, state: State, words: tuple[Message, ...], cause: str) -> State:
@@ -348,7 +352,21 @@ class World:
 
     def _fresh(self, state: State) -> int:
         """Return the first number that no order has: of either mind, at the venue, or on the wire."""
-        return 1 + max(self._numbers(state), default=-1)
+        top = max(self._top(state.mind), self._top(state.saved) if state.saved >= 0 else -1)
+        for order in state.venue.orders:
+            if top < order.ref < CHILD:
+                top = order.ref
+        for message, _ in state.up:
+            if message[0] == "submit" and message[1] > top:  # type: ignore[operator]
+                top = message[1]  # type: ignore[assignment]
+        return top + 1
+
+    def _top(self, mind: int) -> int:
+        """Return the highest number of an order that a mind knows."""
+        while mind >= len(self._tops):
+            orders = self.engine.minds[len(self._tops)].position.orders
+            self._tops.append(max((n for o in orders if (n := number_of(o.client_order_id)) < CHILD), default=-1))
+        return self._tops[mind]
 
     def _numbers(self, state: State) -> Iterator[int]:
         for mind in (state.mind, state.saved):
@@ -360,22 +378,27 @@ class World:
                 yield message[1]  # type: ignore[misc]
 
     def _ready(self, state: State, cause: str) -> State:
-        """Forget orders that nothing can speak of any more, keep the clock of each unprotected lot, and judge the state."""
+        """Forget orders that nothing can speak of any more, and keep the clock of each unprotected lot."""
         if not self.configuration.attach:
             state = self._pruned(state)
-        position = self.engine.minds[state.mind].position
-        rest = state.rest
-        if rest.link != "dead":
-            self.broken += broken_by_state(position, state.venue, self.guaranteed, rest.loose)
-        trails = [o.trail for o in state.venue.orders if o.role == "stop" and o.trail]
-        levels = [o.price * self.rules.sign for o in state.venue.orders if o.role == "stop" and o.kind == "static"]
-        trail, level = rest.tightest
-        trail = min([t for t in (trail, *trails) if t], default=0)
-        best = max([*levels, *([level * self.rules.sign] if level else [])], default=0)
-        rest = rest._replace(tightest=(trail, best * self.rules.sign))
-        if self.configuration.clock:
-            rest = rest._replace(lots=self._clocked(state, position, rest.lots, cause))
-        return state if rest == state.rest else state._replace(rest=rest)
+        if not self.configuration.clock:
+            return state
+        lots = self._clocked(state, self.engine.minds[state.mind].position, state.rest.lots, cause)
+        return state if lots == state.rest.lots else state._replace(rest=state.rest._replace(lots=lots))
+
+    def judge(self, state: State) -> None:
+        """Hold a new state against the venue's book."""
+        if state.rest.link != "dead":
+            self.broken += broken_by_state(self.engine.minds[state.mind].position, state.venue, self.guaranteed, state.rest.loose)
+
+    def _tightest(self, known: tuple[int, int], venue: Venue) -> tuple[int, int]:
+        trail, level = known
+        for order in venue.orders:
+            if order.role == "stop" and order.kind == "trailing":
+                trail = min(trail or order.trail, order.trail)
+            elif order.role == "stop" and (not level or (order.price - level) * self.rules.sign > 0):
+                level = order.price
+        return trail, level
 
     def _clocked(self, state: State, position, lots: tuple[tuple[str, int], ...], cause: str) -> tuple[tuple[str, int], ...]:  # type: ignore[no-untyped-def]
         """Keep one clock for each unprotected lot: what becomes covered stops the oldest, what becomes bare starts a new one."""
