@@ -55,6 +55,9 @@ def command(
     chosen = [_budgeted(c, budget) for c in (ALL if everything or only else QUICK) if not only or any(text in c.name for text in only)]
     if not chosen:
         raise NotFound("configuration", " ".join(only), "leave --only out to see the names")
+    for name, number in (("--states", states), ("--jobs", jobs)):
+        if number is not None and number < 1:
+            raise BadInput(name, f"{number} is too few", "give at least 1")
     limits = [states or (_ALL_STATES if everything else _TIMED_STATES if c.clock else _QUICK_STATES) for c in chosen]
     until = None if duration is None else time.time() + duration
     begun = time.time()

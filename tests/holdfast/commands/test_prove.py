@@ -1,0 +1,47 @@
+"""`holdfast prove`: what a user sees of the model checker."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import fsm.policy as policy
+from holdfast.cli import main
+
+
+def test_one_configuration_is_shown_with_its_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prove", "--only", "window spot, no fault", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["violations"], shown["exhausted"], shown["configurations"]) == (0, 1, 1)
+    assert shown["results"][0]["windows_ticks"] == {"entry": 4}
+
+
+def test_a_violation_ends_with_its_code_and_keeps_the_trace(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(policy, "_leased", lambda order: 0)
+    file = tmp_path / "found.json"
+    assert main(["prove", "--only", "window free, 1 lost", "--save", str(file)]) == 8
+    said = capsys.readouterr()
+    assert "VIOLATION" in said.out
+    assert "I2 does not hold" in said.err
+    assert "sequenceDiagram" in said.err
+    assert json.loads(file.read_text())["broken"] == "I2"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["--only", "nothing of that name"], 4, "leave --only out"),
+        (["--budget", "lots=1"], 3, "is no fault and number"),
+        (["--budget", "lost"], 3, "is no fault and number"),
+        (["--states", "x"], 2, "--states"),
+        (["--states", "0"], 3, "at least 1"),
+        (["--jobs", "0"], 3, "at least 1"),
+    ],
+)
+def test_bad_options_are_one_sentence(capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, sentence: str) -> None:
+    assert main(["prove", *arguments]) == code
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.count("\n") == 1
