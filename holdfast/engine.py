@@ -339,8 +339,23 @@ class Engine:
             await self._to_send.wait()
             self._to_send.clear()
             while self._urgent or self._entries:
+                if not self._urgent and self._waits_for_rate(self._entries[0]):
+                    break
                 outgoing = (self._urgent or self._entries).popleft()
                 await self._send(outgoing)
+
+    def _waits_for_rate(self, entry: Outgoing) -> bool:
+        """Whether an entry must wait for the venue's rate limit; the sender is woken when it need not any more."""
+        command = entry.command
+        if not isinstance(command, c.SubmitOrder) or self._is_void(entry):
+            return False
+        wait_ns = self.pipeline.wait_ns(command, self._clock.now_ns())
+        if not wait_ns:
+            return False
+        self.counters["entries_waited"] += 1
+        assert self._loop is not None
+        self._loop.call_later(self._clock.real_seconds(wait_ns / 1e9), self._to_send.set)
+        return True
 
     async def _send(self, outgoing: Outgoing) -> None:
         command = outgoing.command

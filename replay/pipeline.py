@@ -546,6 +546,28 @@ class Pipeline:
             raise BadInput(place, f"symbol {intent.plan.symbol!r} is not listed by the venue", f"use one of: {known}")
         return instrument, MARGIN if intent.plan.margin else SPOT
 
+    # --- rate limit ---------------------------------------------------------------------------------------------------
+
+    def wait_ns(self, command: c.SubmitOrder | c.AmendOrder, now_ns: int) -> int:
+        """Return how long a command has to wait, so that the venue's rate limit has room for protection and exits (I14)."""
+        budget = self.translator.budget
+        if not budget.wait_ns(command, len(self.desk.positions), now_ns):
+            return 0
+        here = sum(position.plan.symbol == command.symbol for position in self.desk.positions.values())
+        return budget.wait_ns(command, here, now_ns)
+
+    def _left_out(self, event: PositionEvent, command: c.AmendOrder, now_ns: int) -> list[PositionEvent]:
+        """Leave a tightening out: the stop stands as it was, and the position tries again later, as after a refusal for rate."""
+        self.counters["tightening_left_out"] += 1
+        fact = f.AmendRejected(
+            ts_recv_ns=now_ns,
+            client_order_id=command.client_order_id,
+            venue_order_id=command.venue_order_id,
+            reject_class="rate",
+            text="not sent: what is left of the rate limit is kept for protection and exits",
+        )
+        return self.desk.take(fact, event.position_id)
+
     # --- out ----------------------------------------------------------------------------------------------------------
 
     def _out(self, made: "_Made", now_ns: int) -> Output:
@@ -565,7 +587,10 @@ class Pipeline:
         for event in made.events:
             for command in event.commands:
                 frame = ""
-                if isinstance(command, c.SubmitOrder | c.AmendOrder | c.CancelOrder):
+                if isinstance(command, c.AmendOrder) and self.wait_ns(command, now_ns):
+                    # The list grows while it is walked: what follows from it is sent behind it.
+                    made.events += self._left_out(event, command, now_ns)
+                elif isinstance(command, c.SubmitOrder | c.AmendOrder | c.CancelOrder):
                     frame = self.translator.encode(command, now_ns).frame_text
                 elif isinstance(command, c.RefreshTruth | c.QueryOrder | c.QueryTrades):
                     made.refresh = True

@@ -90,6 +90,7 @@ class ExecEntry(msgspec.Struct, frozen=True, gc=False):
     cancel_reason: str | None = None
     ord_ref_id: str | None = None
     margin: bool | None = None
+    ratecount: Any = None
     timestamp: str | None = None
 
 

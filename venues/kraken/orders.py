@@ -96,6 +96,11 @@ class Orders:
         """Return the venue's id of an order of ours, "" until it is known."""
         return self._venue_ids.get(client_order_id, "")
 
+    def symbol_of(self, venue_order_id: str) -> str:
+        """Return the symbol of an order, "" until it is known."""
+        record = self._records.get(venue_order_id)
+        return record.symbol if record is not None else ""
+
     def bind(self, client_order_id: str, venue_order_id: str) -> None:
         """Note that the order `venue_order_id` is ours, under `client_order_id`."""
         record = self.record(venue_order_id)

@@ -37,6 +37,7 @@ from ..messages import (
     VenueStatus,
 )
 from . import codec, encode, executions
+from .budget import RateBudget
 from .errors import is_token_refused, refusal_from
 from .executions import Output
 from .lookups import Lookups
@@ -47,6 +48,9 @@ from .times import ns_from_rfc3339
 PENDING_KEPT = 4096
 # Requests of the session itself (subscriptions, pings) are numbered from here, so that the two never meet.
 SESSION_REQ_ID_BASE = 1_000_000_000
+
+# Far above any tier's limit: more than that is no count.
+MAX_COUNT = 1_000_000_000
 
 _PRIVATE_CHANNELS = ("executions", "balances")
 # Replies whose times tell how far the venue's clock is from ours; less than `SKEW_NOTED_NS` is how long they took.
@@ -72,12 +76,13 @@ class _Pending(msgspec.Struct, frozen=True):
 class KrakenTranslator:
     """Translates for one account and one engine, whose client order ids start with `namespace`.
 
-    `lookups` asks by REST about orders of `symbols`.
+    `lookups` asks by REST about orders of `symbols`; `budget` counts what orders cost of the venue's rate limit.
     """
 
     def __init__(self, namespace: str, symbols: Iterable[str] = ()) -> None:
         self._orders = Orders(namespace)
         self.lookups = Lookups(self._orders, symbols)
+        self.budget = RateBudget()
         self._pending: dict[int, _Pending] = {}
         self._next_req_id = 1
         self._next_sequence: dict[str, int] = {}
@@ -170,6 +175,7 @@ class KrakenTranslator:
             else:
                 operation = "cancel"
                 text = encode.encode_cancel(command, req_id, venue_order_id, userref)
+        self.budget.charge(command, now_ns)
         is_named = operation != "amend" or bool(venue_order_id) or not userref
         self._pending[req_id] = _Pending(operation, command.client_order_id, venue_order_id, is_named)
         if len(self._pending) > PENDING_KEPT:
@@ -190,7 +196,16 @@ class KrakenTranslator:
         if output:
             self._orders.open_gap()
         read = executions.snapshot if frame.type == "snapshot" else executions.update
+        if frame.type == "update":
+            # A snapshot repeats the counts of old.
+            self._count(frame.data, ts_recv_ns)
         return output + read(self._orders, frame.data, ts_recv_ns, text)
+
+    def _count(self, entries: Iterable[codec.ExecEntry], ts_recv_ns: int) -> None:
+        for entry in entries:
+            symbol = entry.symbol or self._orders.symbol_of(entry.order_id)
+            if symbol and type(entry.ratecount) is int and 0 <= entry.ratecount < MAX_COUNT:
+                self.budget.learn_count(symbol, entry.ratecount, ts_recv_ns)
 
     def _from_balances(self, frame: codec.BalancesFrame, ts_recv_ns: int, text: str) -> list[Output]:
         output = self._gap("balances", frame.type, frame.sequence, ts_recv_ns)
@@ -279,6 +294,9 @@ class KrakenTranslator:
                 symbol=symbol, reject_class=refusal.reject_class, text=refused, ts_event_ns=ts_event_ns, ts_recv_ns=ts_recv_ns
             )
         channel = reply.result_text("channel")
+        limit = reply.result.get("maxratecount") if isinstance(reply.result, dict) else None
+        if type(limit) is int and 0 < limit <= MAX_COUNT:
+            self.budget.learn_limit(limit)
         is_ended = reply.method == "unsubscribe"
         if is_ended and channel in _PRIVATE_CHANNELS:
             # The next subscription counts from 1 again, also if its snapshot is lost on the way.
