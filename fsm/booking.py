@@ -70,10 +70,10 @@ def _arrived_by_ns(position: Position, order: Order) -> int:
     """Return from when on an order must be at the venue if it ever will be, so that its absence there proves something.
 
     A request may lie in a queue of the venue while a link ends, a new one begins and its snapshot is asked for (venues.md:
-    not taken after its deadline, by default 5 s). Stops are put back at once: a second one is refused, or found and amended.
+    not taken after its deadline, by default 5 s). Stops are put back at once where the venue itself refuses or cuts a second one.
     """
     sent_ns = max(order.sent_ns, order.decided_ns)
-    if order.role == "stop" or order.status not in (SUBMITTED, UNKNOWN):
+    if (order.role == "stop" and position.is_guarded) or order.status not in (SUBMITTED, UNKNOWN):
         return sent_ns + 1
     return max(sent_ns + 1, order.deadline_ns or sent_ns + position.plan.timing.market_deadline_ms * 1_000_000)
 
@@ -170,8 +170,11 @@ def _looked(position: Position, fact: f.SnapshotAgreed | f.SnapshotDiffered, ord
     if not changing:
         return position
     unapplied = 0
+    # A question can be answered ahead of a change that lies in the venue's queue: where only our books stop a second order, the
+    # answer to a later question is waited for.
+    queue_ns = 0 if position.is_guarded else position.plan.timing.market_deadline_ms * 1_000_000
     for order in changing:
-        seen = _answered(order, fact.asked_ns)
+        seen = _answered(order, fact.asked_ns - queue_ns)
         unapplied += order.pending == "amend" and not seen.pending and seen.qty_lots != order.pending_qty_lots
         position = with_order(position, seen)
     return replace(position, tighten_attempts=position.tighten_attempts + unapplied)

@@ -229,8 +229,10 @@ class Desk:
                 if order.venue_order_id in venue_ids or order.client_order_id in client_ids or order.decided_ns >= asked_ns:
                     self._missed.discard(order.client_order_id)
                     continue
-                if order.status in (LIVE, TRIGGERED) and order.client_order_id not in self._missed:
-                    # It rested, and nobody said that it ended: a snapshot can be cut short. Only a second one is believed.
+                rested = order.status in (LIVE, TRIGGERED)
+                if (rested or not self.positions[key].is_guarded) and order.client_order_id not in self._missed:
+                    # It rested, and nobody said that it ended: a snapshot can be cut short. Only a second one is believed. The same for
+                    # every order where nothing at the venue stops the second one that a wrong belief would send.
                     self._missed.add(order.client_order_id)
                     doubted = self.wants_refresh = True
                     continue

@@ -180,6 +180,11 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         return self.held_lots >= self.min_lots
 
     @property
+    def is_guarded(self) -> bool:
+        """Whether the venue itself refuses or cuts an order that would close more than is held: it holds funds, or knows reduce-only."""
+        return self.capabilities.holds_funds or (self.plan.margin and self.capabilities.reduce_only)
+
+    @property
     def avg_entry_px(self) -> Decimal | None:
         """Average entry price of the fills whose price is known, None before the first."""
         if not self.priced_lots:

@@ -51,7 +51,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rules(self) -> Rules:
-        return Rules(-1 if self.short else 1, self.holds_funds and not self.margin, 1)
+        return Rules(-1 if self.short else 1, self.holds_funds and not self.margin, 1, self.margin)
 
     @property
     def capabilities(self) -> Capabilities:

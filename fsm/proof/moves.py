@@ -169,7 +169,8 @@ class World:
         if down and is_up and self._left(state, "lost"):
             lost = self._spent(state, "lost", True)
             yield ("lost on the way to us", down[0][0]), self._ready(lost._replace(down=down[1:], rest=lost.rest._replace(gap=True)), OTHER)
-        if down and is_up and self._left(state, "dup"):
+        # A question is answered once: the frame of a snapshot does not say to which it belongs.
+        if down and is_up and self._left(state, "dup") and down[0][0][0] != "snapshot":
             yield ("comes twice", down[0][0]), self._ready(self._spent(state, "dup")._replace(down=(down[0], *down)), OTHER)
         if len(down) > 1 and is_up and self._left(state, "swap"):
             swapped = self._spent(state, "swap", True)._replace(down=(down[1], down[0], *down[2:]))

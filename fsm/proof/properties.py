@@ -43,7 +43,7 @@ def broken_by_step(before: Position | None, event: PositionEvent, after: Positio
         out.append(Broken("I1", f"{unprotected_lots(after)} lots are unprotected in {after.state} and no clock runs"))
     if before is None:
         return out
-    out += _flights(before, event)
+    out += _flights(before, event, after)
     out += _evidence(before, event, after)
     out += _halts(before, event, after)
     if before.state not in _LIVE and before.state != NEW and any(isinstance(x, c.SubmitOrder | c.AmendOrder) for x in event.commands):
@@ -54,16 +54,16 @@ def broken_by_step(before: Position | None, event: PositionEvent, after: Positio
     return out
 
 
-def _flights(before: Position, event: PositionEvent) -> list[Broken]:
+def _flights(before: Position, event: PositionEvent, after: Position) -> list[Broken]:
     """I4: one change of an order at a time, and no second order while one of the same kind has no answer. I7: size by the ledger."""
     out: list[Broken] = []
     named: set[str] = set()
     for command in event.commands:
         if isinstance(command, c.AmendOrder | c.CancelOrder):
             order = before.order(command.client_order_id, command.venue_order_id)
-            if order is None:
+            if after.order(command.client_order_id, command.venue_order_id) is None:
                 out.append(Broken("I12", f"a change of {command.client_order_id}, which is no order of the position"))
-            elif isinstance(command, c.AmendOrder) and order.pending and not _answers(event, order.client_order_id):
+            elif isinstance(command, c.AmendOrder) and order is not None and order.pending and not _answers(event, order.client_order_id):
                 out.append(Broken("I4", f"an amend of {order.client_order_id} while its {order.pending} has no answer"))
             if command.client_order_id in named:
                 out.append(Broken("I4", f"two changes of {command.client_order_id} in one event"))

@@ -73,7 +73,7 @@ def _told(configuration: Configuration, trace: Sequence[Step], core: Core | None
         found = None
         try:
             for label, after in world.moves(state):
-                if label == step.label and after == step.state:
+                if label == step.label:
                     found = after
                     break
                 world.reactions.clear()

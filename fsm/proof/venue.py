@@ -94,6 +94,7 @@ class Rules(NamedTuple):
     sign: int
     holds_funds: bool
     min_lots: int
+    reduces: bool  # stops that it makes itself are reduce-only, as those that we send
 
     def px(self, level: int) -> int:
         """Return the price of a level in ticks."""
@@ -231,7 +232,7 @@ class Rules(NamedTuple):
         price, trail = parent.attached
         number = 1 + max((o.ref for o in venue.orders if o.ref >= CHILD), default=CHILD - 1)
         kind = "trailing" if trail else "static"
-        child = Rest(number, "stop", kind, lots, price, trail, parent.reduce_only, parent=parent.ref, peak=self.px(venue.level))
+        child = Rest(number, "stop", kind, lots, price, trail, self.reduces, parent=parent.ref, peak=self.px(venue.level))
         return venue._replace(orders=(*venue.orders, child)), (child_word(child),)
 
     def by_hand(self, venue: Venue) -> tuple[Venue, Words] | None:
