@@ -97,9 +97,24 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, tag="page.1"):
     text: str
 
 
+Means = Literal["amend", "delta_stop", "place_then_cancel", "cancel_create"]
+
+
+class NoteCoverage(msgspec.Struct, frozen=True, kw_only=True, tag="note_coverage.1"):
+    """Say by which means coverage is moved in this event, and what it costs (A10). Nothing is sent for it.
+
+    `rate_points`: what the venue's counter takes for it. `bare_qty`: what is without a stop until the move is done, 0 for nothing.
+    """
+
+    client_order_id: str
+    means: Means
+    rate_points: int
+    bare_qty: Decimal
+
+
 OrderCommand = SubmitOrder | AmendOrder | CancelOrder
 QueryCommand = QueryOrder | QueryTrades | RefreshTruth
-NoticeCommand = RaiseAlert | Page
+NoticeCommand = RaiseAlert | Page | NoteCoverage
 AnyCommand = OrderCommand | QueryCommand | NoticeCommand
 
 

@@ -154,6 +154,8 @@ def _accepted(position: Position, fact: f.OrderAccepted, order_to: str) -> Posit
         return position
     if not order.accepted_ns:
         order = replace(order, accepted_ns=fact.ts_recv_ns)
+        if order.role == "stop" and not position.capabilities.amend_in_place:
+            position = replace(position, tighten_attempts=0)
     if fact.leaves_qty is not None and fact.cum_qty is not None and order.is_open:
         total = _lots(position, fact.leaves_qty + fact.cum_qty)
         if order.pending == "":
@@ -203,7 +205,12 @@ def _rejected(position: Position, fact: f.OrderRejected, order_to: str) -> Posit
     if order is None:
         return position
     position = with_order(position, replace(order, reject_class=fact.reject_class))
-    return replace(position, protect_attempts=position.protect_attempts + 1) if order.role == "stop" else position
+    if order.role != "stop":
+        return position
+    if not position.capabilities.amend_in_place and any(o.protects_lots for o in position.orders):
+        # What was to replace or to complete a stop was refused: another attempt is the watch's, ever less often.
+        position = replace(position, tighten_attempts=position.tighten_attempts + 1)
+    return replace(position, protect_attempts=position.protect_attempts + 1)
 
 
 def _filled(position: Position, fact: f.OrderFilled, order_to: str) -> Position:

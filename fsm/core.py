@@ -17,6 +17,7 @@ from events.record import PositionEvent, bytes_from
 
 from .booking import book, order_answers, position_from, replace
 from .coverage import coverage
+from .means import is_guaranteed
 from .model import Order, Position
 from .order import LIVE, ORDER
 from .policy import commands_for
@@ -228,8 +229,7 @@ def violations(before: Position | None, after: Position, event: PositionEvent) -
         out.append(Violation("I1", f"{after.position_id}: {bare} lots bare in {after.state} without a clock"))
     if event.commands:
         sends = any(isinstance(x, c.SubmitOrder) and x.role in ("stop", "exit", "take_profit") for x in event.commands)
-        guaranteed = after.plan.margin and after.capabilities.reduce_only
-        if sends and not guaranteed and (leases := coverage(after)).surplus_lots:
+        if sends and not is_guaranteed(after) and (leases := coverage(after)).surplus_lots:
             out.append(Violation("I2", f"{after.position_id}: {leases.surplus_lots} lots leased beyond {leases.held_lots} held"))
     if before is not None:
         out += [Violation("I3", f"{after.position_id}: loosened by {x}") for x in event.commands if _loosens(before, x)]

@@ -4,7 +4,7 @@ Quantities are integer lots, prices integer ticks where they are compared; costs
 """
 
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NewType
 
 import msgspec
 
@@ -81,6 +81,21 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     def is_triggered(self) -> bool:
         """Whether this is a stop that fired, by its status or by a fill."""
         return self.role == "stop" and self.is_open and (self.status == TRIGGERED or self.filled_lots > 0)
+
+
+# What an amend may name: a trail is narrowed by its distance, a static stop moved by its price (A2).
+TrailingStopId = NewType("TrailingStopId", str)
+StaticStopId = NewType("StaticStopId", str)
+
+
+def trailing_stop_id(order: Order) -> TrailingStopId | None:
+    """Return the id of a trailing stop, None for any other order."""
+    return TrailingStopId(order.client_order_id) if order.role == "stop" and order.order_type == "trailing-stop" else None
+
+
+def static_stop_id(order: Order) -> StaticStopId | None:
+    """Return the id of a static stop, None for any other order."""
+    return StaticStopId(order.client_order_id) if order.role == "stop" and order.order_type == "stop-loss" else None
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,8 @@ from events import facts as f
 from events.ids import client_order_id_from
 
 from .coverage import unprotected_lots
-from .model import Order, Position
+from .means import is_guaranteed, means_of, rate_points
+from .model import Order, Position, StaticStopId, TrailingStopId, static_stop_id, trailing_stop_id
 from .order import ENDED, LIVE, SUBMITTED, TRIGGERED, UNKNOWN
 from .position import EMERGENCY_PROTECTING, EXIT_ATTEMPTS, misaligned, trims
 
@@ -106,11 +107,26 @@ def _cover(d: Draft) -> Commands:
         # A mutation is in flight on each: its result settles the rest.
         for order in amendable:
             if not order.pending and not d.is_named(order.client_order_id):
-                yield _amend(d, order, order_qty=p.instrument.qty(order.qty_lots + missing))
+                yield _amend_qty(d, order, order.qty_lots + missing)
+                yield _note(d, "amend", order)
                 return
         return
     if missing >= p.min_lots:
-        yield from _stop_order(d, missing)
+        client_order_id = d.next_id()
+        for command in _stop_order(d, missing):
+            yield command
+            if amendable:
+                yield _note(d, "delta_stop", None, client_order_id)
+
+
+def _note(d: Draft, means: c.Means, order: Order | None, client_order_id: str = "") -> c.NoteCoverage:
+    bare = order.protects_lots if order is not None and means == "cancel_create" else 0
+    return c.NoteCoverage(
+        client_order_id=client_order_id or (order.client_order_id if order is not None else ""),
+        means=means,
+        rate_points=rate_points(means, order, d.now_ns),
+        bare_qty=d.position.instrument.qty(bare),
+    )
 
 
 def _leased(order: Order) -> int:
@@ -150,7 +166,7 @@ def _stop_order(d: Draft, lots: int) -> Commands:
         qty=p.instrument.qty(lots),
         trigger_price=None if ticks is None else p.instrument.price(ticks),
         trail_offset_bps=trail if native else None,
-        reduce_only=p.plan.margin and p.capabilities.reduce_only,
+        reduce_only=is_guaranteed(p),
         margin=p.plan.margin,
     )
 
@@ -167,31 +183,41 @@ def _static_ticks(p: Position, trail_offset_bps: int | None) -> int | None:
     return p.instrument.floor_ticks(level) if p.side.sign > 0 else p.instrument.ceil_ticks(level)
 
 
-def _amend(
-    d: Draft, order: Order, *, order_qty: Decimal | None = None, trigger_price: Decimal | None = None, trail_offset_bps: int | None = None
-) -> c.AmendOrder:
-    return c.AmendOrder(
-        client_order_id=order.client_order_id,
-        venue_order_id=order.venue_order_id,
-        symbol=d.position.plan.symbol,
-        order_qty=order_qty,
-        trigger_price=trigger_price,
-        trail_offset_bps=trail_offset_bps,
-    )
+def amend_trail(d: Draft, stop_id: TrailingStopId, trail_offset_bps: int) -> c.AmendOrder:
+    """Return the amend that narrows a trailing stop; a static one cannot be named here (A2)."""
+    return c.AmendOrder(**_ids(d, stop_id), trail_offset_bps=trail_offset_bps)
+
+
+def amend_static(d: Draft, stop_id: StaticStopId, trigger_price: Decimal) -> c.AmendOrder:
+    """Return the amend that moves a static stop; a trailing one cannot be named here (A2)."""
+    return c.AmendOrder(**_ids(d, stop_id), trigger_price=trigger_price)
+
+
+def _amend_qty(d: Draft, order: Order, lots: int) -> c.AmendOrder:
+    return c.AmendOrder(**_ids(d, order.client_order_id), order_qty=d.position.instrument.qty(lots))
+
+
+def _ids(d: Draft, client_order_id: str) -> dict[str, Any]:
+    order = d.position.order(client_order_id)
+    venue_order_id = "" if order is None else order.venue_order_id
+    return {"client_order_id": client_order_id, "venue_order_id": venue_order_id, "symbol": d.position.plan.symbol}
 
 
 def _converge(d: Draft) -> Commands:
     """Bring confirmed stops to what is wanted: tighter where looser, smaller where larger than what is held."""
     p = d.position
     for order in misaligned(p):
-        if not p.capabilities.amend_in_place:
-            # Cancel, and the lost coverage is created anew at the wanted level: a measured gap, where nothing better exists.
+        means = means_of(p)
+        if means == "place_then_cancel":
+            yield from _stop_order(d, order.protects_lots)
+        elif means == "cancel_create":
+            # What it protected is created anew at the wanted level once it is gone.
             yield _cancel(d, order)
-        elif order.order_type == "trailing-stop":
-            yield _amend(d, order, trail_offset_bps=p.wanted_trail_offset_bps)
-        else:
-            assert p.wanted_stop_ticks is not None
-            yield _amend(d, order, trigger_price=p.instrument.price(p.wanted_stop_ticks))
+        elif (trail := trailing_stop_id(order)) is not None and p.wanted_trail_offset_bps is not None:
+            yield amend_trail(d, trail, p.wanted_trail_offset_bps)
+        elif (static := static_stop_id(order)) is not None and p.wanted_stop_ticks is not None:
+            yield amend_static(d, static, p.instrument.price(p.wanted_stop_ticks))
+        yield _note(d, means, order)
     yield from _trim(d)
 
 
@@ -200,7 +226,7 @@ def _trim(d: Draft) -> Commands:
         if d.is_named(order.client_order_id):
             continue
         if lots:
-            yield _amend(d, order, order_qty=d.position.instrument.qty(lots))
+            yield _amend_qty(d, order, lots)
         else:
             yield _cancel(d, order)
 
@@ -272,7 +298,7 @@ def _exit_order(
         qty=p.instrument.qty(lots),
         limit_price=limit_price,
         post_only=post_only,
-        reduce_only=p.plan.margin and p.capabilities.reduce_only,
+        reduce_only=is_guaranteed(p),
         margin=p.plan.margin,
         immediate_or_cancel=immediate_or_cancel,
         deadline_ns=0 if post_only else d.now_ns + p.plan.timing.market_deadline_ms * 1_000_000,
@@ -311,7 +337,7 @@ def _flatten(d: Draft) -> Commands:
         side=p.side.entry_side,
         order_type="market",
         qty=p.instrument.qty(lots),
-        reduce_only=p.plan.margin and p.capabilities.reduce_only,
+        reduce_only=is_guaranteed(p),
         margin=p.plan.margin,
         deadline_ns=d.now_ns + p.plan.timing.market_deadline_ms * 1_000_000,
     )

@@ -19,6 +19,7 @@ from typing import Any
 
 from events import facts as f
 
+from .means import is_better_anew, is_guaranteed, is_replacing, means_of
 from .model import Order, Position
 from .order import LIVE
 from .table import ANY, SAME, Classifier, Row, State, Table
@@ -465,7 +466,7 @@ def _cover_situation(position: Position, open_orders: tuple[Any, ...], entries: 
         return "SHORT"
     if any(o.pending == "amend" and o.pending_qty_lots is not None for o in stops):
         return "RESIZE_OUT"
-    if any(o.pending for o in stops):
+    if any(o.pending for o in stops) or is_replacing(position):
         return "AMENDING"
     if position.tighten_attempts == 0:
         if missing < 0 and trims(position):
@@ -477,19 +478,30 @@ def _cover_situation(position: Position, open_orders: tuple[Any, ...], entries: 
     return "COVERED"
 
 
-def misaligned(position: Position) -> tuple[Any, ...]:
+def misaligned(position: Position) -> tuple[Order, ...]:
+    """Return the confirmed live stops that are to come nearer, with nothing in flight on them."""
+    loose, means, trail = looser(position), means_of(position), position.wanted_trail_offset_bps
+    if not loose or means == "amend":
+        return loose
+    replaced = sum(o.protects_lots for o in position.orders) - sum(o.protects_lots for o in loose)
+    if is_replacing(position) or (means == "place_then_cancel" and replaced >= position.held_lots):
+        # The better stop is on its way, or rests already: then the old one is a surplus.
+        return ()
+    return tuple(o for o in loose if o.order_type != "trailing-stop" or is_better_anew(position, o, trail or 0))
+
+
+def looser(position: Position) -> tuple[Order, ...]:
     """Return the confirmed live stops that are looser than what is wanted, with nothing in flight on them."""
-    sign = position.side.sign
+    sign, trail, stop = position.side.sign, position.wanted_trail_offset_bps, position.wanted_stop_ticks
     out = []
     for order in position.orders:
         if order.role != "stop" or order.status != LIVE or order.pending:
             continue
-        trail, stop = position.wanted_trail_offset_bps, position.wanted_stop_ticks
-        looser_trail = order.order_type == "trailing-stop" and trail is not None and (order.trail_offset_bps or trail) > trail
-        looser_stop = (
-            order.order_type == "stop-loss" and stop is not None and order.trigger_ticks is not None and (stop - order.trigger_ticks) * sign > 0
-        )
-        if looser_trail or looser_stop:
+        if order.order_type == "trailing-stop":
+            is_loose = trail is not None and (order.trail_offset_bps or trail) > trail
+        else:
+            is_loose = stop is not None and order.trigger_ticks is not None and (stop - order.trigger_ticks) * sign > 0
+        if is_loose:
             out.append(order)
     return tuple(out)
 
@@ -499,7 +511,9 @@ def trims(position: Position) -> tuple[tuple[Order, int], ...]:
     surplus = sum(o.protects_lots for o in position.orders) - position.held_lots
     if surplus <= 0:
         return ()
-    free = [o for o in reversed(position.orders) if o.protects_lots and not o.pending]
+    loose = looser(position)
+    # First what was replaced by a better one, then the newest.
+    free = [o for o in (*loose, *(o for o in reversed(position.orders) if o not in loose)) if o.protects_lots and not o.pending]
     out: list[tuple[Order, int]] = []
     for order in free:
         lots = order.protects_lots
@@ -511,7 +525,7 @@ def trims(position: Position) -> tuple[tuple[Order, int], ...]:
             surplus -= lots
         if not surplus:
             break
-    if not out and free and not (position.plan.margin and position.capabilities.reduce_only):
+    if not out and free and not is_guaranteed(position):
         # None can be made smaller: the smallest goes, and what it leaves bare is covered anew.
         out.append((min(free, key=lambda o: o.protects_lots), 0))
     return tuple(out)

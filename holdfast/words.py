@@ -39,6 +39,9 @@ def command_text(command: c.AnyCommand) -> str:
             return "refresh truth"
         case c.RaiseAlert():
             return f"alert {command.code}"
+        case c.NoteCoverage():
+            gap = f", {number(command.bare_qty)} bare meanwhile" if command.bare_qty else ""
+            return f"by {command.means.replace('_', ' ')}, {command.rate_points} points{gap}"
         case c.Page():
             return f"page {command.code}"
 

@@ -219,7 +219,12 @@ EVENTS: tuple[PositionEvent, ...] = (
     ),
 )
 
-SAMPLES: tuple[PositionEvent | f.AnyFact | c.AnyCommand, ...] = EVENTS + FACTS + COMMANDS
+# Newer than the sample of an event, which holds those above.
+NEWER: tuple[c.AnyCommand, ...] = (
+    c.NoteCoverage(client_order_id="hf0000012000c0", means="cancel_create", rate_points=9, bare_qty=Decimal("0.5")),
+)
+
+SAMPLES: tuple[PositionEvent | f.AnyFact | c.AnyCommand, ...] = EVENTS + FACTS + COMMANDS + NEWER
 
 
 def tag_of(sample: PositionEvent | f.AnyFact | c.AnyCommand) -> str:
