@@ -510,7 +510,8 @@ class Pipeline:
             plan = msgspec.structs.replace(plan, trail_offset_bps=distance.trail_offset_bps)
         try:
             instrument, capabilities = self._may_open(intent)
-            check_plan(plan, instrument, capabilities, self.desk.mark_of(plan.symbol, ts_recv_ns))
+            mark = self.desk.mark_of(plan.symbol, ts_recv_ns)
+            check_plan(plan, instrument, capabilities, mark, self.settings.taker_fee_bps)
         except BadInput as refused:
             made.refusals.append(Refusal(intent.position_id, str(refused)))
             return
