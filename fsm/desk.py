@@ -38,7 +38,7 @@ _BIRTHS = (f.PositionRequested, f.PositionAdopted)
 # Facts that a venue repeats: without effect they are no event.
 _REPEATED = (
     f.OrderAccepted, f.OrderFilled, f.OrderCompleted, f.OrderTriggered, f.OrderAmended, f.OrderCanceled, f.OrderExpired, f.OrderNotFound,
-    f.StopReported, f.ChildDiscovered, f.SnapshotAgreed, f.OrderSubmitted,
+    f.StopReported, f.ChildDiscovered, f.SnapshotAgreed, f.OrderSubmitted, f.ManualFillSeen,
 )  # fmt: skip
 
 
@@ -325,7 +325,7 @@ class Desk:
         # What only asks and tells is not worth saying twice.
         sends = any(isinstance(x, c.SubmitOrder | c.AmendOrder | c.CancelOrder) for x in event.commands)
         decides = event.to != position.state or event.exit_reason or sends
-        if decides and not (isinstance(event.fact, f.OrderFilled) and event.fact.trade_id in position.trade_ids):
+        if decides and not (isinstance(event.fact, f.OrderFilled | f.ManualFillSeen) and event.fact.trade_id in position.trade_ids):
             return False
         if isinstance(event.fact, f.StopReported):
             return not _is_news(position, event.fact, event.fact.effective_stop)

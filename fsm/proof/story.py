@@ -129,4 +129,19 @@ def play(saved: Saved, core: Core | None = None) -> list[Broken]:
         world.judge(state)
         if world.broken:
             return world.broken
+    assert state is not None
+    return _unsettled(world, state)
+
+
+def _unsettled(world: World, state: State) -> list[Broken]:
+    """Let faults stop, and say whether the position comes round to where it was (I13)."""
+    seen = set()
+    while not world.is_settled(state):
+        if state in seen:
+            return [Broken("I13", "once faults stop, the position comes round to where it was and never settles")]
+        seen.add(state)
+        fair = world.fair(state)
+        if fair is None:
+            return [Broken("I13", "nothing can happen any more")]
+        state = fair[1]
     return []
