@@ -113,6 +113,18 @@ def _windows() -> list[Configuration]:
             out.append(
                 Configuration(name=f"window {venue}, {fault}", **fields, budgets=budgets, clock="venue", product_timing=True)
             )
+        # What else takes protection away, by itself: the way out, a stop that fires, a stop that is moved, a stop that the owner cancels.
+        for what, lots in (("exit", 2), ("price", 2), ("tighten", 2), ("cancel", 1)):
+            for fault, budgets in (("no fault", {}), ("1 lost", {"lost": 1})):
+                name = f"window {venue}, {what}, {fault}"
+                more = {**fields, "budgets": {what: 1, **budgets}, "lots": lots if not budgets else 1}
+                out.append(Configuration(name=name, **more, clock="venue", product_timing=True))
+    sign = 1
+    for what, plan in (("maker take profit", _maker(sign)), ("patient exit", {})):
+        more = {"price": 1} if plan else {"patient": 1}
+        out.append(
+            Configuration(name=f"window spot, {what}, no fault", lots=1, plan=plan, budgets=more, clock="venue", product_timing=True)
+        )
     return out
 
 
@@ -156,6 +168,13 @@ def _plans() -> list[Configuration]:
             ("adopted", {}, {"adopted": True}, {"lost": 1, "reject": 1}),
             ("adopted, tighten", {}, {"adopted": True}, {"tighten": 2, "halt": 1}),
             ("ends in maintenance", {}, {}, {"mode": 1, "price": 1}),
+            ("halted, lost", {}, {}, {"halt": 1, "lost": 1, "exit": 1}),
+            ("halted, refused", {}, {}, {"halt": 1, "reject": 2}),
+            ("halted, cancelled", {}, {}, {"halt": 1, "cancel": 1, "tighten": 1}),
+            ("ignition", {"strategy": "ignition", "trail_activation_bps": 400}, {}, {"report": 1, "price": 1, "halt": 1}),
+            ("closed beyond", {}, {"holds_funds": False, "margin": False, "short": False, "lots": 1}, {"sell": 1, "exit": 1, "lost": 1}),
+            ("closed beyond, refused", {}, {"holds_funds": False, "margin": False, "short": False, "lots": 1},
+             {"sell": 1, "exit": 1, "reject": 1}),
             ("notices", {}, {}, {"stale": 1, "foreign": 1, "report": 1, "adjust": 1}),
         )
         for name, plan, more, budgets in plans:
