@@ -112,9 +112,9 @@ class Floor:
             self._later(self._ask)
         return output
 
-    def _later(self, work: Callable[[], None]) -> None:
+    def _later(self, *work: Callable[[], None]) -> None:
         """Do `work` behind what is already under way: a frame is never overtaken by what an earlier one causes."""
-        self._todo.append(work)
+        self._todo += work
         if not self._is_busy:
             self._is_busy = True
             while self._todo:
@@ -134,8 +134,7 @@ class Floor:
         self._deliver(self.gateway.receive(number, frame.replace(encode.TOKEN_PLACEHOLDER, TOKEN), self.now_ns))
 
     def _deliver(self, effects: Sequence[Effect]) -> None:
-        for effect in effects:
-            self._later(partial(self._hear, effect))
+        self._later(*(partial(self._hear, effect) for effect in effects))
 
     def _hear(self, effect: Effect) -> None:
         channel = self._connections.get(effect.connection)
