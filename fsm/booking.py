@@ -48,7 +48,7 @@ def _operation(position: Position, order: Order, fact: f.VenueOrderFact) -> str:
 def _absence(position: Position, order: Order, fact: f.VenueOrderFact) -> str:
     # An entry may still wait for the disk: absence proves nothing of what has not left yet.
     left = order.sent_ns > 0 or order.status != SUBMITTED
-    complete = isinstance(fact, f.OrderNotFound) and fact.trades_complete and fact.asked_ns >= _arrived_by_ns(position, order)
+    complete = isinstance(fact, f.OrderNotFound) and fact.trades_complete and fact.asked_ns >= arrived_by_ns(position, order)
     return "PROVEN" if left and complete else "UNPROVEN"
 
 
@@ -66,7 +66,7 @@ def _stated_lots(position: Position, order: Order, fact: f.OrderCompleted | f.Or
     return order.qty_lots if isinstance(fact, f.OrderCompleted) and fact.cum_qty is None else _lots(position, fact.cum_qty)
 
 
-def _arrived_by_ns(position: Position, order: Order) -> int:
+def arrived_by_ns(position: Position, order: Order) -> int:
     """Return from when on an order must be at the venue if it ever will be, so that its absence there proves something.
 
     A request may lie in a queue of the venue while a link ends, a new one begins and its snapshot is asked for (venues.md:
@@ -520,4 +520,4 @@ _BOOKINGS: dict[type, Callable[[Position, Any, str], Position]] = {
     f.PositionAdjusted: _adjusted,
 }
 
-__all__ = ["book", "order_answers", "position_from", "replace", "want_trail", "with_order"]
+__all__ = ["arrived_by_ns", "book", "order_answers", "position_from", "replace", "want_trail", "with_order"]

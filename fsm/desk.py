@@ -16,7 +16,7 @@ from events.ids import client_order_id_from, position_id_of
 from events.record import PositionEvent
 from events.values import Mark
 
-from .booking import book, replace
+from .booking import arrived_by_ns, book, replace
 from .core import Core, Violation, evolve, evolve_booked, violations
 from .coverage import unprotected_lots
 from .levels import ArmedLevel, ArmedTrail, armed_levels, armed_trail, trail_start_ticks
@@ -229,10 +229,11 @@ class Desk:
                 if order.venue_order_id in venue_ids or order.client_order_id in client_ids or order.decided_ns >= asked_ns:
                     self._missed.discard(order.client_order_id)
                     continue
-                rested = order.status in (LIVE, TRIGGERED)
-                if (rested or not self.positions[key].is_guarded) and order.client_order_id not in self._missed:
+                own = self.positions[key]
+                doubtful = order.status in (LIVE, TRIGGERED) or (not own.is_guarded and asked_ns >= arrived_by_ns(own, order))
+                if doubtful and order.client_order_id not in self._missed:
                     # It rested, and nobody said that it ended: a snapshot can be cut short. Only a second one is believed. The same for
-                    # every order where nothing at the venue stops the second one that a wrong belief would send.
+                    # what must have arrived, where nothing at the venue stops the second order that a wrong belief would send.
                     self._missed.add(order.client_order_id)
                     doubted = self.wants_refresh = True
                     continue
