@@ -55,6 +55,10 @@ def _lines_of(table: Table) -> list[str]:
     ]
 
 
+# Executions that a venue tells late come within seconds; a snapshot after a long outage may bring them later.
+ENDED_KEPT_NS = 3_600 * 1_000_000_000
+
+
 def thresholds_for(speed: float) -> Thresholds:
     """Return the link's thresholds for a market that runs `speed` times as fast: a socket's round trip does not."""
     usual = Thresholds()
@@ -254,16 +258,26 @@ def _in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
 
 
 def _live_histories(store: Store) -> tuple[list[PositionEvent], int]:
-    """Return the whole histories of the positions that have not ended, and the highest position number in the store."""
-    highest = 0
+    """Return the histories of the positions that have not ended, or have just done so, and the highest position number in the store.
+
+    The venue may tell an execution behind the end of a position only after the restart: whose it is must be known (A8).
+    """
+    highest = newest_ns = 0
     histories: list[PositionEvent] = []
+    ended: list[list[PositionEvent]] = []
     ends = {state.name for state in POSITION.states if state.end}
     for position_id in store.position_ids():
         highest = max(highest, int(position_id[2:], 36))
         events = store.events_of(position_id)
-        if events and events[-1].to not in ends:
+        if not events:
+            continue
+        newest_ns = max(newest_ns, events[-1].fact.ts_recv_ns)
+        if events[-1].to not in ends:
             histories += events
-    return histories, highest
+        else:
+            ended.append(events)
+            ended = [each for each in ended if each[-1].fact.ts_recv_ns >= newest_ns - ENDED_KEPT_NS]
+    return [*histories, *(event for events in ended for event in events)], highest
 
 
 def _folder(path: Path) -> None:

@@ -153,8 +153,9 @@ class Pipeline:
         attached: list[c.SubmitOrder] = []
         for event in taken:
             attached += [x for x in event.commands if isinstance(x, c.SubmitOrder) and x.attached is not None]
-        for key in sorted(self.desk.positions):
-            orders += [(o.client_order_id, o.venue_order_id) for o in self.desk.positions[key].orders if o.venue_order_id]
+        known = {**self.desk.ended, **self.desk.positions}
+        for key in sorted(known):
+            orders += [(o.client_order_id, o.venue_order_id) for o in known[key].orders if o.venue_order_id]
         trades = [event.fact.trade_id for event in taken if isinstance(event.fact, f.OrderFilled | f.ManualFillSeen)]
         self.translator.restore(orders, attached, trades)
         return count

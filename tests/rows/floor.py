@@ -210,10 +210,8 @@ class Floor:
         self.epoch += 1
         self.inputs.clear()
         self.pipeline = Pipeline(self.settings, "flat")
-        live: set[str] = set()
-        for event in self.events:
-            (live.discard if event.to in ("Closed", "Abandoned") else live.add)(event.position_id)
-        self.pipeline.restore([event for event in self.events if event.position_id in live])
+        # As the process does: the live ones, and those that have just ended.
+        self.pipeline.restore(self.events)
         self.intent(Restarted(epoch=self.epoch))
         self.connect()
 
@@ -301,15 +299,8 @@ class Floor:
 
     def position(self, position_id: str) -> Position:
         found = self.pipeline.desk.get(position_id)
-        if found is None:
-            found = next(iter(self._ended(position_id)))
+        assert found is not None
         return found
-
-    def _ended(self, position_id: str) -> list[Position]:
-        pipeline = Pipeline(self.settings, "flat")
-        pipeline.restore([event for event in self.events if event.position_id == position_id])
-        found = pipeline.desk.get(position_id)
-        return [] if found is None else [found]
 
     def state(self, position_id: str) -> str:
         return self.position(position_id).state

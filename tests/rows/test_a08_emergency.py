@@ -53,6 +53,19 @@ def test_a08_through_the_engine_an_execution_behind_the_end_is_taken_over_and_pr
     assert replayed(floor)
 
 
+@both_sides
+def test_a08_an_execution_behind_the_end_is_taken_over_though_the_engine_was_killed_in_between(side: PositionSide) -> None:
+    floor = Floor()
+    first = floor.open(side, entry_type="limit", entry_price=floor.moved(side, -50))
+    floor.leave(first)
+    floor.wait(1)
+    assert floor.state(first) == "Abandoned"
+    floor.kill()
+    late_fill(floor, first, "0.5")
+    floor.wait(1)
+    assert (floor.state("hf000002"), len(floor.resting())) == ("Protected", 1)
+
+
 def test_a08_a_late_execution_under_the_smallest_order_is_dust_and_a_person_is_told() -> None:
     floor = Floor()
     first = floor.open(entry_type="limit", entry_price=59_000)
