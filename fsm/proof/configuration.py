@@ -94,6 +94,7 @@ VENUES: dict[str, dict[str, Any]] = {
     "margin": {"margin": True},
     "margin short": {"margin": True, "short": True},
     "no amend": {"amend": False},
+    "margin no amend": {"margin": True, "amend": False},  # the better stop rests before the old one goes
     "free": {"holds_funds": False},  # neither holds funds nor knows reduce-only: nothing but our own accounting stops a second exit
 }
 
