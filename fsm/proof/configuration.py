@@ -115,7 +115,7 @@ def _windows() -> list[Configuration]:
                 Configuration(name=f"window {venue}, {fault}", **fields, budgets=budgets, clock="venue", product_timing=True)
             )
         # What else takes protection away, by itself: the way out, a stop that fires, a stop that is moved, a stop that the owner cancels.
-        for what, lots in (("exit", 2), ("price", 2), ("tighten", 2), ("cancel", 1)):
+        for what, lots in (("exit", 2), ("price", 1), ("tighten", 2), ("cancel", 1)):
             for fault, budgets in (("no fault", {}), ("1 lost", {"lost": 1})):
                 name = f"window {venue}, {what}, {fault}"
                 more = {**fields, "budgets": {what: 1, **budgets}, "lots": lots if not budgets else 1}

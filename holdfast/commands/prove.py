@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 # Enough for the spaces in which windows are timed; of the others a first part.
-_TIMED_STATES, _QUICK_STATES, _ALL_STATES = 30_000, 2_500, 10_000_000
+_TIMED_STATES, _QUICK_STATES, _ALL_STATES = 30_000, 2_000, 10_000_000
 
 
 def command(
@@ -28,7 +28,7 @@ def command(
     ] = (),
     everything: Annotated[bool, Parameter(name="--all", negative="", help="All configurations, each to its end.")] = False,
     states: Annotated[
-        int | None, Parameter(name="--states", help="Most states of a configuration; else 30000 where windows are timed, and 2500.")
+        int | None, Parameter(name="--states", help="Most states of a configuration; else 30000 where windows are timed, and 2000.")
     ] = None,
     budget: Annotated[
         tuple[str, ...],
