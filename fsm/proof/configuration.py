@@ -103,10 +103,6 @@ def _sign(venue: dict[str, Any]) -> int:
     return -1 if venue.get("short") else 1
 
 
-def _make(name: str, venue: dict[str, Any], plan: dict[str, Any], **budgets: int) -> Configuration:
-    return Configuration(name=name, **venue, plan=plan, budgets=budgets)
-
-
 def _windows() -> list[Configuration]:
     out = []
     for venue, fields in VENUES.items():

@@ -114,7 +114,7 @@ class _Watched(Desk):
 
 
 class Engine:
-    """All minds of one configuration. `rows` and `order_rows` collect which rows of the tables were taken."""
+    """All minds of one configuration. `rows`, `steps` and `order_steps` collect which rows of the tables were taken."""
 
     def __init__(self, core: Core, plan: f.Plan, instrument: Instrument, capabilities: Capabilities, tick_ms: int, rules: Rules) -> None:
         self._core, self._rules = core, rules
@@ -126,6 +126,7 @@ class Engine:
         self.minds: list[Mind] = []
         self.rows: set[str] = set()
         self.steps: set[tuple[str, str, str]] = set()
+        self.order_steps: set[tuple[str, str, str]] = set()
         self._numbers: dict[Mind, int] = {}
         self._reactions: dict[tuple[object, ...], Reaction] = {}
 
@@ -193,6 +194,10 @@ class Engine:
 
         def see(before: Position | None, event: PositionEvent, after: Position) -> None:
             self.rows.add(event.row)
+            fact = event.fact
+            known = before.order(fact.client_order_id, fact.venue_order_id) if before and isinstance(fact, f.OrderFact) else None
+            if known is not None:
+                self.order_steps.add((known.status, type(fact).__name__, event.order_to))
             self.steps.add((before.state if before is not None else "New", type(event.fact).__name__, after.state))
             broken.extend(broken_by_step(before, event, after))
 

@@ -39,7 +39,7 @@ class Violation(NamedTuple):
 class Result(NamedTuple):
     """What an exploration saw. `windows` is the longest time of an unprotected lot in ticks, by cause; `settle` in ticks.
 
-    `rows` are the row ids that were taken, `steps` the (state, fact, state) that occurred.
+    `rows` are the row ids that were taken, `steps` the (state, fact, state) that occurred, `order_steps` the same of single orders.
     """
 
     configuration: Configuration
@@ -53,6 +53,7 @@ class Result(NamedTuple):
     settle: int
     rows: frozenset[str]
     steps: frozenset[tuple[str, str, str]]
+    order_steps: frozenset[tuple[str, str, str]]
 
 
 def explore(
@@ -228,5 +229,5 @@ class _Search:
         engine = self.world.engine
         return Result(
             self.configuration, len(self.keys), self.transitions, max(self.depths, default=0), len(engine.minds), exhausted, violation,
-            dict(sorted(self.windows.items())), settle, frozenset(engine.rows), frozenset(engine.steps),
+            dict(sorted(self.windows.items())), settle, frozenset(engine.rows), frozenset(engine.steps), frozenset(engine.order_steps),
         )  # fmt: skip

@@ -141,10 +141,11 @@ class _Lines:
 
 
 def _ended(results: list[Result], seconds: float, lines: _Lines, rows: bool, save: Path | None) -> int:
-    from fsm.proof.rows import rows_never_taken
+    from fsm.proof.rows import order_rows_never_taken, rows_never_taken
 
     states = sum(r.states for r in results)
     never = rows_never_taken(frozenset().union(*(r.rows for r in results)))
+    never += order_rows_never_taken(frozenset().union(*(r.order_steps for r in results)))
     summary = {
         "configurations": len(results),
         "exhausted": sum(r.exhausted for r in results),
