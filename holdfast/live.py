@@ -6,6 +6,7 @@ venue, and the next start takes it over.
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -55,7 +56,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class _Where:
+class Where:
     public_url: str
     private_url: str
     token_source: TokenSource
@@ -74,8 +75,8 @@ async def run_live(config: Config, *, duration_s: float | None = None) -> Ended:
         loop.add_signal_handler(number, stop.set)
     if duration_s is not None:
         loop.call_later(duration_s, stop.set)
-    _check_positions(config)
-    async with _venue(config) as where:
+    check_positions(config)
+    async with venue_of(config) as where:
         assembled = assemble(_parts(config, where))
         try:
             _refuse_forgotten(config, assembled)
@@ -120,7 +121,7 @@ async def _open_positions(plans: Sequence[Plan], namespace: str, assembled: Asse
             assembled.engine.open(OpenPosition(position_id=position_id, epoch=assembled.lease.token, plan=plan))
 
 
-def _check_positions(config: Config) -> None:
+def check_positions(config: Config) -> None:
     """Refuse plans of the configuration that no venue could protect, before anything is opened. Prices are checked live."""
     for index, plan in enumerate(config.positions):
         place = f"positions[{index}]"
@@ -146,7 +147,7 @@ def _refuse_forgotten(config: Config, assembled: Assembled) -> None:
         )
 
 
-def _parts(config: Config, where: _Where) -> Parts:
+def _parts(config: Config, where: Where) -> Parts:
     data_dir = Path(config.engine.data_dir)
     key = read_key("session.key_env", env=config.session.key_env) if config.session.key_env else ""
     return Parts(
@@ -171,13 +172,14 @@ def _parts(config: Config, where: _Where) -> Parts:
 
 
 @asynccontextmanager
-async def _venue(config: Config) -> AsyncIterator[_Where]:
+async def venue_of(config: Config) -> AsyncIterator[Where]:
     """Give the addresses and the token source of the venue; start and stop it where it is the one in this process."""
     if config.venue.kind == "kraken":
+        _explain_key(config)
         key = read_key("venue.api_key_env", env=config.venue.api_key_env)
         secret = read_key("venue.api_secret", env=config.venue.api_secret_env, file=config.venue.api_secret_file)
         rest = RestClient(key, secret, config.venue.rest_url)
-        yield _Where(config.venue.public_url, config.venue.private_url, TokenFetcher(rest), rest, Clock())
+        yield Where(config.venue.public_url, config.venue.private_url, TokenFetcher(rest), rest, Clock())
         return
     simulated = config.simulated
     clock = Clock(float(simulated.speed))
@@ -196,9 +198,21 @@ async def _venue(config: Config) -> AsyncIterator[_Where]:
         return venue.issue_token()
 
     try:
-        yield _Where(url, url, token, RestClient("simulated", "c2ltdWxhdGVk", venue.http_url), clock)
+        yield Where(url, url, token, RestClient("simulated", "c2ltdWxhdGVk", venue.http_url), clock)
     finally:
         await venue.stop()
+
+
+def _explain_key(config: Config) -> None:
+    """Say everything that is needed where no key is there at all; what is wrong with half of one, whoever reads it says."""
+    venue = config.venue
+    if os.environ.get(venue.api_key_env) is None and not venue.api_secret_file and os.environ.get(venue.api_secret_env) is None:
+        raise BadInput(
+            "venue.api_key_env",
+            f"the venue is Kraken, and the variables {venue.api_key_env} and {venue.api_secret_env}, which hold its API key, are not set",
+            "make a key there that may query funds, open and closed orders and trades, create and cancel orders and use WebSockets, but not"
+            " withdraw, export both, and begin with --validate (docs/kraken.md)",
+        )
 
 
 def _named(text: str, symbol: str) -> tuple[str, str]:

@@ -5,14 +5,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from events.errors import VenueProblem
+from events.errors import BadInput, VenueProblem
 from holdfast.commands.options import Output, Settings
-from holdfast.output import print_object
+from holdfast.config import Config
+from holdfast.output import Format, print_object, print_rows
 
 
 def command(
     *,
     duration: Annotated[float | None, Parameter(help="Real seconds after which it stops by itself; else on SIGTERM or Ctrl-C.")] = None,
+    validate: Annotated[bool, Parameter(negative="", help="Ask the venue whether it would take each order; place none.")] = False,
     output: Output = "table",
     settings: Settings = Settings(),
 ) -> int:
@@ -21,12 +23,17 @@ def command(
     Stopping closes nothing: what is open stays protected by its orders at the venue, and the next start takes it over, as
     it does after a crash. A venue that cannot be reached is tried again for as long as the engine runs; if it never
     answered, the exit code is 5. With venue.kind "simulated" the venue runs inside this process and needs no key.
+
+    With --validate nothing is opened: each order of each plan (entry, stop, exit) is checked by the venue and shown with its
+    verdict; if one is refused, the exit code is 3.
     """
     from holdfast.live import run_live
     from holdfast.quiet import live_logs
 
     config = settings.load().config
     live_logs(config.log.format, config.log.level)
+    if validate:
+        return _validate(config, output)
     ended = asyncio.run(run_live(config, duration_s=duration))
     print_object(
         {
@@ -40,4 +47,15 @@ def command(
     )
     if ended.unreached:
         raise VenueProblem(config.venue.kind, f"it never said what the account holds ({ended.unreached})", "check the network and [venue]")
+    return 0
+
+
+def _validate(config: Config, output: Format) -> int:
+    from holdfast.dry import check_plans
+
+    rows = asyncio.run(check_plans(config))
+    print_rows(rows, output)
+    refused = sum(row.verdict == "refused" for row in rows)
+    if refused:
+        raise BadInput("positions", f"the venue refuses {refused} of {len(rows)} orders", "change the plans as the reasons say")
     return 0

@@ -211,7 +211,7 @@ CASES = (
     Case("no room for the store", f"{NO_ROOM}{RUN}", 3, ("events.db", "see to the disk")),
     # ports, keys, venues
     Case("a port that is taken", RUN, 5, ("port", "give another port"), taken_port),
-    Case("no API key", "run", 3, ("venue.api_key_env", "export KRAKEN_API_KEY"), toml(KRAKEN)),
+    Case("no API key", "run", 3, ("venue.api_key_env", "KRAKEN_API_KEY", "export both", "not withdraw"), toml(KRAKEN)),
     Case("a secret that others may read", "run", 3, ("secret", "0644", "chmod 600"), secret_file),
     Case("a secret that is not base64", "NO_SECRET=:-) run", 3, ("base64", "copy it"), toml(NO_BASE64)),
     Case("an address in the clear", "run", 3, ("venue.private_url", "wss://"), toml(KRAKEN + 'private_url = "ws://example.com/v2"\n')),

@@ -80,6 +80,11 @@ def encode_submit(command: SubmitOrder, req_id: int, now_ns: int, order_userref:
     return encode_request("add_order", req_id, params, is_private=True)
 
 
+def as_validation(frame_text: str) -> str:
+    """Return an `add_order` frame that the venue checks and does not place."""
+    return frame_text.replace('"params":{', '"params":{"validate":true,', 1)
+
+
 def _conditional(stop: AttachedStop) -> dict[str, Any]:
     if stop.trail_offset_bps is not None:
         offset = _lexeme(percent_from_bps(stop.trail_offset_bps))
