@@ -316,7 +316,7 @@ ROWS: tuple[Row, ...] = (
             "SHORT": (EMERGENCY_PROTECTING, ("cover",), "no truth will come in time: what nothing at all stands for gets a stop (A24)"),
         },
     ),
-    Row((HALTED,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("cover", "page_halted"), "still waiting for a person"),
+    Row((HALTED,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("cover", "refresh", "page_halted"), "still waiting for a person; what has no proof is asked for"),
     # --- the truth as a whole
     Row(tuple(s for s in LIVE_STATES if s not in (HALTED, RECONCILING)), ("ChannelClosed",), {}, RECONCILING, (), "what was in flight is unknown; venue-side protection stands"),
     Row((RECONCILING, HALTED), ("ChannelClosed",), {}, SAME, (), "known"),
