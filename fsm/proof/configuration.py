@@ -13,7 +13,7 @@ from .venue import MID, STEP, Rules
 # What may happen besides the normal course, and how often: see `moves.py` for what each does.
 FAULTS = (
     "lost", "dup", "swap", "delay", "cut", "reject", "crash", "hang", "short", "price", "exit", "patient", "tighten", "halt",
-    "cancel", "sell", "foreign", "stale", "truncated", "old_answer", "mode", "adjust", "report",
+    "cancel", "sell", "foreign", "stale", "truncated", "old_answer", "mode", "adjust", "report", "loosen",
 )  # fmt: skip
 SHORT = f.Timing(
     ack_timeout_ms=5_000, entry_ttl_ms=5_000, cancel_timeout_ms=3_000, protect_timeout_ms=2_000, amend_timeout_ms=3_000,
@@ -27,8 +27,8 @@ PRODUCT = f.Timing(entry_ttl_ms=20_000, audit_interval_ms=20_000, page_interval_
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """One space of states. `budgets` names faults of `FAULTS` and how often each may happen; times are in ticks.
 
-    `age` is how long a message may be under way, `down` the link, `lag` how far the disk may be behind. `clock`: time unprotected lots
-    by the "venue"'s book, or not at all ("").
+    `fee` is what the first execution of an entry costs, in lots of the base asset. `age` is how long a message may be under way, `down`
+    the link, `lag` how far the disk may be behind. `clock`: time unprotected lots by the "venue"'s book, or not at all ("").
     """
 
     name: str
@@ -40,6 +40,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     attach: bool = False
     adopted: bool = False
     lots: int = 2
+    fee: int = 0
     plan: dict[str, Any] = {}
     budgets: dict[str, int] = {}
     clock: str = ""
@@ -51,7 +52,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rules(self) -> Rules:
-        return Rules(-1 if self.short else 1, self.holds_funds and not self.margin, 1, self.margin)
+        return Rules(-1 if self.short else 1, self.holds_funds and not self.margin, 1, self.margin, self.fee)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -132,7 +133,7 @@ def _singles() -> list[Configuration]:
         {"lost": 1, "exit": 1}, {"dup": 1, "swap": 1}, {"cut": 1, "exit": 1}, {"reject": 1, "exit": 1}, {"crash": 1, "exit": 1},
         {"hang": 1, "price": 1}, {"price": 1, "lost": 1}, {"short": 1, "exit": 1}, {"tighten": 1, "lost": 1}, {"halt": 1, "exit": 1},
         {"cancel": 1, "sell": 1}, {"truncated": 1, "lost": 1}, {"old_answer": 1, "lost": 1}, {"delay": 1, "exit": 1},
-        {"reject": 4}, {"mode": 1, "exit": 1},
+        {"reject": 4}, {"mode": 1, "exit": 1}, {"dup": 1, "swap": 1, "exit": 1},
     )  # fmt: skip
     for venue, fields in VENUES.items():
         for budgets in pairs:
@@ -164,6 +165,10 @@ def _plans() -> list[Configuration]:
             ("tighten steps", {"tighten": (f.TightenStep(profit_bps=400, trail_offset_bps=100),)}, {}, {"price": 2, "reject": 1}),
             ("adopted", {}, {"adopted": True}, {"lost": 1, "reject": 1}),
             ("adopted, tighten", {}, {"adopted": True}, {"tighten": 2, "halt": 1}),
+            ("adopted, loosen", {}, {"adopted": True}, {"loosen": 1, "tighten": 1, "cancel": 1}),
+            ("loosen, static stop", _static(sign), {}, {"loosen": 1, "tighten": 1, "lost": 1}),
+            ("fee in lots", {}, {"fee": 1, "margin": False, "short": False}, {"lost": 1}),
+            ("fee in lots, no fault", {}, {"fee": 1, "margin": False, "short": False}, {}),
             ("ends in maintenance", {}, {}, {"mode": 1, "price": 1}),
             ("halted, lost", {}, {}, {"halt": 1, "lost": 1, "exit": 1}),
             ("halted, refused", {}, {}, {"halt": 1, "reject": 2}),
@@ -176,6 +181,22 @@ def _plans() -> list[Configuration]:
         )
         for name, plan, more, budgets in plans:
             out.append(Configuration(name=f"{name}, {side}", **{**fields, **more}, plan=plan, budgets=budgets))
+    return out
+
+
+def _adopted() -> list[Configuration]:
+    """What begins held, without the many ways of an entry: small spaces that most faults exhaust."""
+    out = []
+    faults: tuple[dict[str, int], ...] = (
+        {"lost": 1}, {"dup": 1, "swap": 1}, {"reject": 1, "exit": 1}, {"lost": 1, "exit": 1}, {"cut": 1, "exit": 1},
+        {"crash": 1, "exit": 1}, {"hang": 1, "price": 1}, {"short": 1, "exit": 1}, {"dup": 1, "swap": 1, "exit": 1}, {"reject": 4},
+        {"halt": 1, "cancel": 1}, {"halt": 1, "lost": 1}, {"halt": 1, "reject": 1}, {"tighten": 1, "lost": 1}, {"sell": 1, "lost": 1},
+        {"old_answer": 1, "lost": 1}, {"foreign": 1}, {"stale": 1}, {"loosen": 1, "tighten": 1}, {"tighten": 2, "reject": 1},
+    )  # fmt: skip
+    for venue in ("spot", "free"):
+        for budgets in faults:
+            name = " ".join(f"{k}{v}" if v > 1 else k for k, v in budgets.items())
+            out.append(Configuration(name=f"adopted {venue}, {name}", adopted=True, **VENUES[venue], budgets=budgets))
     return out
 
 
@@ -198,5 +219,5 @@ def _doubles() -> list[Configuration]:
     return out
 
 
-QUICK: tuple[Configuration, ...] = (*_windows(), *_singles(), *_plans())
+QUICK: tuple[Configuration, ...] = (*_windows(), *_singles(), *_adopted(), *_plans())
 ALL: tuple[Configuration, ...] = (*QUICK, *_doubles())

@@ -314,12 +314,14 @@ class Engine:
 
     def _execution(self, ids: dict[str, Any], ref: int, enters: bool, lots: int, cum: int) -> f.OrderFilled:
         qty = self.instrument.qty
+        fee = self._rules.fee_of(enters, lots, cum)
         return f.OrderFilled(
             trade_id=f"T{ref}.{cum}",
             side=self.plan.side.entry_side if enters else self.plan.side.exit_side,
             last_qty=qty(lots),
             last_px=Decimal(MID),
             cum_qty=qty(cum),
+            fees=(f.Fee(asset=self.instrument.base, qty=qty(fee)),) if fee else (),
             **ids,
         )
 

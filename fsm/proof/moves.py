@@ -209,6 +209,7 @@ class World:
         wishes: tuple[tuple[str, Message], ...] = (
             ("exit", ("exit", False, level)), ("patient", ("exit", True, level)), ("halt", ("halt",)), ("foreign", ("foreign",)),
             ("tighten", ("tighten", trail // 2, 0) if trail else ("tighten", 0, (position.wanted_stop_ticks or 0) + 10 * sign)),
+            ("loosen", ("tighten", trail * 2, 0) if trail else ("tighten", 0, (position.wanted_stop_ticks or 0) - 10 * sign)),
             ("stale", ("stale",)), ("stale", ("short",)), ("stale", ("old price", level)), ("report", ("distance", (trail or 300) // 2)),
             ("report", ("market", "quiet")), ("adjust", ("adjusted", max(0, state.venue.held))),
         )  # fmt: skip

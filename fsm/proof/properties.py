@@ -13,8 +13,8 @@ from events.record import PositionEvent
 from ..core import violations
 from ..coverage import unprotected_lots
 from ..model import Position
-from ..order import ABSENT, CANCELED, END_STATUSES, EXPIRED, FILLED, REJECTED
-from ..position import HALTED, LIVE_STATES, NEW
+from ..order import ABSENT, CANCELED, END_STATUSES, EXPIRED, FILLED, LIVE, REJECTED
+from ..position import EMERGENCY_PROTECTING, HALTED, LIVE_STATES, NEW, PROTECT_ATTEMPTS
 from ..timers import first_deadline
 from .venue import Message, Rest, Venue
 
@@ -37,15 +37,22 @@ class Broken(NamedTuple):
 
 
 def broken_by_step(before: Position | None, event: PositionEvent, after: Position) -> list[Broken]:
-    """Return what one event of the engine breaks: I1, I2, I3 and I5 as `core.violations`, I4, I6, I7, I8, I12 and I16."""
+    """Return what one event of the engine breaks: I1, I2, I3 and I5 as `core.violations`, I4, I6, I7, I8, I12, I14, I15 and I16."""
     out = [Broken(v.invariant, v.text) for v in violations(before, after, event)]
     if unprotected_lots(after) and after.state in _LIVE and first_deadline(after) is None:
         out.append(Broken("I1", f"{unprotected_lots(after)} lots are unprotected in {after.state} and no clock runs"))
+    out += [
+        Broken("I1", f"{order.client_order_id} counts as protection, and it is {order.status}")
+        for order in after.orders
+        if order.status != LIVE and order.protects_lots
+    ]
     if before is None:
         return out
     out += _flights(before, event, after)
     out += _evidence(before, event, after)
     out += _halts(before, event, after)
+    out += _attempts(before, event, after)
+    out += _prices(before, event, after)
     if before.state not in _LIVE and before.state != NEW and any(isinstance(x, c.SubmitOrder | c.AmendOrder) for x in event.commands):
         out.append(Broken("I5", f"a position in {before.state} sends an order"))
     is_known = isinstance(event.fact, f.OrderFilled | f.ManualFillSeen) and event.fact.trade_id in before.trade_ids
@@ -101,6 +108,28 @@ def _halts(before: Position, event: PositionEvent, after: Position) -> list[Brok
     return []
 
 
+def _attempts(before: Position, event: PositionEvent, after: Position) -> list[Broken]:
+    """I14: refused stops are counted, and after so many the position leaves; an exit that failed is not sent again in the same event."""
+    fact = event.fact
+    if isinstance(fact, f.OrderRejected | f.OrderCanceled | f.OrderExpired):
+        order = before.order(fact.client_order_id, fact.venue_order_id)
+        sends = any(isinstance(x, c.SubmitOrder) and x.role == "exit" for x in event.commands)
+        if sends and order is not None and order.role == "exit":
+            return [Broken("I14", f"an exit ended by {type(fact).__name__}, and the next one left at once")]
+    if after.state == EMERGENCY_PROTECTING and not after.exit_reason and after.protect_attempts > PROTECT_ATTEMPTS:
+        return [Broken("I14", f"{after.protect_attempts} stops were refused in a row, and it has not left")]
+    return []
+
+
+def _prices(before: Position, event: PositionEvent, after: Position) -> list[Broken]:
+    """I15: a stale price neither makes a position leave nor sends an order."""
+    fact = event.fact
+    if not isinstance(fact, f.LevelCrossed) or fact.mark.age_ns <= before.plan.timing.max_price_age_ms * 1_000_000:
+        return []
+    sends = any(isinstance(x, c.SubmitOrder | c.AmendOrder | c.CancelOrder) for x in event.commands)
+    return [Broken("I15", f"a price of {fact.mark.age_ns} ns age decided")] if sends or after.exit_reason != before.exit_reason else []
+
+
 def broken_by_state(position: Position, venue: Venue, guaranteed: bool, loose: bool) -> list[Broken]:
     """Return what a state breaks, by the venue's book.
 
@@ -117,10 +146,12 @@ def broken_by_state(position: Position, venue: Venue, guaranteed: bool, loose: b
     if not position.price_pending and position.exited_lots > venue.exited + venue.by_hand:
         out.append(Broken("I8", f"{position.exited_lots} lots left by our books, {venue.exited} by the venue's"))
     for order in position.orders:
-        if order.status in (FILLED, CANCELED, EXPIRED, REJECTED):
-            seen = _at(venue, order.venue_order_id, order.client_order_id)
-            if seen is not None and seen.is_open:
-                out.append(Broken("I6", f"we call {order.client_order_id} {order.status}, and it rests at the venue"))
+        seen = _at(venue, order.venue_order_id, order.client_order_id)
+        # What fires, fills or ends is news that is on its way; a stop that rests untouched is never smaller than we count it.
+        if seen is not None and seen.status == "open" and not seen.fills and order.protects_lots > seen.qty:
+            out.append(Broken("I1", f"we count {order.protects_lots} lots behind {order.client_order_id}, it has {seen.qty} at the venue"))
+        if order.status in (FILLED, CANCELED, EXPIRED, REJECTED) and seen is not None and seen.is_open:
+            out.append(Broken("I6", f"we call {order.client_order_id} {order.status}, and it rests at the venue"))
     return out
 
 

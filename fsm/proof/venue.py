@@ -95,6 +95,11 @@ class Rules(NamedTuple):
     holds_funds: bool
     min_lots: int
     reduces: bool  # stops that it makes itself are reduce-only, as those that we send
+    fee: int = 0  # what the first execution of an order on the entry's side costs, in lots of the base asset
+
+    def fee_of(self, enters: bool, lots: int, cum: int) -> int:
+        """Return the lots that an execution costs; `cum` is the total of its order with it."""
+        return self.fee if enters and lots == cum else 0
 
     def px(self, level: int) -> int:
         """Return the price of a level in ticks."""
@@ -211,7 +216,7 @@ class Rules(NamedTuple):
         order = order._replace(fills=(*order.fills, lots), due=0)
         words: list[Message] = [("filled", order.ref, order.enters, lots, order.filled)]
         venue = venue._replace(
-            held=venue.held + (lots if order.enters else -lots),
+            held=venue.held + (lots if order.enters else -lots) - self.fee_of(order.enters, lots, order.filled),
             entered=venue.entered + (lots if order.enters else 0),
             exited=venue.exited + (0 if order.enters else lots),
         )
