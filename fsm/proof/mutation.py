@@ -27,7 +27,10 @@ class Swap(NamedTuple):
 
 
 class Mutant(NamedTuple):
-    """One mistake. `breaks` says what it does, `properties` which invariants it offends: any of them may be the first to show it."""
+    """One mistake. `breaks` says what it does, `properties` which invariants it offends: any of them may be the first to show it.
+
+    `where` names the configuration that is explored first, the smallest that is known to show it.
+    """
 
     name: str
     breaks: str
@@ -35,6 +38,7 @@ class Mutant(NamedTuple):
     position: Edit | None = None
     order: Edit | None = None
     swaps: tuple[Swap, ...] = ()
+    where: str = ""
 
 
 @contextmanager

@@ -24,12 +24,17 @@ def command(
     *,
     only: Annotated[
         tuple[str, ...],
-        Parameter(name="--only", negative="", show_default=False, help="Configurations whose name contains this; repeatable."),
+        Parameter(
+            name="--only", negative="", show_default=False, help="Configurations (or mutants) whose name contains this; repeatable."
+        ),
     ] = (),
     everything: Annotated[bool, Parameter(name="--all", negative="", help="All configurations, each to its end.")] = False,
     states: Annotated[
         int | None, Parameter(name="--states", help="Most states of a configuration; else 30000 where windows are timed, and 2000.")
     ] = None,
+    mutants: Annotated[
+        bool, Parameter(name="--mutants", negative="", help="Check the checker: plant each named mistake, and say what shows it.")
+    ] = False,
     budget: Annotated[
         tuple[str, ...],
         Parameter(
@@ -50,20 +55,25 @@ def command(
     hang, cut the link, kill the process. Judges I1-I8, I12 and I16 in every state,
     that each state settles once faults stop (I13), and how long a lot can be
     unprotected. A violation ends with code 8, its shortest trace and a Mermaid
-    diagram on standard error.
+    diagram on standard error. With --mutants a mistake that no property shows does.
     """
-    chosen = [_budgeted(c, budget) for c in (ALL if everything or only else QUICK) if not only or any(text in c.name for text in only)]
-    if not chosen:
-        raise NotFound("configuration", " ".join(only), "leave --only out to see the names")
     for name, number in (("--states", states), ("--jobs", jobs)):
         if number is not None and number < 1:
             raise BadInput(name, f"{number} is too few", "give at least 1")
-    limits = [states or (_ALL_STATES if everything else _TIMED_STATES if c.clock else _QUICK_STATES) for c in chosen]
     until = None if duration is None else time.time() + duration
+    processes = jobs or os.cpu_count() or 1
+    if mutants:
+        from holdfast.hunting import hunt_mutants
+
+        return hunt_mutants(only, processes, states, until, "json" if json else output)
+    chosen = [_budgeted(c, budget) for c in (ALL if everything or only else QUICK) if not only or any(text in c.name for text in only)]
+    if not chosen:
+        raise NotFound("configuration", " ".join(only), "leave --only out to see the names")
+    limits = [states or (_ALL_STATES if everything else _TIMED_STATES if c.clock else _QUICK_STATES) for c in chosen]
     begun = time.time()
     results: list[Result] = []
     lines = _Lines(output if not json else "json")
-    for result, seconds in _explored(list(zip(chosen, limits, strict=True)), until, jobs or os.cpu_count() or 1):
+    for result, seconds in _explored(list(zip(chosen, limits, strict=True)), until, processes):
         results.append(result)
         lines.show(result, seconds)
     return _ended(results, time.time() - begun, lines, rows, save)

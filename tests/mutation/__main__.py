@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from .operators import MODULES, ROOT, Mutation, mutations_of
 
-TIMEOUT_SECS = 240
+TIMEOUT_SECS = 400
 # (module, text of the mutation): each harness run must see these two killed.
 PLANTED = (("fsm/booking.py", "removed: changes['exited_lots'] = position.exited_lots + lots"), ("fsm/timers.py", "removed: return []"))
 
