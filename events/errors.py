@@ -134,7 +134,7 @@ class Unprotected(HoldfastError):
 
 
 class ProofFailed(HoldfastError):
-    """A property does not hold in a state that machine and venue can reach together."""
+    """A property does not hold in a state that machine and venue can reach together, or in a simulated life."""
 
     exit_code = 8
 

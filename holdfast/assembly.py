@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import structlog
 from events.errors import BadInput, HoldfastError
 from events.ids import base36, position_id_from
 from events.record import PositionEvent, bytes_from
-from events.store import Lease, Recovery, Spool, Store, Writer, open_store, recover_spool
+from events.store import Disk, Lease, Recovery, Spool, Store, Writer, open_store, recover_spool
 from fsm.link import LINK, Thresholds
 from fsm.order import ORDER
 from fsm.position import POSITION
@@ -41,6 +42,7 @@ SESSION_SUFFIX = ".session"
 TOKENS_KNOWN = 4
 
 
+@cache
 def table_hash() -> str:
     """Return what names the tables that decide: the same rows give the same hash on every machine."""
     lines = [line for table in (POSITION, ORDER, LINK, TRAIL) for line in _lines_of(table)]
@@ -77,7 +79,8 @@ class Parts:
     """Where an engine's files and its venue are. `symbols` empty follows nothing.
 
     `rest` is for questions beside the stream (None asks none). `session_key` chains the session with a secret. `redactor` knows
-    the secrets that must not be recorded; tokens are added.
+    the secrets that must not be recorded; tokens are added. `disk` and `writer` are what a simulation puts in the place of the
+    real disk and of the thread that writes.
     """
 
     store_url: str
@@ -99,6 +102,8 @@ class Parts:
     sockets: LinkSettings = field(default_factory=LinkSettings)
     redactor: Redactor = field(default_factory=Redactor)
     rest: RestClient | None = None
+    disk: Disk = field(default_factory=Disk)
+    writer: Callable[..., Writer] = Writer
 
 
 @dataclass(kw_only=True)
@@ -138,7 +143,7 @@ def assemble(
     """
     _folder(parts.session_dir)
     _folder(parts.data_dir)
-    store = open_store(parts.store_url)
+    store = open_store(parts.store_url, disk=parts.disk)
     try:
         lease = store.acquire_lease()
         return _assemble(parts, store, lease, on_page, on_refusal)
@@ -155,7 +160,7 @@ def _assemble(
     on_refusal: Callable[[Refusal], None] | None,
 ) -> Assembled:
     spool_path = parts.data_dir / "spool.jsonl"
-    recovery = recover_spool(store, spool_path)
+    recovery = recover_spool(store, spool_path, disk=parts.disk)
     if recovery.merged:
         log.warning("spool merged", events=recovery.merged, kept_as=str(recovery.kept_as))
     settings = Settings(
@@ -182,6 +187,7 @@ def _assemble(
         anchor_every=parts.anchor_every,
         on_failure=lambda sentence: log.critical("the record failed; the engine goes on", problem=sentence),
         redactor=parts.redactor,
+        disk=parts.disk,
     )
     now_ns = parts.clock.now_ns()
     for event in histories:
@@ -204,9 +210,9 @@ def _assemble(
         return position_id_from(parts.namespace, next(numbers))
 
     holder: list[Engine] = []
-    writer = Writer(
+    writer = parts.writer(
         store,
-        Spool(spool_path, store),
+        Spool(spool_path, store, disk=parts.disk),
         on_failure=lambda problem: _in_loop(loop, lambda: holder[0].store_failed(problem)),
         on_page=lambda code, text: _in_loop(loop, lambda: holder[0].page(code, text)),
     )
@@ -294,12 +300,12 @@ def _session_path(parts: Parts, token: int) -> Path:
 
 def _previous(parts: Parts) -> Previous | None:
     """Cut a torn tail off the last session and return what names its end; a session that cannot be repaired is left alone."""
-    sessions = sorted(parts.session_dir.glob(f"*{SESSION_SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
+    sessions = sorted(parts.session_dir.glob(f"*{SESSION_SUFFIX}"), key=lambda path: (path.stat().st_mtime_ns, path.name))
     if not sessions:
         return None
     last = sessions[-1]
     try:
-        repaired = repair(last, parts.session_key)
+        repaired = repair(last, parts.session_key, disk=parts.disk)
     except HoldfastError as problem:
         # Also one that was tampered with: evidence stays as it is, and open positions must not wait for who looks at it.
         log.error("the last session is left as it is", problem=str(problem))

@@ -9,7 +9,7 @@ Data goes to standard output, everything else to standard error. Whatever goes w
     1 unexpected error                          5 venue or network
     2 usage                                     6 replay diverged, or a record was tampered with
     3 bad configuration or input, no space      7 a position is unprotected past its budget
-                                                8 the model checker found a property that does not hold
+                                                8 a property was found that does not hold
 
 `--debug` anywhere shows the traceback of an error; without it an unexpected one is kept in a file that the sentence names.
 """
@@ -41,6 +41,7 @@ COMMANDS = {
     "verify": "Decide the whole log again, or check the chain of session files.",
     "replay": "Run recorded sessions again and compare every event.",
     "prove": "Explore every state that the machine and an adversarial venue can reach.",
+    "simulate": "Live whole lives of the engine in virtual time, with every fault that a seed draws.",
     "diagram": "Draw the machines from their tables, the way of a position, or a log in figures.",
     "config": "Check, show or describe the settings.",
 }

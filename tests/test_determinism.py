@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LIVES = """
 import hashlib, sys
 import msgspec
-from adversary import MARGIN, NO_AMEND, SPOT, Life
+from holdfast.simulation.adversary import MARGIN, NO_AMEND, SPOT, Life
 from events.record import bytes_from
 from fsm.core import Core, verify
 from projections.books import VIEWS, Books
@@ -40,7 +40,7 @@ def lives(hash_seed: str, zone: str, locale: str, executor: str) -> str:
         "PYTHONHASHSEED": hash_seed,
         "TZ": zone,
         "LC_ALL": locale,
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'fsm'}",
+        "PYTHONPATH": str(ROOT),
     }
     command = [sys.executable, "-c", LIVES, executor]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)

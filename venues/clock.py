@@ -8,6 +8,7 @@ from the same boot for both. At speed 1 and without a start it is the UTC time o
 import asyncio
 import math
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from typing import TypedDict
 
@@ -29,12 +30,19 @@ class Clock:
         speed: market seconds per real second, above 0 and at most 1e6.
         start_ns: market time at `origin_ns`; now (UTC) if not given.
         origin_ns: `time.monotonic_ns()` at which market time was `start_ns`; now if not given.
+        monotonic_ns: what counts real time, the system's monotonic clock if not given; a simulation gives its own.
 
     Raises:
         BadInput: a speed that is not a number in that range.
     """
 
-    def __init__(self, speed: float = 1.0, start_ns: int | None = None, origin_ns: int | None = None) -> None:
+    def __init__(
+        self,
+        speed: float = 1.0,
+        start_ns: int | None = None,
+        origin_ns: int | None = None,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         if not math.isfinite(speed) or not 0 < speed <= 1e6:
             raise BadInput("clock speed", f"{speed} is not between 0 and 1000000", "give market seconds per real second, for example 1")
         self._ratio = Fraction(speed).limit_denominator(1_000_000)
@@ -42,11 +50,12 @@ class Clock:
             raise BadInput("clock speed", f"{speed} is too small", "give at least 0.000001")
         self.speed = float(self._ratio)
         self.start_ns = time.time_ns() if start_ns is None else start_ns
-        self.origin_ns = time.monotonic_ns() if origin_ns is None else origin_ns
+        self._monotonic_ns = monotonic_ns
+        self.origin_ns = monotonic_ns() if origin_ns is None else origin_ns
 
     def now_ns(self) -> int:
         """Return the market time now. Exact integer arithmetic: a float would lose nanoseconds after days."""
-        elapsed_ns = time.monotonic_ns() - self.origin_ns
+        elapsed_ns = self._monotonic_ns() - self.origin_ns
         return self.start_ns + elapsed_ns * self._ratio.numerator // self._ratio.denominator
 
     def real_seconds(self, market_seconds: float) -> float:

@@ -114,7 +114,7 @@ class Recovery:
     kept_as: Path | None = None
 
 
-def recover_spool(store: Store, path: Path) -> Recovery:
+def recover_spool(store: Store, path: Path, disk: Disk | None = None) -> Recovery:
     """Merge the events of an emergency spool into the store, in one transaction, and put the spool aside.
 
     Doing it again changes nothing: an event that is in the store already, byte for byte, is skipped. Needs the lease. If
@@ -137,7 +137,7 @@ def recover_spool(store: Store, path: Path) -> Recovery:
     events, torn_bytes = _read(path, data, store)
     missing = list(_missing(path, events, store))
     store.append(missing)
-    kept_as = _put_aside(path)
+    kept_as = _put_aside(path, disk or Disk())
     return Recovery(len(missing), len(events) - len(missing), torn_bytes, kept_as)
 
 
@@ -196,11 +196,11 @@ def _conflict(path: Path, event: PositionEvent, problem: str) -> StoreProblem:
     return StoreProblem(str(path), f"{place} cannot be merged: {problem}", "keep both files and reconcile this position with the venue")
 
 
-def _put_aside(path: Path) -> Path:
+def _put_aside(path: Path, disk: Disk) -> Path:
     """Rename a merged spool so that it is kept and never merged again."""
     number = 1
     while (kept := path.with_name(f"{path.name}.merged-{number}")).exists():
         number += 1
     path.rename(kept)
-    Disk().sync_folder(kept.parent)
+    disk.sync_folder(kept.parent)
     return kept

@@ -94,6 +94,7 @@ class Writer:
         max_group: int = MAX_GROUP,
         max_backlog: int = MAX_BACKLOG,
         stall_timeout_s: float = STALL_TIMEOUT_S,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """Start the thread. `on_failure` and `on_page` may be called from any thread.
 
@@ -104,6 +105,7 @@ class Writer:
         self._on_failure, self._on_page = on_failure, on_page
         self._max_group, self._max_backlog = max_group, max_backlog
         self._stall_timeout_ns = int(stall_timeout_s * 1e9)
+        self._monotonic_ns = monotonic_ns
         self._state: State = "running"
         self._failure: StoreProblem | None = None
         self._groups = self._events = self._spooled = self._unrecorded_count = self._callback_errors = self._last_commit_ns = 0
@@ -115,8 +117,7 @@ class Writer:
         self._in_flight: _Batch | None = None
         self._committing_since_ns = 0
         self._backlog = 0
-        self._worker = threading.Thread(target=self._run, name="holdfast-writer", daemon=True)
-        self._worker.start()
+        self._start(self._run, "holdfast-writer")
 
     # --- called by the engine ---------------------------------------------------------------------------------------
 
@@ -138,7 +139,7 @@ class Writer:
             self._give_up(f"{2 * self._max_backlog} events wait for it")
         elif is_overfull:
             self._take_over(f"{self._max_backlog} events wait for the disk")
-        elif since_ns and time.monotonic_ns() - since_ns > self._stall_timeout_ns:
+        elif since_ns and self._monotonic_ns() - since_ns > self._stall_timeout_ns:
             self._take_over(f"a commit has not returned for {self._stall_timeout_ns / 1e9:g} s")
 
     def flush(self, timeout_s: float) -> bool:
@@ -190,6 +191,14 @@ class Writer:
 
     # --- the thread -------------------------------------------------------------------------------------------------
 
+    def _start(self, run: Callable[[], None], name: str) -> None:
+        """Make a new thread the owner of the queue, and start it. A simulation lets its loop do what the thread would do."""
+        self._worker = threading.Thread(target=run, name=name, daemon=True)
+        self._worker.start()
+
+    def _owns_queue(self) -> bool:
+        return threading.current_thread() is self._worker
+
     def _run(self) -> None:
         while (batch := self._next_batch()) is not None:
             if self._failure is not None:
@@ -205,10 +214,10 @@ class Writer:
         count = 0
         with self._changed:
             while not self._queue:
-                if threading.current_thread() is not self._worker:
+                if not self._owns_queue():
                     return None
                 self._changed.wait()
-            if threading.current_thread() is not self._worker:
+            if not self._owns_queue():
                 return None
             while self._queue and count < self._max_group and not batch.flushed and not batch.is_last:
                 item = self._queue.popleft()
@@ -221,7 +230,7 @@ class Writer:
                     batch.flushed.append(item)
             self._in_flight = batch
             if self._failure is None:
-                self._committing_since_ns = time.monotonic_ns()
+                self._committing_since_ns = self._monotonic_ns()
         return batch
 
     def _commit(self, batch: _Batch) -> bool:
@@ -235,7 +244,7 @@ class Writer:
         except Exception as bug:
             problem = StoreFailed(self._store.name, f"{type(bug).__name__}: {one_line(bug)}", "report this: it is a fault of the program")
         with self._changed:
-            if threading.current_thread() is not self._worker:
+            if not self._owns_queue():
                 return False
             self._in_flight, self._committing_since_ns = None, 0
             self._failure = problem
@@ -268,8 +277,7 @@ class Writer:
                 return
             self._failure = problem = StoreFailed(self._store.name, reason, "see to the disk or the database, then start again")
             stuck, self._in_flight, self._committing_since_ns = self._in_flight or _Batch(), None, 0
-            self._worker = threading.Thread(target=self._run_after, args=(problem, stuck), name="holdfast-rescue", daemon=True)
-            self._worker.start()
+            self._start(lambda: self._run_after(problem, stuck), "holdfast-rescue")
             self._changed.notify_all()
 
     def _run_after(self, problem: StoreProblem, stuck: _Batch) -> None:

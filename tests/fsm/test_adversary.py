@@ -6,7 +6,7 @@ import pytest
 
 from events.values import Capabilities, PositionSide
 from fsm.core import Core, verify
-from tests.fsm.adversary import MARGIN, NO_AMEND, SPOT, Life
+from holdfast.simulation.adversary import MARGIN, NO_AMEND, SPOT, Life
 
 LIVES = 1_500
 MAKER = {"take_profit_price": Decimal(110), "take_profit_style": "maker"}

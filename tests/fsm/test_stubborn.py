@@ -10,7 +10,7 @@ from events import facts as f
 from events.values import Capabilities
 from fsm.core import KEPT_ORDERS
 from fsm.desk import SnapshotOrder
-from tests.fsm.adversary import NO_AMEND, SPOT, OrderCommand, VenueOrder
+from holdfast.simulation.adversary import NO_AMEND, SPOT, OrderCommand, VenueOrder
 from tests.fsm.timed import SECOND, TimedLife
 
 MINUTES = 10

@@ -17,7 +17,7 @@ from events import facts as f
 from events.record import PositionEvent
 from fsm.coverage import unprotected_lots
 from fsm.model import Position
-from tests.fsm.adversary import INSTRUMENT, MS, SYMBOL, Life, OrderCommand, VenueOrder
+from holdfast.simulation.adversary import INSTRUMENT, MS, SYMBOL, Life, OrderCommand, VenueOrder
 
 SECOND = 1_000 * MS
 TICK_MS = 200

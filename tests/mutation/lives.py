@@ -12,7 +12,7 @@ from events import facts as f
 from events.record import bytes_from
 from events.values import Mark, PositionSide
 from fsm.core import Core
-from tests.fsm.adversary import EVERY, MARGIN, MS, NO_AMEND, SPOT, Life, Troubles
+from holdfast.simulation.adversary import EVERY, MARGIN, MS, NO_AMEND, SPOT, Life, Troubles
 from tests.fsm.timed import TimedLife
 
 QUIET = Troubles()

@@ -11,7 +11,6 @@ not get better by trying and end `run` with a sentence; 429, 503 and everything 
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -32,6 +31,11 @@ _NEVER_OPENED = 0
 _ABNORMAL = 1006
 
 _logger = logging.getLogger(__name__)
+
+
+def now_s() -> float:
+    """Return the seconds of the running loop: wall time of its own beginning, or what a simulation takes for it."""
+    return asyncio.get_running_loop().time()
 
 
 class NanoClock(Protocol):
@@ -102,8 +106,8 @@ class Link:
         Raises:
             BadInput, VenueProblem: the venue will not have us, or the address is none; trying again does not help.
         """
-        while not await self._is_stopped_within(self._pacer.delay_s(time.monotonic(), self.is_patient)):
-            self._pacer.attempt(time.monotonic())
+        while not await self._is_stopped_within(self._pacer.delay_s(now_s(), self.is_patient)):
+            self._pacer.attempt(now_s())
             self.connect_count += 1
             self._on_state("connecting", 0, "")
             ws = await self._connected()
@@ -194,7 +198,7 @@ class Link:
 
     async def _live(self, ws: ClientConnection) -> float:
         """Read until the socket ends; return how long it lived."""
-        opened_s = self._heard_s = self._streamed_s = time.monotonic()
+        opened_s = self._heard_s = self._streamed_s = now_s()
         self._has_heartbeat = False
         self.is_patient = False
         self._ws = ws
@@ -213,7 +217,7 @@ class Link:
             self._leave(_ABNORMAL, "left")
             watch.cancel()
             ws.transport.abort()
-        return time.monotonic() - opened_s
+        return now_s() - opened_s
 
     async def _read(self, ws: ClientConnection) -> None:
         while True:
@@ -221,7 +225,7 @@ class Link:
             ts_recv_ns = self._clock.now_ns()
             if self._ws is not ws:
                 return
-            self._heard_s = time.monotonic()
+            self._heard_s = now_s()
             is_heartbeat = self._on_frame(data.decode("utf-8", "backslashreplace"), ts_recv_ns)
             if is_heartbeat is not None:
                 self._streamed_s = self._heard_s
@@ -232,20 +236,20 @@ class Link:
         interval_s = settings.silence_s / 16
         pinged_s = 0.0
         while True:
-            slept_s = time.monotonic()
+            slept_s = now_s()
             await asyncio.sleep(interval_s)
-            now_s = time.monotonic()
-            if now_s - slept_s > 3 * interval_s:
+            looked_s = now_s()
+            if looked_s - slept_s > 3 * interval_s:
                 # It was us who stood still: what came meanwhile waits in the socket and is heard first.
                 continue
-            silence_s = now_s - self._heard_s
+            silence_s = looked_s - self._heard_s
             # The limit would pass before the next look.
             if silence_s + interval_s >= settings.silence_s:
                 self.fail(f"nothing came for {settings.silence_s} s")
-            elif self._has_heartbeat and now_s - self._streamed_s >= settings.heartbeat_silence_s:
+            elif self._has_heartbeat and looked_s - self._streamed_s >= settings.heartbeat_silence_s:
                 self.fail(f"no heartbeat for {settings.heartbeat_silence_s} s")
             elif silence_s >= settings.silence_s / 2 and pinged_s < self._heard_s:
-                pinged_s = now_s
+                pinged_s = looked_s
                 await self.send(self._ping_text())
 
     def _leave(self, code: int, reason: str) -> bool:

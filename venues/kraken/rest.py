@@ -24,6 +24,7 @@ import msgspec
 from events.errors import BadInput, VenueProblem
 
 from .errors import Reaction, refusal_from, throttled_until_s
+from .link import now_s
 
 API_URL = "https://api.kraken.com"
 TIMEOUT_S = 5.0
@@ -113,8 +114,8 @@ class RestClient:
         """
         async with self._turn:
             for attempt in range(1, tries + 1):
-                await asyncio.sleep(self._counter.wait_s(cost, time.monotonic()))
-                self._counter.note(cost, time.monotonic())
+                await asyncio.sleep(self._counter.wait_s(cost, now_s()))
+                self._counter.note(cost, now_s())
                 try:
                     # urllib blocks, also in name resolution; the loop goes on reading prices meanwhile.
                     text = await asyncio.to_thread(self._post, path, dict(params or {}))
@@ -136,7 +137,7 @@ class RestClient:
             return None
         reaction = refusal_from(refusals[0]).reaction
         if reaction == "wait":
-            self._counter.exhausted(time.monotonic())
+            self._counter.exhausted(now_s())
             until_s = throttled_until_s(refusals[0])
             if until_s is not None:
                 return min(max(0.0, until_s - time.time()), MAX_WAIT_S)
@@ -153,6 +154,10 @@ class RestClient:
             "API-Sign": api_sign(self._secret, path, nonce, body),
             "Content-Type": "application/x-www-form-urlencoded",
         }
+        return self._exchange(path, body, headers)
+
+    def _exchange(self, path: str, body: bytes, headers: dict[str, str]) -> str:
+        """Send one signed request and return the text of its answer. A simulation asks its venue here."""
         name = path.rpartition("/")[2]
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         request = urllib.request.Request(self._url + path, data=body, headers=headers, method="POST")

@@ -11,7 +11,6 @@ older than the question. A snapshot that does not come within `snapshot_timeout_
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
@@ -23,7 +22,7 @@ from events.errors import HoldfastError
 from ..messages import Channel, FrameReceived, LinkChanged, LinkState, Question, QuestionAnswered, SessionInput
 from . import codec, encode
 from .conflation import MarketQueue
-from .link import Link, LinkSettings, NanoClock
+from .link import Link, LinkSettings, NanoClock, now_s
 from .pacing import AttemptBudget
 from .rest import RestClient
 from .times import ns_from_rfc3339
@@ -126,21 +125,21 @@ class KrakenSession:
 
     async def inputs(self) -> AsyncIterator[SessionInput]:
         """Yield frames and link changes in the order in which they are to be taken, until the session has ended."""
-        turn_s = time.monotonic()
+        turn_s = now_s()
         while True:
             item = self.next_input()
             if item is not None:
                 yield item
-                if time.monotonic() - turn_s >= TURN_S:
+                if now_s() - turn_s >= TURN_S:
                     # What waits in the private socket is read before more of the market is handed on.
                     await asyncio.sleep(0)
-                    turn_s = time.monotonic()
+                    turn_s = now_s()
             elif self._is_done:
                 return
             else:
                 self._ready.clear()
                 await self._ready.wait()
-                turn_s = time.monotonic()
+                turn_s = now_s()
 
     def next_input(self) -> SessionInput | None:
         """Return the next input that waits, private ones first; None if none does."""
@@ -171,7 +170,7 @@ class KrakenSession:
         Ignored just after a token was fetched, because the refusal was then of the one before; if it was not, the snapshot
         that does not come ends the socket too.
         """
-        if time.monotonic() - self._token_s > self._settings.snapshot_timeout_s:
+        if now_s() - self._token_s > self._settings.snapshot_timeout_s:
             self._private.fail("the token was refused")
 
     def reconnect(self, reason: str) -> None:
@@ -203,7 +202,7 @@ class KrakenSession:
     async def _fetch_token(self) -> None:
         # As it stands in JSON, so that it can be put into a text.
         self._token = msgspec.json.encode(await self._token_source()).decode()[1:-1]
-        self._token_s = time.monotonic()
+        self._token_s = now_s()
 
     async def _subscribe_private(self) -> None:
         # Balances first: the socket is closed when it holds no private subscription, as during a refresh of executions.
@@ -212,7 +211,7 @@ class KrakenSession:
 
     async def _ask(self) -> None:
         self._is_asked, self._is_wanted = True, False
-        self._asked_s = time.monotonic()
+        self._asked_s = now_s()
         self._put_private(LinkChanged(channel="private", state="asked", ts_recv_ns=self._clock.now_ns()))
         self._truth.set()
         await self.send(encode.encode_subscribe("executions", self._next_req_id(), is_private=True, **_EXECUTIONS))
@@ -225,7 +224,7 @@ class KrakenSession:
             if self._is_asked:
                 await self._await_snapshot()
             # Whoever asks because of what an answer holds would otherwise ask for ever, as fast as the venue answers.
-            await asyncio.sleep(self._asked_s + self._settings.refresh_interval_s - time.monotonic())
+            await asyncio.sleep(self._asked_s + self._settings.refresh_interval_s - now_s())
             if self._is_wanted and self._private.is_open and not self._is_asked:
                 await self.send(encode.encode_unsubscribe("executions", self._next_req_id(), is_private=True))
                 await self._ask()
@@ -251,7 +250,7 @@ class KrakenSession:
 
     async def _await_snapshot(self) -> None:
         while self._is_asked:
-            left_s = self._asked_s + self._settings.snapshot_timeout_s - time.monotonic()
+            left_s = self._asked_s + self._settings.snapshot_timeout_s - now_s()
             try:
                 async with asyncio.timeout(left_s):
                     await self._truth.wait()

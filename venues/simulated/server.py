@@ -32,7 +32,7 @@ from .faults import Faults
 from .gateway import Gateway, owner_order
 from .playback import MarketFeed, Playback
 from .requests import Refused
-from .rest import MAX_BODY, TOKEN_PATH, RestDesk
+from .rest import MAX_BODY, TOKEN_PATH, Reply, RestDesk
 from .settings import System, VenueSettings
 from .wire import encode_with_texts
 
@@ -208,6 +208,17 @@ class SimulatedVenue:
             raise BadInput("action by hand", str(error), "look at the account's books first") from None
         self._wake.set()
 
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange behind the streams, for who compares books."""
+        return self._gateway.exchange
+
+    def answer_rest(self, path: str, query: str, headers: Mapping[str, str], body: bytes) -> Reply | None:
+        """Answer one request of the REST interface as of now; None if there is nothing at `path`."""
+        now_ns = self._now_ns()
+        self._carry_out(self._gateway.advance(now_ns))
+        return self._rest.answer(path, query, headers, body, now_ns)
+
     # --- the market's loop --------------------------------------------------------------------------------------------
 
     def _now_ns(self) -> int:
@@ -290,9 +301,7 @@ class SimulatedVenue:
             return _json(socket, {"error": [], "result": {"token": self.issue_token(), "expires": self.settings.token_ttl_real_s}})
         if path == BOOKS_PATH:
             return _json(socket, self.books())
-        now_ns = self._now_ns()
-        self._carry_out(self._gateway.advance(now_ns))
-        reply = self._rest.answer(path, query, request.headers, socket.body, now_ns)
+        reply = self.answer_rest(path, query, request.headers, socket.body)
         if reply is not None:
             return _respond(socket, reply.status, reply.text)
         if path not in ENDPOINTS:

@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -94,7 +95,7 @@ class VenueOrder:
         return self.qty - self.filled if self.open else Decimal(0)
 
     @property
-    def ids(self) -> dict[str, str]:
+    def ids(self) -> dict[str, Any]:
         return {"client_order_id": self.client_order_id, "venue_order_id": self.venue_order_id}
 
 
@@ -266,7 +267,7 @@ class Life:
         self.ids += 1
         order = VenueOrder(command.client_order_id, f"V{self.ids}", command, command.qty)
         self.orders.append(order)
-        self.say(f.OrderAccepted(ts_recv_ns=self.now_ns, **order.ids), faults)  # type: ignore[arg-type]
+        self.say(f.OrderAccepted(ts_recv_ns=self.now_ns, **order.ids), faults)
         if command.order_type == "market" or command.immediate_or_cancel:
             self.fill(order, self.part(order, faults), faults)
             if order.open and self.rng.random() < 0.5:
@@ -290,7 +291,7 @@ class Life:
             order.command = replace(order.command, trail_offset_bps=trail)
         self.say(
             f.OrderAmended(ts_recv_ns=self.now_ns, order_qty=order.qty, trail_offset_bps=trail, **order.ids),
-            faults,  # type: ignore[arg-type]
+            faults,
         )
 
     def refuse(self, command: c.SubmitOrder, reject_class: f.RejectClass, faults: bool) -> None:
@@ -383,12 +384,12 @@ class Life:
 
     def end(self, order: VenueOrder, faults: bool) -> None:
         order.open = False
-        self.say(f.OrderCanceled(ts_recv_ns=self.now_ns, cum_qty=order.filled, **order.ids), faults)  # type: ignore[arg-type]
+        self.say(f.OrderCanceled(ts_recv_ns=self.now_ns, cum_qty=order.filled, **order.ids), faults)
 
     def trigger(self, order: VenueOrder, faults: bool) -> None:
         order.triggered = True
         order.hung = self.troubles.hanging and self.rng.random() < 0.5
-        self.say(f.OrderTriggered(ts_recv_ns=self.now_ns, **order.ids), faults)  # type: ignore[arg-type]
+        self.say(f.OrderTriggered(ts_recv_ns=self.now_ns, **order.ids), faults)
 
     # --- snapshots --------------------------------------------------------------------------------------------------
 

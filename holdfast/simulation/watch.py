@@ -1,0 +1,238 @@
+"""What a simulation holds against the venue's own books, all the time and in the end.
+
+    I1          what our positions hold at the venue and no stop there covers is bare; the engine must know it, or find it out
+                within its own audit
+    I2          no position is closed by more than it opened, or opened by more than was planned
+    I9          each execution that the engine books is one of the venue's, with its order, side, quantity and price, once
+    broken      the core's own assertions (`desk.broken`: I1, I2, I3, I5)
+
+The venue's books are read, never the engine's idea of them. What the owner trades by hand is told apart by the orders' ids.
+"""
+
+from collections import Counter
+from decimal import Decimal
+from typing import NamedTuple
+
+from events.commands import SubmitOrder
+from events.facts import OrderFilled
+from events.ids import position_id_of
+from events.record import PositionEvent
+from events.values import PositionSide
+from fsm.desk import Desk
+from fsm.position import (
+    CANCEL_PENDING,
+    EMERGENCY_PROTECTING,
+    FLATTENING,
+    MAKER_EXITING,
+    MARKET_EXITING,
+    PROTECTION_PENDING,
+    RECONCILING,
+    STOP_TRIGGERED,
+    TAKE_PROFIT_WORKING,
+)
+from venues.kraken.translate import order_userref_of
+from venues.simulated.exchange import Exchange
+from venues.simulated.executions import Fill
+from venues.simulated.orders import STOPS
+
+NAMESPACE = "hf"
+# States in which quantity is bare by choice or already on its way out, with a clock of the machine's own.
+ON_THE_WAY = (
+    CANCEL_PENDING, EMERGENCY_PROTECTING, FLATTENING, MAKER_EXITING, MARKET_EXITING, PROTECTION_PENDING, RECONCILING, STOP_TRIGGERED,
+    TAKE_PROFIT_WORKING,
+)  # fmt: skip
+NS = 1_000_000_000
+
+
+class Held(NamedTuple):
+    """What one position has bought and sold at the venue, in base units; fees in base are taken off what it holds."""
+
+    entered: Decimal
+    exited: Decimal
+    fees: Decimal
+
+    @property
+    def net(self) -> Decimal:
+        return self.entered - self.exited - self.fees
+
+
+_NOTHING = Held(Decimal(0), Decimal(0), Decimal(0))
+
+
+class VenueBooks:
+    """Our positions as the venue's executions tell them."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.held: dict[str, Held] = {}
+        self.fills: dict[str, Fill] = {}
+        self.owner_of_fill: dict[str, str] = {}
+        self.minimum: dict[str, Decimal] = {}
+        # An entry with an attached stop has no client id at Kraken, only the number that is derived from it.
+        self.owner_of_userref: dict[int, str] = {}
+        self._read = 0
+
+    def owner_of(self, order_id: str) -> str:
+        """Return the position that an order of the venue belongs to, "" if it is not ours."""
+        order = self.exchange.orders[order_id]
+        if order.parent_id:
+            return self.owner_of(order.parent_id)
+        return position_id_of(order.cl_ord_id, NAMESPACE) or self.owner_of_userref.get(order.order_userref, "")
+
+    def read(self, sides: dict[str, PositionSide]) -> list[Fill]:
+        """Take the executions that are new; `sides` names the side of each position. Return those of ours."""
+        fresh: list[Fill] = []
+        fills = self.exchange.account.fills
+        while self._read < len(fills):
+            fill = fills[self._read]
+            self._read += 1
+            self.fills[fill.exec_id] = fill
+            owner = self.owner_of(fill.order_id)
+            if not owner:
+                continue
+            self.owner_of_fill[fill.exec_id] = owner
+            self.minimum[owner] = fill.pair.instrument.min_qty
+            fresh.append(fill)
+            held = self.held.get(owner, _NOTHING)
+            side = sides.get(owner)
+            fee = fill.fee if fill.fee_asset == fill.pair.instrument.base else Decimal(0)
+            if side is not None and fill.buying == (side is PositionSide.LONG):
+                self.held[owner] = held._replace(entered=held.entered + fill.qty, fees=held.fees + fee)
+            else:
+                self.held[owner] = held._replace(exited=held.exited + fill.qty, fees=held.fees + fee)
+        return fresh
+
+    def bare(self) -> dict[str, Decimal]:
+        """Return what each position holds that no open stop of its own covers; what is below the smallest order does not count."""
+        covered: Counter[str] = Counter()
+        for order in self.exchange.open_orders():
+            if order.order_type in STOPS:
+                covered[self.owner_of(order.order_id)] += order.pair.instrument.qty(order.leaves_lots)  # type: ignore[assignment]
+        found = {}
+        for owner in sorted(self.held):
+            least, held = self.minimum[owner], self.held[owner].net
+            if held >= least and held - covered[owner] >= least:
+                found[owner] = held - covered[owner]
+        return found
+
+    def ours_open(self) -> list[str]:
+        """Return the ids of the open orders of ours."""
+        return [order.order_id for order in self.exchange.open_orders() if self.owner_of(order.order_id)]
+
+
+class Watch:
+    """Looks at engine and venue all the time. `violations` says what it found, at which virtual second."""
+
+    def __init__(self, exchange: Exchange, patience_s: float, has_hand: bool) -> None:
+        self.books = VenueBooks(exchange)
+        self.violations: list[str] = []
+        self.transitions: Counter[tuple[str, str, str]] = Counter()
+        self.rows: Counter[str] = Counter()
+        self.sides: dict[str, PositionSide] = {}
+        self.planned: dict[str, Decimal] = {}
+        self.bare_ms_max = 0
+        self._patience_ns = int(patience_s * NS)
+        self._has_hand = has_hand
+        self._states: dict[str, str] = {}
+        self._bare_since: dict[str, int] = {}
+        self._believed_since: dict[str, int] = {}
+        self._broken = 0
+        self._told: set[str] = set()
+
+    def say(self, now_ns: int, invariant: str, text: str) -> None:
+        """Note a violation, each sentence once."""
+        if text not in self._told:
+            self._told.add(text)
+            self.violations.append(f"{invariant} at {now_ns / NS:.3f} s: {text}")
+
+    # --- each event -------------------------------------------------------------------------------------------------------
+
+    def event(self, event: PositionEvent, now_ns: int) -> None:
+        """Look at an event that was just handed to the writer."""
+        key = event.position_id
+        fact = event.fact
+        name = type(fact).__name__
+        before = self._states.get(key, "New")
+        self._states[key] = event.to
+        self.transitions[before, name, event.to] += 1
+        self.rows[event.row] += 1
+        for command in event.commands:
+            if isinstance(command, SubmitOrder) and command.attached is not None:
+                self.books.owner_of_userref[order_userref_of(command.client_order_id)] = key
+        if isinstance(fact, OrderFilled):
+            self._booked(key, fact, now_ns)
+
+    def _booked(self, key: str, fact: OrderFilled, now_ns: int) -> None:
+        self.look_at_books(now_ns)
+        fill = self.books.fills.get(fact.trade_id)
+        if fill is None:
+            self.say(now_ns, "I9", f"{key} books execution {fact.trade_id}, which the venue does not know")
+            return
+        wrong = []
+        if fill.order_id != fact.venue_order_id:
+            wrong.append(f"order {fact.venue_order_id} instead of {fill.order_id}")
+        if fill.qty != fact.last_qty:
+            wrong.append(f"quantity {fact.last_qty} instead of {fill.qty}")
+        if fact.last_px is not None and fact.last_px != fill.px:
+            wrong.append(f"price {fact.last_px} instead of {fill.px}")
+        if (fact.side.value == "buy") != fill.buying:
+            wrong.append(f"side {fact.side.value}")
+        if self.books.owner_of_fill.get(fact.trade_id) != key:
+            wrong.append(f"the position, it is of {self.books.owner_of_fill.get(fact.trade_id) or 'the owner'}")
+        if wrong:
+            self.say(now_ns, "I9", f"{key} books execution {fact.trade_id} with {', '.join(wrong)}")
+
+    def restored(self, states: dict[str, str]) -> None:
+        """Take the states that a new life of the engine begins with."""
+        self._states = dict(states)
+        self._broken = 0
+        self._believed_since.clear()
+
+    # --- now and then -----------------------------------------------------------------------------------------------------
+
+    def look_at_books(self, now_ns: int) -> None:
+        """Take what the venue has executed, and see whether anything was doubled."""
+        for fill in self.books.read(self.sides):
+            owner = self.books.owner_of_fill[fill.exec_id]
+            held = self.books.held[owner]
+            planned = self.planned.get(owner)
+            if planned is None:
+                self.say(now_ns, "I12", f"{owner}: the venue has executions of a position that nobody asked for")
+                continue
+            if held.entered > planned and not held.exited > held.entered:
+                self.say(now_ns, "I2", f"{owner}: {held.entered} entered at the venue, {planned} were planned")
+            if held.exited > held.entered and not self._has_hand:
+                self.say(now_ns, "I2", f"{owner}: {held.exited} left at the venue, {held.entered} had entered")
+
+    def look_at_desk(self, desk: Desk, now_ns: int) -> None:
+        """See whether a step of the core broke what it asserts itself."""
+        while self._broken < len(desk.broken):
+            violation = desk.broken[self._broken]
+            self._broken += 1
+            self.say(now_ns, violation.invariant, violation.text)
+
+    def look(self, desk: Desk | None, is_live: bool, now_ns: int) -> None:
+        """Compare what is bare at the venue with what the engine believes; None and False where no engine runs."""
+        self.look_at_books(now_ns)
+        if desk is not None:
+            self.look_at_desk(desk, now_ns)
+        found = self.books.bare()
+        for owner in sorted(self.books.held):
+            bare = found.get(owner)
+            if bare is None:
+                self._bare_since.pop(owner, None)
+                self._believed_since.pop(owner, None)
+                continue
+            since_ns = self._bare_since.setdefault(owner, now_ns)
+            self.bare_ms_max = max(self.bare_ms_max, (now_ns - since_ns) // 1_000_000)
+            position = desk.positions.get(owner) if desk is not None else None
+            is_known = not is_live or desk is None or owner in desk.unprotected or (position is not None and position.state in ON_THE_WAY)
+            if is_known:
+                self._believed_since.pop(owner, None)
+                continue
+            believed_ns = self._believed_since.setdefault(owner, now_ns)
+            if now_ns - believed_ns > self._patience_ns:
+                state = position.state if position is not None else "no live position"
+                self.say(
+                    now_ns, "I1", f"{owner}: {bare} bare at the venue for {(now_ns - believed_ns) / NS:.0f} s, the engine has {state}"
+                )

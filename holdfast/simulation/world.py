@@ -1,0 +1,666 @@
+"""One simulated life: a venue, a network and a disk, an engine that dies and comes back, and somebody who watches.
+
+First everything of the case happens. Then nothing goes wrong any more, and what must be true of any engine is asked of this one:
+what is held gets covered, positions end when they are asked to, and its books are the venue's.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+import structlog
+
+from events.errors import HoldfastError, Tampered, VenueProblem
+from events.record import bytes_from
+from events.store import Store, open_store
+from fsm.position import HALTED, LIVE_STATES
+from holdfast.assembly import Assembled, Parts, assemble
+from projections.books import Books
+from projections.catchup import CatchUp
+from projections.fills import row_from
+from replay.intents import ExitPosition, HaltPosition, OpenPosition, TightenPosition
+from replay.lines import parts_of
+from replay.replay import replay
+from venues.clock import Clock
+from venues.kraken.rest import RestClient, unreached
+from venues.simulated import MarketFeed, SimulatedVenue
+from venues.simulated.pairs import pair_of
+
+from .case import START_PX, Case, Happening, Opening, Wish
+from .disk import SimulatedDisk
+from .loop import VirtualLoop
+from .market import ticks_of
+from .network import Network
+from .watch import NAMESPACE, NS, Watch
+from .writer import LoopWriter
+
+# Any moment will do; that every simulation begins at the same one makes them comparable.
+START_NS = 1_700_000_000 * NS
+LOOK_S = 0.5
+# How long positions may take, without faults, to be covered, and to end once they are asked to: virtual seconds.
+COVER_S = 120.0
+END_S = 240.0
+LAST_WORDS_S = 5.0
+
+
+@dataclass(kw_only=True)
+class Lived:
+    """What a simulated life showed. `violations` empty: it held. `log_hash` names everything that was decided and recorded.
+
+    `unpriced` executions are in the books without their price: the venue gave none, and later lists it no more.
+    """
+
+    seed: int
+    violations: list[str] = field(default_factory=list)
+    log_hash: str = ""
+    positions: int = 0
+    refused: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
+    lives: int = 0
+    events: int = 0
+    simulated_s: float = 0.0
+    injected: Counter[str] = field(default_factory=Counter)
+    transitions: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    rows: Counter[str] = field(default_factory=Counter)
+    pages: Counter[str] = field(default_factory=Counter)
+    replayed: int = 0
+    unpriced: int = 0
+    bare_ms_max: int = 0
+
+
+def simulate(case: Case, *, with_replay: bool = True, patience_s: float = END_S) -> Lived:
+    """Live a case and return what it showed; nothing outside of a folder in memory is touched.
+
+    `with_replay` replays each session of it. `patience_s`: virtual seconds within which positions must end when they are asked to.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="holdfast-simulation-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+    loop = VirtualLoop()
+    world = World(case, folder, loop, patience_s)
+    try:
+        asyncio.set_event_loop(loop)
+        with silence():
+            loop.run_until_complete(world.run())
+            world.judge(with_replay)
+    except Exception as problem:
+        world.watch.say(loop.now_ns, "program", f"{type(problem).__name__}: {problem}")
+    finally:
+        world.abandon()
+        asyncio.set_event_loop(None)
+        with silence():
+            loop.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    return world.lived()
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Let nobody log: thousands of lives would say the same."""
+    before, was_disabled = structlog.get_config(), logging.root.manager.disable
+    structlog.configure(processors=[_drop], wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(was_disabled)
+        structlog.configure(**before)
+
+
+def _drop(*_: Any) -> Any:
+    raise structlog.DropEvent
+
+
+@dataclass(kw_only=True)
+class _Life:
+    """One life of the engine's process."""
+
+    assembled: Assembled
+    disk: SimulatedDisk
+    task: asyncio.Task[None]
+    stop: asyncio.Event
+    session: Path
+    is_over: bool = False
+    lost_power: bool = False
+
+
+class World:
+    """Everything that one case needs. `run` lives it, `judge` looks at what is left, `lived` tells."""
+
+    def __init__(self, case: Case, folder: Path, loop: VirtualLoop, patience_s: float) -> None:
+        self.case, self.folder, self.loop, self.patience_s = case, folder, loop, patience_s
+        self.rng = Random(f"world {case.seed}")
+        self.network = Network(loop, Random(f"network {case.seed}"))
+        self.network.latency_s = (case.latency_ms[0] / 1_000, case.latency_ms[1] / 1_000)
+        self.network.piece_bytes = case.piece_bytes
+        loop.network = self.network
+        loop.set_exception_handler(self._unhandled)
+        self.clock = Clock(start_ns=START_NS, origin_ns=0, monotonic_ns=lambda: loop.now_ns)
+        pairs = [pair_of(symbol) for symbol in case.symbols]
+        self.venue = SimulatedVenue(
+            [
+                MarketFeed(pair, ticks_of(market, pair.instrument, START_PX[pair.symbol], START_NS))
+                for pair, market in zip(pairs, case.markets, strict=True)
+            ],
+            clock=self.clock,
+            settings=case.settings,
+            seed=case.seed,
+        )
+        has_hand = any(h.kind == "trade_by_hand" for h in case.happenings)
+        self.watch = Watch(self.venue.exchange, case.audit_interval_s + 30, has_hand)
+        self.url = ""
+        self.life: _Life | None = None
+        self.sessions: list[_Life] = []
+        self.refused_tokens = 0
+        self.is_calm = self._is_stopping = False
+        self._kept: list[asyncio.Task[None]] = []
+        self.ids: dict[int, str] = {}
+        self.refused = 0
+        self.pages: Counter[str] = Counter()
+        self.injected: Counter[str] = Counter()
+        self.books = Books()
+        self.log_hash = ""
+        self.events = 0
+        self.ends: Counter[str] = Counter()
+        self.replayed = self.unpriced = 0
+
+    # --- the course -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Live the case to its end."""
+        self.url = await self.venue.start()
+        self.begin()
+        looking = asyncio.create_task(self._look())
+        todo = [
+            *(self._at(opening.at_ms, partial(self._open, number, opening)) for number, opening in enumerate(self.case.openings)),
+            *(self._at(wish.at_ms, partial(self._wish, wish)) for wish in self.case.wishes),
+            *(self._at(happening.at_ms, partial(self._happen, happening)) for happening in self.case.happenings),
+        ]
+        tasks = [asyncio.create_task(one) for one in todo]
+        try:
+            await asyncio.sleep(self.case.faults_end_ms / 1_000)
+            await self._calm_down()
+            await asyncio.gather(*tasks)
+            await self._until(self._is_covered, min(COVER_S, self.patience_s), "what is held is covered")
+            await self._until(self._all_over, self.patience_s, "every position that was asked to has ended", self._ask_all_to_leave)
+            # What the audit does now and then: late words about what has ended are heard.
+            if self.life is not None:
+                self.life.assembled.session.refresh_truth()
+            await asyncio.sleep(LAST_WORDS_S)
+        finally:
+            looking.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(looking, *tasks, return_exceptions=True)
+            self.watch.look(self._desk, False, self.loop.now_ns)
+            await self._stop()
+            await asyncio.gather(*(life.task for life in self.sessions), return_exceptions=True)
+            await self.venue.stop()
+
+    async def _at(self, at_ms: int, act: Callable[[], Awaitable[None]]) -> None:
+        await asyncio.sleep(at_ms / 1_000 - self.loop.time())
+        await act()
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            self.watch.look(self._desk, self._is_live(), self.loop.now_ns)
+
+    async def _until(self, is_so: Callable[[], bool], seconds: float, what: str, ask: Callable[[], None] | None = None) -> None:
+        end_s = self.loop.time() + seconds
+        while not is_so():
+            if ask is not None:
+                ask()
+            if self.loop.time() > end_s:
+                self.watch.say(self.loop.now_ns, "I13", f"not within {seconds:.0f} s without faults: {what}; {self._left()}")
+                return
+            await asyncio.sleep(LOOK_S)
+
+    async def _calm_down(self) -> None:
+        """From here on nothing goes wrong any more, and a person has mended the disk and started the engine."""
+        self.is_calm = True
+        self.venue.faults.disarm()
+        self.network.is_down = False
+        self.network.latency_s = (0.001, 0.02)
+        self.network.cut_dark()
+        self.refused_tokens = 0
+        self.venue.change_system("online")
+        life = self.life
+        if life is not None:
+            life.disk.trouble.clear()
+            life.disk.stall_s.clear()
+            life.disk.die_at_commit(0, False, _nothing)
+            if life.assembled.writer.failure is not None:
+                await self._stop()
+        while self._is_stopping:  # noqa: ASYNC110, a look now and then will do
+            await asyncio.sleep(0.1)
+        self.begin()
+
+    # --- the process ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _desk(self) -> Any:
+        return None if self.life is None else self.life.assembled.pipeline.desk
+
+    def _is_live(self) -> bool:
+        life = self.life
+        return life is not None and life.assembled.engine.is_synced and not life.assembled.pipeline.link.entries_halted
+
+    def begin(self) -> None:
+        """Start the process, unless one runs or is still being ended."""
+        if self.life is not None or self._is_stopping:
+            return
+        disk = SimulatedDisk(Random(f"disk {self.case.seed} {len(self.sessions)}"))
+        parts = Parts(
+            store_url=str(self.folder / "events.db"),
+            session_dir=self.folder,
+            data_dir=self.folder,
+            namespace=NAMESPACE,
+            symbols=self.case.symbols,
+            public_url=self.url,
+            private_url=self.url,
+            token_source=partial(self._token, disk),
+            clock=self.clock,
+            configuration={"simulation": self.case.seed},
+            audit_interval_s=self.case.audit_interval_s,
+            rest=_LocalRest(self, disk),
+            disk=disk,
+            writer=partial(LoopWriter, disk),
+        )
+        assembled = assemble(parts, on_page=partial(self._page, disk), on_refusal=None)
+        stop = asyncio.Event()
+        task = self.loop.create_task(assembled.engine.run(stop))
+        life = _Life(assembled=assembled, disk=disk, task=task, stop=stop, session=assembled.record.path)
+        assembled.engine.listeners.append(lambda event: None if disk.is_dead else self.watch.event(event, self.loop.now_ns))
+        self.watch.restored({key: position.state for key, position in sorted(assembled.pipeline.desk.positions.items())})
+        task.add_done_callback(partial(self._ended, life))
+        self.life = life
+        self.sessions.append(life)
+
+    async def _token(self, disk: SimulatedDisk) -> str:
+        await asyncio.sleep(2 * self.network.delay_s())
+        if disk.is_dead:
+            raise VenueProblem("kraken", "nobody asks any more", "start the engine")
+        if self.refused_tokens > 0:
+            self.refused_tokens -= 1
+            raise VenueProblem("kraken", "the token was not given: EService:Busy", "it is asked for again")
+        return self.venue.issue_token()
+
+    def _page(self, disk: SimulatedDisk, code: str, text: str) -> None:
+        if not disk.is_dead:
+            self.pages[code] += 1
+
+    def _ended(self, life: _Life, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or life.is_over or task.exception() is None:
+            return
+        self.watch.say(self.loop.now_ns, "program", f"the engine ended by itself: {type(task.exception()).__name__}: {task.exception()}")
+        self.kill(power=False, down_s=1.0)
+
+    def kill(self, *, power: bool, down_s: float) -> None:
+        """End the process at once; it begins again after `down_s`."""
+        life = self.life
+        if life is None:
+            return
+        self.life = None
+        life.is_over, life.lost_power = True, power
+        self.watch.look_at_desk(life.assembled.pipeline.desk, self.loop.now_ns)
+        life.disk.end(power=power)
+        self.network.kill_clients()
+        life.task.cancel()
+        # Not at once: the process may have died within a commit.
+        self.loop.call_soon(life.assembled.store.close)
+        self.loop.call_later(max(down_s, 0.001), self.begin)
+
+    async def _stop(self) -> None:
+        life = self.life
+        if life is None:
+            return
+        self.life, self._is_stopping = None, True
+        life.is_over = True
+        life.stop.set()
+        await asyncio.gather(life.task, return_exceptions=True)
+        self.watch.look_at_desk(life.assembled.pipeline.desk, self.loop.now_ns)
+        life.assembled.close()
+        life.disk.is_dead = True
+        self._is_stopping = False
+
+    def abandon(self) -> None:
+        """Let everything go after an error of the simulation itself."""
+        if self.life is not None:
+            self.life.disk.end(power=False)
+            with contextlib.suppress(Exception):
+                self.life.assembled.store.close()
+        for task in asyncio.all_tasks(self.loop):
+            task.cancel()
+        with contextlib.suppress(Exception), silence():
+            self.loop.run_until_complete(asyncio.sleep(0))
+
+    def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        problem = context.get("exception")
+        self.watch.say(self.loop.now_ns, "program", f"{context.get('message')}: {type(problem).__name__}: {problem}")
+
+    # --- wishes -----------------------------------------------------------------------------------------------------------
+
+    async def _open(self, number: int, opening: Opening) -> None:
+        while not self._is_live():
+            if self.is_calm:
+                return
+            await asyncio.sleep(LOOK_S / 2)
+        life = self.life
+        assert life is not None
+        mark = life.assembled.pipeline.desk.mark_of(opening.plan.symbol, self.clock.now_ns())
+        if mark is None:
+            return
+        instrument = pair_of(opening.plan.symbol).instrument
+
+        def level(bps: int | None) -> Decimal | None:
+            if bps is None:
+                return None
+            return instrument.price(instrument.floor_ticks(mark.px * (10_000 + bps * opening.plan.side.sign) / 10_000))
+
+        plan = msgspec.structs.replace(
+            opening.plan,
+            entry_price=level(opening.entry_bps),
+            stop_price=level(None if opening.stop_bps is None else -opening.stop_bps),
+            take_profit_price=level(opening.take_profit_bps),
+        )
+        position_id = life.assembled.next_position_id()
+        self.ids[number] = position_id
+        self.watch.sides[position_id], self.watch.planned[position_id] = plan.side, plan.qty
+        output = life.assembled.engine.open(OpenPosition(position_id=position_id, epoch=life.assembled.lease.token, plan=plan))
+        self.refused += len(output.refusals)
+
+    async def _wish(self, wish: Wish) -> None:
+        position_id = self.ids.get(wish.number)
+        if self.life is None or position_id is None or position_id not in self._desk.positions:
+            return
+        engine = self.life.assembled.engine
+        if wish.kind == "halt":
+            engine.ask(HaltPosition(position_id=position_id, reason="somebody said so"))
+        elif wish.kind == "tighten":
+            engine.ask(TightenPosition(position_id=position_id, trail_offset_bps=8))
+        else:
+            engine.ask(ExitPosition(position_id=position_id, reason="operator", patient=wish.kind == "exit_patient"))
+
+    def _ask_all_to_leave(self) -> None:
+        if self.life is None or not self._is_live():
+            return
+        for position_id in sorted(self._desk.positions):
+            position = self._desk.positions[position_id]
+            if not position.exit_reason or position.state == HALTED:
+                self.life.assembled.engine.ask(ExitPosition(position_id=position_id, reason="operator"))
+
+    # --- what goes wrong ----------------------------------------------------------------------------------------------------
+
+    async def _happen(self, happening: Happening) -> None:
+        if self.is_calm:
+            return
+        kind = happening.kind
+        if kind == "fault":
+            self.venue.faults.switch_on([happening.text])
+            return
+        done = _HAPPENINGS[kind](self, happening)
+        if done is not False:
+            self.injected[kind] += 1
+
+    def _kill_at_commit(self, happening: Happening) -> bool:
+        if self.life is None:
+            return False
+        before = happening.kind == "kill_before_commit"
+        die = partial(self.kill, power=before, down_s=happening.seconds)
+        self.life.disk.die_at_commit(happening.number, before, die)
+        return True
+
+    def _kill(self, happening: Happening) -> bool:
+        if self.life is None:
+            return False
+        self.kill(power=happening.kind == "power", down_s=happening.seconds)
+        return True
+
+    def _restart(self, happening: Happening) -> bool:
+        if self.life is None:
+            return False
+
+        async def again() -> None:
+            await self._stop()
+            await asyncio.sleep(happening.seconds)
+            self.begin()
+
+        self._keep(again())
+        return True
+
+    def _keep(self, work: Any) -> None:
+        self._kept.append(self.loop.create_task(work))
+
+    def _disk_trouble(self, happening: Happening) -> bool:
+        if self.life is None:
+            return False
+        if happening.kind == "commit_stalls":
+            self.life.disk.stall_s.append(happening.seconds)
+        else:
+            self.life.disk.arm(happening.kind)
+        return True
+
+    def _net_down(self, happening: Happening) -> None:
+        self.network.is_down = True
+        self.loop.call_later(happening.seconds, self._net_up)
+
+    def _net_up(self) -> None:
+        self.network.is_down = False
+
+    def _slow(self, happening: Happening) -> None:
+        usual = self.network.latency_s
+        self.network.latency_s = (usual[0], max(usual[1], happening.seconds))
+        self.loop.call_later(3.0, self._usual_speed)
+
+    def _usual_speed(self) -> None:
+        low, high = self.case.latency_ms
+        self.network.latency_s = (0.001, 0.02) if self.is_calm else (low / 1_000, high / 1_000)
+
+    def _refuse_tokens(self, happening: Happening) -> None:
+        self.refused_tokens += happening.number + 1
+
+    def _system(self, happening: Happening) -> None:
+        self.venue.change_system(happening.text)  # type: ignore[arg-type]
+        self.loop.call_later(happening.seconds, self.venue.change_system, "online")
+
+    def _cancel_by_hand(self, happening: Happening) -> bool:
+        ours = self.watch.books.ours_open()
+        if not ours:
+            return False
+        with contextlib.suppress(HoldfastError):
+            self.venue.cancel_by_hand(ours[happening.number % len(ours)])
+        return True
+
+    def _trade_by_hand(self, happening: Happening) -> bool:
+        """The owner trades some of what was his before we came."""
+        instrument = pair_of(self.case.symbols[0]).instrument
+        own = self.case.settings.balances.get(instrument.base, Decimal(0))
+        side = "sell" if happening.number % 2 and own else "buy"
+        qty = instrument.qty(instrument.floor_lots(max(own, Decimal(5)) * (happening.number + 1) / 10_000))
+        try:
+            self.venue.trade_by_hand(instrument.symbol, side, qty)
+        except HoldfastError:
+            return False
+        return True
+
+    # --- without faults -------------------------------------------------------------------------------------------------------
+
+    def _is_covered(self) -> bool:
+        self.watch.look_at_books(self.loop.now_ns)
+        return self._is_live() and not self.watch.books.bare()
+
+    def _all_over(self) -> bool:
+        return self.life is not None and self._is_live() and not self._desk.positions
+
+    def _left(self) -> str:
+        if self.life is None:
+            return "no engine runs"
+        link = self.life.assembled.pipeline.link.state
+        held = ", ".join(f"{key} {p.state} ({p.exit_reason or 'no reason to leave'})" for key, p in sorted(self._desk.positions.items()))
+        bare = ", ".join(f"{key} {qty}" for key, qty in self.watch.books.bare().items())
+        return f"link {link}, positions: {held or 'none'}; bare at the venue: {bare or 'nothing'}"
+
+    # --- judgement --------------------------------------------------------------------------------------------------------------
+
+    def judge(self, with_replay: bool) -> None:
+        """Look at what is left: the books against the venue's, no order that outlived its position, sessions that replay alike."""
+        now_ns = self.loop.now_ns
+        self.watch.look_at_books(now_ns)
+        if ours := self.watch.books.ours_open():
+            self.watch.say(now_ns, "I5", f"orders outlived their positions: {', '.join(ours)}")
+        with open_store(str(self.folder / "events.db"), create=False) as store:
+            self._judge_log(store, now_ns)
+        if with_replay:
+            for life in self.sessions:
+                self._replay(life, now_ns)
+
+    def _judge_log(self, store: Store, now_ns: int) -> None:
+        digest = hashlib.sha256()
+        for event in store.all_events():
+            self.events += 1
+            digest.update(bytes_from(event) + b"\n")
+        catch_up = CatchUp(store)
+        catch_up.run()
+        self.books = catch_up.books
+        if not self.books.ledger.is_balanced:
+            self.watch.say(now_ns, "I9", "the ledger does not balance")
+        self._compare_fills(now_ns)
+        for key in sorted(self.books.positions):
+            position = self.books.positions[key]
+            self.ends[position.state] += 1
+            if position.state in LIVE_STATES and position.state != HALTED:
+                self.watch.say(now_ns, "I13", f"{key} has not ended: {position.state}")
+        for key in sorted(self.watch.books.held):
+            left = self.watch.books.held[key].net
+            if abs(left) >= self.watch.books.minimum[key] and key not in self._halted():
+                self.watch.say(now_ns, "I13", f"{key} has ended, and the venue still holds {left} of it")
+        for life in self.sessions:
+            digest.update(_bodies(life.session))
+        digest.update(repr([(f.exec_id, f.qty, f.px, f.fee) for f in self.watch.books.fills.values()]).encode())
+        self.log_hash = digest.hexdigest()[:16]
+
+    def _halted(self) -> set[str]:
+        return {key for key, position in self.books.positions.items() if position.state == HALTED and self.pages}
+
+    def _compare_fills(self, now_ns: int) -> None:
+        """Every execution of ours at the venue is in the books once, and nothing else is."""
+        venue = self.watch.books
+        booked: Counter[str] = Counter()
+        for key in sorted(self.books.pnl.positions):
+            for fill in self.books.pnl.positions[key].fills:
+                if fill.source != "order":
+                    continue
+                booked[fill.trade_id] += 1
+                known = venue.fills.get(fill.trade_id)
+                row = row_from(fill)
+                if known is not None and row.last_px is None:
+                    self.unpriced += 1
+                elif known is not None and (row.last_qty, row.last_px) != (known.qty, known.px):
+                    what = f"{row.last_qty} at {row.last_px} instead of {known.qty} at {known.px}"
+                    self.watch.say(now_ns, "I9", f"{key}: execution {fill.trade_id} is booked as {what}")
+        for exec_id in sorted(venue.owner_of_fill):
+            if booked[exec_id] != 1:
+                there = venue.fills[exec_id]
+                what = f"{there.order_id} {'buy' if there.buying else 'sell'} {there.qty}"
+                owner = venue.owner_of_fill[exec_id]
+                self.watch.say(now_ns, "I9", f"{owner}: execution {exec_id} ({what}) is booked {booked[exec_id]} times")
+        for exec_id in sorted(booked.keys() - venue.owner_of_fill.keys()):
+            self.watch.say(now_ns, "I9", f"execution {exec_id} is booked, and the venue knows nothing of it")
+
+    def _replay(self, life: _Life, now_ns: int) -> None:
+        try:
+            verdict = replay(life.session)
+        except Tampered as problem:
+            # A loss of power may take records that an anchor names; nothing else may.
+            if not life.lost_power:
+                self.watch.say(now_ns, "I10", str(problem).replace(str(self.folder), ""))
+            return
+        self.replayed += 1
+        if not verdict.identical:
+            self.watch.say(now_ns, "I10", f"session {life.session.name} diverged: {verdict.divergence}")
+
+    def lived(self) -> Lived:
+        """Return what this life showed."""
+        injected = Counter({**self.venue.faults.counts, **self.injected})
+        for life in self.sessions:
+            injected.update({f"disk {name}": count for name, count in life.disk.struck.items()})
+        return Lived(
+            seed=self.case.seed,
+            violations=self.watch.violations,
+            log_hash=self.log_hash,
+            positions=len(self.books.positions),
+            refused=self.refused,
+            ends=self.ends,
+            lives=len(self.sessions),
+            events=self.events,
+            simulated_s=self.loop.time(),
+            injected=injected,
+            transitions=self.watch.transitions,
+            rows=self.watch.rows,
+            pages=self.pages,
+            replayed=self.replayed,
+            unpriced=self.unpriced,
+            bare_ms_max=self.watch.bare_ms_max,
+        )
+
+
+class _LocalRest(RestClient):
+    """Kraken's REST interface of the venue in this process: the client's own code down to the signed request."""
+
+    def __init__(self, world: World, disk: SimulatedDisk) -> None:
+        super().__init__("key", "c2VjcmV0")
+        self._world, self._disk = world, disk
+
+    def _exchange(self, path: str, body: bytes, headers: dict[str, str]) -> str:
+        if self._disk.is_dead or self._world.network.is_down:
+            raise unreached("the network is down")
+        reply = self._world.venue.answer_rest(path, "", headers, body)
+        assert reply is not None
+        if reply.status != HTTPStatus.OK:
+            raise unreached(f"it was answered with HTTP {reply.status.value}")
+        return reply.text
+
+
+def _bodies(session: Path) -> bytes:
+    """Return what was recorded, without what names the machine and its versions."""
+    lines = session.read_bytes().split(b"\n")[1:]
+    return b"\n".join(parts[0] for line in lines if (parts := parts_of(line + b"\n")) is not None)
+
+
+def _nothing() -> None:
+    pass
+
+
+_HAPPENINGS: dict[str, Callable[[World, Happening], bool | None]] = {
+    "cut": lambda world, h: world.network.cut(h.number),
+    "dark": lambda world, h: world.network.darken(h.number),
+    "net_down": World._net_down,
+    "slow": World._slow,
+    "token": World._refuse_tokens,
+    "kill": World._kill,
+    "power": World._kill,
+    "kill_before_commit": World._kill_at_commit,
+    "kill_after_commit": World._kill_at_commit,
+    "restart": World._restart,
+    "stand_still": lambda world, h: world.loop.stand_still(h.seconds),
+    "commit_fails": World._disk_trouble,
+    "commit_fails_after": World._disk_trouble,
+    "commit_stalls": World._disk_trouble,
+    "write_fails": World._disk_trouble,
+    "sync_fails": World._disk_trouble,
+    "system": World._system,
+    "cancel_by_hand": World._cancel_by_hand,
+    "trade_by_hand": World._trade_by_hand,
+}
