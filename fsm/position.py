@@ -159,8 +159,12 @@ def leave(
     )
 
 
+# A cancel of a resting exit whose time is up is asked for at once where the exit is still resting: behind a closed channel that would
+# go round for ever, at the speed of the processor.
 NOT_SENT: Mapping[str, tuple[str, tuple[str, ...], str]] = {
-    name: (RECONCILING, ("refresh",), "it never left: look first, then what is missing goes out anew") for name, row in SETTLE.items() if row[1]
+    name: (RECONCILING, ("refresh",), "it never left: look first, then what is missing goes out anew")
+    for name, row in SETTLE.items()
+    if row[1] or row[0] in (TAKE_PROFIT_WORKING, MAKER_EXITING)
 }
 # What may prove after the end of a position that an order of ours is alive, or was.
 _ALIVE = ("OrderAccepted", "ChildDiscovered", "OrderFilled")
