@@ -271,7 +271,7 @@ class Pipeline:
 
     def _fact(self, made: "_Made", fact: f.AnyFact) -> None:
         """Take a venue's word about an order of ours, and what it means for the account and for what has ended."""
-        was_over = isinstance(fact, f.OrderFilled) and self.desk.owner_of(fact.client_order_id, fact.venue_order_id) in self.desk.ended
+        is_late = isinstance(fact, f.OrderFilled) and self._is_late(fact)
         events = self.desk.take(fact)
         made.events += events
         if not events or not isinstance(fact, f.OrderFilled | f.OrderRejected):
@@ -280,10 +280,15 @@ class Pipeline:
         assert position is not None
         if isinstance(fact, f.OrderFilled):
             self.custody.take_own_fill(position, fact.ts_recv_ns)
-            made.exposures += _exposure_of(position, fact) if was_over else []
+            made.exposures += _exposure_of(position, fact) if is_late else []
         elif fact.reject_class == "funds":
             short = self.custody.short_for(position, fact)
             made.events += self.desk.take(short, position.position_id) if short is not None else []
+
+    def _is_late(self, fact: f.OrderFilled) -> bool:
+        """Whether an execution is news behind the end of its position; one that was booked before is told again with its price."""
+        ended = self.desk.ended.get(self.desk.owner_of(fact.client_order_id, fact.venue_order_id) or "")
+        return ended is not None and fact.trade_id not in ended.trade_ids
 
     def _range(self, made: "_Made", trade: m.TradePrinted, ts_recv_ns: int) -> None:
         """Keep the symbol's bars; with a new minute trails may become narrower, and an ignition may have to be left."""
