@@ -34,6 +34,8 @@ _NAME = re.compile(
 _NUMERIC_NAME = re.compile(r".*(?:passphrase|passw(?:or)?d)|(?:.*[_-])?t?otp", re.IGNORECASE)  # elsewhere a number is a number: "sign":-1
 _HEADER_NAME = re.compile(r".*-(?:key|apikey|sign|signature|passphrase|token|secret)|authorization", re.IGNORECASE)
 MAX_NAME_LENGTH = 80
+# No frame names more secrets than this. A text that does costs about a second a megabyte, and is withheld as a whole.
+MAX_NAMED = 1_000
 
 # From the end of a name on: group 1 stays, the rest goes. A value that the text's end cuts is a secret as well.
 _MEMBER = re.compile(r'("\s*:\s*)(?:"(?!\[redacted\]")[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|\[[^][{}]*(?:\]|\Z))', re.DOTALL)
@@ -137,6 +139,8 @@ def _without_named(text: str) -> str:
             if value is not None:
                 kept += (text[done:seen], value.expand(instead))
                 done = seen = value.end()
+                if len(kept) > 2 * MAX_NAMED:
+                    return REDACTED
     kept.append(text[done:])
     return "".join(kept) if done else text
 
