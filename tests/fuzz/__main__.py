@@ -24,7 +24,18 @@ ROOT = Path(__file__).resolve().parents[2]
 # Inputs that the planted fault may take; it is found within some hundred.
 PLANTED_INPUTS = 60_000
 # How much of the inputs each target gets: the wire gets most. Files cost some hundred microseconds each.
-SHARES = {"frames": 8, "tokens": 3, "redact": 3, "events": 2, "neighbours": 1, "requests": 2, "settings": 2, "ticks": 2, "spools": 2}
+SHARES = {
+    "frames": 8,
+    "tokens": 3,
+    "lookups": 2,
+    "redact": 3,
+    "events": 2,
+    "neighbours": 1,
+    "requests": 2,
+    "settings": 2,
+    "ticks": 2,
+    "spools": 2,
+}
 
 
 def engine_or_reason(wanted: str) -> tuple[str, str]:

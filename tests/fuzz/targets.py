@@ -42,6 +42,7 @@ TARGETS = {
         Target("frames", "frames of Kraken: codec, translator, market queue, record line", wire.frame_seeds, wire.frames),
         Target("neighbours", "a hostile frame between two fills, through the whole pipeline", wire.frame_seeds, wire.neighbours),
         Target("tokens", "answers of the REST interface to the token request", wire.rest_seeds, wire.token_replies),
+        Target("lookups", "answers of the REST interface about orders and executions", wire.rest_seeds, wire.rest_answers),
         Target("redact", "texts with secrets in them", wire.secret_seeds, wire.redacted),
         Target("sessions", "session files: reading, verifying, repairing", files.session_seeds, files.sessions),
         Target("records", "session files with a right chain and wrong records, replayed", files.session_seeds, files.records),

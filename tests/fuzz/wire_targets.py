@@ -19,7 +19,7 @@ from venues.kraken.codec import Unreadable, frame_from, outline_from
 from venues.kraken.conflation import MarketQueue
 from venues.kraken.rest import MAX_WAIT_S, RestClient
 from venues.kraken.translate import KrakenTranslator
-from venues.messages import FrameReceived, FrameRefused
+from venues.messages import FrameReceived, FrameRefused, QuestionAnswered
 from venues.simulated.delivery import Send
 from venues.simulated.faults import Faults
 from venues.simulated.gateway import Gateway
@@ -156,6 +156,29 @@ def token_replies() -> Run:
         except HoldfastError:
             pass
         assert token, "a token of nothing"
+
+    return run
+
+
+def rest_answers() -> Run:
+    def run(data: bytes) -> None:
+        # Lists of orders by id, open and closed, pages of trades: each question gets the same answer until none is left.
+        for wish in ("order by id", "order", "trades"):
+            translator = KrakenTranslator("hf", (SYMBOL,))
+            translator.restore([("hf000003100010", "OSYSC6-Y5GR9-M7LY0F")], (), ())
+            lookups, now_ns = translator.lookups, START_NS
+            if wish == "trades":
+                lookups.trades(0, now_ns)
+            else:
+                lookups.order("hf000003100010", "OSYSC6-Y5GR9-M7LY0F" if wish == "order by id" else "", START_NS - 1, now_ns)
+            for _ in range(4):
+                if not lookups.questions:
+                    break
+                question, now_ns = lookups.questions.pop(), now_ns + 1_000_000_000
+                lookups.questions.clear()
+                lookups.answered(
+                    QuestionAnswered(number=question.number, asked_ns=question.asked_ns, ts_recv_ns=now_ns, text=_text_of(data))
+                )
 
     return run
 
