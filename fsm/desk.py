@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from events import commands as c
 from events import facts as f
+from events.errors import BadInput
 from events.ids import client_order_id_from, position_id_of
 from events.record import PositionEvent
 from events.values import Mark
@@ -124,10 +125,18 @@ class Desk:
     # --- facts in -----------------------------------------------------------------------------------------------------
 
     def restore(self, events: Iterable[PositionEvent]) -> int:
-        """Take the positions from a log, in its order; return how many events were read. Decides nothing."""
+        """Take the positions from a log, in its order; return how many events were read. Decides nothing.
+
+        Raises:
+            BadInput: an event has numbers that cannot be counted with. No event of ours has: a venue's are bounded as they are read.
+        """
         count = 0
         for event in events:
-            self._take(event, evolve(self._known(event.position_id), event))
+            try:
+                self._take(event, evolve(self._known(event.position_id), event))
+            except ArithmeticError:
+                place = f"stored event, position {event.position_id} version {event.version}"
+                raise BadInput(place, "its numbers are beyond all measure", "restore the store from a copy") from None
             count += 1
         for position in list(self.positions.values()):
             self._rearm(position)

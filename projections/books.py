@@ -56,7 +56,11 @@ class Books:
             return ()
         if event.version > expected or (before is None and not isinstance(event.fact, PositionRequested | PositionAdopted)):
             raise BadInput(f"position {position_id}", f"event {event.version} follows event {expected - 1}", "restore the missing events")
-        after = evolve(before, event)
+        try:
+            after = evolve(before, event)
+        except ArithmeticError:
+            place = f"stored event, position {position_id} version {event.version}"
+            raise BadInput(place, "its numbers are beyond all measure", "restore the store from a copy") from None
         entries = self.fills.apply(notification_id, event)
         for entry in entries:
             self.ledger.apply(entry)

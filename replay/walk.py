@@ -239,8 +239,9 @@ def _manifest_from(line: bytes, path: Path) -> dict[str, object]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         content = {}
     schema = content.get("schema")
-    if content.get("k") != "manifest" or not isinstance(schema, str):
-        cut = b"\n" not in line and line.startswith(b'{"k":"manifest"')
+    # Without its end it is not whole, however well it reads: what a repair appends would stand on the same line.
+    cut = not line.endswith(b"\n") and line.startswith(b'{"k":"manifest"')
+    if cut or content.get("k") != "manifest" or not isinstance(schema, str):
         problem = "its first line is cut: nothing was recorded" if cut else "is not a session file: its first line is no manifest"
         raise BadInput(str(path), problem, "name a file that starts with a manifest")
     if schema != SCHEMA:

@@ -14,6 +14,9 @@ from events.errors import BadInput
 
 from .tree import Config
 
+# Of a name that is none, that much is quoted.
+MAX_NAME = 120
+
 
 @cache
 def root() -> mi.Type:
@@ -56,7 +59,7 @@ def child(kind: mi.Type, key: str, parent: str, place: str) -> mi.Type:
     names = members(kind)
     if key in names:
         return names[key]
-    path = joined(parent, key)
+    path = joined(parent, key)[:MAX_NAME]
     if not names:
         raise BadInput(f"{place}: {path}", f"{parent} is one value and has no settings below it", f"set {parent}")
     raise BadInput(f"{place}: {path}", "there is no such setting", nearest(key, parent, names))

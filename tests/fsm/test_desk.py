@@ -1,8 +1,12 @@
 """Many positions: whom a fact belongs to, which clocks run, which prices are armed, and what a snapshot proves."""
 
+import msgspec
 import pytest
 
+from events import facts as f
+from events.errors import BadInput
 from events.values import PositionSide
+from fsm.desk import Desk
 from tests.fsm.stage import MARGIN, SYMBOL, D, Stage, assert_decision, assert_unchanged, checked
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
@@ -68,3 +72,12 @@ def test_a_price_beyond_all_measure_is_none_also_where_nothing_is_armed(px: str)
     stage.book(stage.desk.price(SYMBOL, D(px), stage.now_ns, stage.now_ns))
     assert stage.mark().px == D(101)
     assert stage.desk.counters["bad_prices"] == 2
+
+
+def test_a_stored_event_with_numbers_beyond_all_measure_is_refused_with_its_place() -> None:
+    log = list(Stage(stop_price=97).protected().events)
+    number, accepted = next((n, event) for n, event in enumerate(log) if isinstance(event.fact, f.OrderAccepted))
+    huge = msgspec.structs.replace(accepted.fact, leaves_qty=D("9e999999"), cum_qty=D("9e999999"))
+    log[number] = msgspec.structs.replace(accepted, fact=huge)
+    with pytest.raises(BadInput, match=f"version {accepted.version}: its numbers are beyond all measure"):
+        Desk("hf").restore(log)

@@ -174,3 +174,12 @@ def test_a_process_killed_while_it_appends_loses_nothing_that_it_had_flushed(tmp
     assert [(r.seq, r.ts_recv_ns, r.payload) for r in records] == [(n, n, "x" * (n % 500)) for n in range(1, len(records) + 1)]
     assert repaired.last_seq == len(records) + 1
     assert verify_session(path, key).anchored == repaired.last_seq
+
+
+def test_a_manifest_without_its_line_break_is_cut_and_nothing_is_appended_to_it(killed: Path) -> None:
+    """The repair wrote its record behind the manifest on the same line, and made a file of it that nobody could read."""
+    first = killed.read_bytes().split(b"\n")[0]
+    killed.write_bytes(first)
+    with pytest.raises(BadInput, match="its first line is cut: nothing was recorded"):
+        repair(killed)
+    assert killed.read_bytes() == first

@@ -190,3 +190,9 @@ def test_a_key_in_place_of_a_name_is_refused_and_not_repeated(write: Write) -> N
     with pytest.raises(BadInput) as caught:
         load_config(write('[venue]\napi_key_env = "kQH5HW/8p1uGOVjbgWA7FunAmGO8lsSUXNsu3eow76sz84Q18fWxnyRzBHCd3pd5"'), environ={})
     assert "kQH5HW" not in str(caught.value)
+
+
+def test_a_name_as_long_as_a_page_is_not_quoted_whole(write: Write) -> None:
+    with pytest.raises(BadInput) as caught:
+        load_config(write("9" * 3_000 + " = 1"), environ={})
+    assert len(str(caught.value)) < 600
