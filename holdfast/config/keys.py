@@ -4,6 +4,9 @@ A secret is never part of `Config`, and no error here quotes one. A file must be
 read is known to `SECRETS` from then on, which takes it out of the record, of log lines and of errors.
 """
 
+import base64
+import binascii
+import contextlib
 import os
 import stat
 from collections.abc import Mapping
@@ -12,6 +15,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from events.errors import BadInput
 from holdfast.secrets import SECRETS
+from replay.redact import MIN_FREE_LENGTH
 
 from .tree import Config
 
@@ -89,4 +93,9 @@ def _not_empty(text: str, place: str) -> str:
     if not secret:
         raise BadInput(place, "it is empty", "put the secret there")
     SECRETS.add(secret)
+    with contextlib.suppress(binascii.Error, ValueError):
+        # What a venue's secret encodes is what signs; a traceback would show it as Python writes bytes.
+        decoded = repr(base64.b64decode(secret, validate=True))[2:-1]
+        if len(decoded) >= MIN_FREE_LENGTH:
+            SECRETS.add(decoded)
     return secret
