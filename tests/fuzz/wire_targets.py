@@ -1,5 +1,6 @@
 """Fuzz targets for what comes over a wire: Kraken's frames, its REST answers, requests to the simulated venue, secrets in any of it."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Callable, Mapping
@@ -146,18 +147,17 @@ def token_replies() -> Run:
     client = _Said("key", base64.b64encode(b"secret").decode())
     fetch = TokenFetcher(client)
 
-    def run(data: bytes) -> None:
-        client.text = _text_of(data)
+    async def ask() -> str:
         pause_s = client._pause_s(client.text, 1)
         assert pause_s is None or 0 <= pause_s <= MAX_WAIT_S, "an answer can make the client wait for ever"
-        token = "none"
         try:
-            fetch().send(None)
-        except StopIteration as ended:
-            token = ended.value
+            return await fetch()
         except HoldfastError:
-            pass
-        assert token, "a token of nothing"
+            return "none"
+
+    def run(data: bytes) -> None:
+        client.text = _text_of(data)
+        assert asyncio.run(ask()), "a token of nothing"
 
     return run
 
