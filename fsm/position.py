@@ -226,7 +226,7 @@ ROWS: tuple[Row, ...] = (
         CLEAR_TAKE_PROFIT=(SAME, ("refresh", "alert_exit_refused"), "a refused close is not a close (P29)"),
         CLEAR_PATIENT=(SAME, ("refresh", "alert_exit_refused"), "a refused close is not a close (P29)"),
     ),
-    *settle((FLATTENING,), ("OrderRejected",), FLIPPED=(SAME, ("refresh",), "the watch makes the next attempt")),
+    *settle((FLATTENING,), ("OrderRejected",), FLIPPED=(SAME, (), "the watch makes the next attempt: at once again would be a storm (I14)")),
     Row((RECONCILING,), ("OrderRejected",), {}, SAME, (), _WAIT),
     # --- no proof either way: ask, send nothing for the same quantity (I4, I6)
     Row((*LIVE_STATES,), ("OutcomeUnknown",), {}, SAME, ("refresh",), "a timeout is not a rejection: ask the venue"),

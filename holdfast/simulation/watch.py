@@ -4,6 +4,7 @@
                 within its own audit
     I2          no position is closed by more than it opened, or opened by more than was planned
     I9          each execution that the engine books is one of the venue's, with its order, side, quantity and price, once
+    I14         no position makes more than `EVENTS_A_MINUTE` events within a minute: every loop with a venue is bounded
     broken      the core's own assertions (`desk.broken`: I1, I2, I3, I5)
 
 The venue's books are read, never the engine's idea of them. What the owner trades by hand is told apart by the orders' ids.
@@ -42,6 +43,8 @@ ON_THE_WAY = (
     TAKE_PROFIT_WORKING,
 )  # fmt: skip
 NS = 1_000_000_000
+# Several times what a busy position needs; what goes round with the venue's own speed makes thousands.
+EVENTS_A_MINUTE = 400
 
 
 class Held(NamedTuple):
@@ -138,6 +141,7 @@ class Watch:
         self._believed_since: dict[str, int] = {}
         self._broken = 0
         self._told: set[str] = set()
+        self._pace: Counter[tuple[str, int]] = Counter()
 
     def say(self, now_ns: int, invariant: str, text: str) -> None:
         """Note a violation, each sentence once."""
@@ -156,6 +160,10 @@ class Watch:
         self._states[key] = event.to
         self.transitions[before, name, event.to] += 1
         self.rows[event.row] += 1
+        minute = now_ns // (60 * NS)
+        self._pace[key, minute] += 1
+        if self._pace[key, minute] > EVENTS_A_MINUTE:
+            self.say(now_ns, "I14", f"{key}: more than {EVENTS_A_MINUTE} events within minute {minute}")
         for command in event.commands:
             if isinstance(command, SubmitOrder) and command.attached is not None:
                 self.books.owner_of_userref[order_userref_of(command.client_order_id)] = key

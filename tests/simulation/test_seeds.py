@@ -15,7 +15,7 @@ from holdfast.simulation.world import simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = Path(__file__).parent / "seeds"
-FIXED = range(400, 420)
+FIXED = range(400, 429)
 
 
 @pytest.mark.parametrize("path", sorted(SEEDS.glob("*.json")), ids=lambda path: path.stem)
@@ -26,7 +26,7 @@ def test_a_saved_case_breaks_nothing_any_more(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((SEEDS / "open").glob("*.json")), ids=lambda path: path.stem)
 @pytest.mark.xfail(strict=True, reason="found by the simulation, not mended yet: docs/proof.md")
 def test_an_open_case_still_breaks_something(path: Path) -> None:
-    assert simulate(read_case(path), patience_s=60.0).violations == []
+    assert simulate(read_case(path), with_replay=False, patience_s=30.0).violations == []
 
 
 @pytest.mark.parametrize("seed", FIXED)
