@@ -86,16 +86,18 @@ async def _together(faults: Sequence[Fault], folder: Path) -> list[Outcome]:
 
 def rows(rounds: Sequence[Round]) -> Iterator[str]:
     """Yield the lines of the table: the worst of all rounds."""
-    yield f"{'fault':<21}{'noticed ms':>11}{'bound':>7}{'uncovered ms':>14}{'bound':>7}{'whole again ms':>16}{'connects':>10}  held"
+    head = f"{'fault':<21}{'noticed ms':>11}{'bound':>7}{'uncovered ms':>14}{'bound':>7}{'whole again ms':>16}"
+    yield head + f"{'connects':>10}{'lost ms':>9}  held"
     for name in dict.fromkeys(outcome.fault.name for each in rounds for outcome in each.outcomes):
         seen = [outcome for each in rounds for outcome in each.outcomes if outcome.fault.name == name]
+        connects, lost_ms = max(outcome.connects for outcome in seen), max(outcome.lost_ms for outcome in seen)
         fault, held = seen[0].fault, sum(not outcome.problems for outcome in seen)
         noticed = [outcome.noticed_ms for outcome in seen if outcome.noticed_ms is not None]
         back = [outcome.back_ms for outcome in seen if outcome.back_ms is not None]
         yield (
             f"{name:<21}{f'{max(noticed):.0f}' if noticed else '-':>11}{fault.notice_ms or '-':>7}"
             f"{max(outcome.uncovered_ms for outcome in seen):>14.0f}{fault.uncovered_ms:>7}{f'{max(back):.0f}' if back else '-':>16}"
-            f"{max(outcome.connects for outcome in seen):>10}  {held}/{len(seen)}  {fault.about}"
+            f"{connects:>10}{lost_ms:>9.0f}  {held}/{len(seen)}  {fault.about}"
         )
     for seen_flood in rounds[-1].floods:
         yield (
