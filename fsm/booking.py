@@ -227,7 +227,7 @@ def _filled(position: Position, fact: f.OrderFilled, order_to: str) -> Position:
     return _executed(position, fact.trade_id, fact.side, lots, fact.last_qty, fact.last_px, fact.fees, fact.ts_recv_ns)
 
 
-def _priced_late(position: Position, fact: f.OrderFilled) -> Position:
+def _priced_late(position: Position, fact: f.OrderFilled | f.ManualFillSeen) -> Position:
     # The quantity was booked without a price (A16); the same execution with its price completes the cost.
     if fact.trade_id not in position.unpriced_ids or not _is_price(fact.last_px):
         return position
@@ -446,7 +446,7 @@ def _unanswered(order: Order) -> Order:
 
 def _manual_fill(position: Position, fact: f.ManualFillSeen, order_to: str) -> Position:
     if fact.trade_id in position.trade_ids:
-        return position
+        return _priced_late(position, fact)
     lots = _lots(position, fact.last_qty)
     return _executed(position, fact.trade_id, fact.side, lots, fact.last_qty, fact.last_px, fact.fees, fact.ts_recv_ns)
 

@@ -19,6 +19,7 @@ EXAMPLES: tuple[HoldfastError, ...] = (
     errors.Tampered("line 7", "does not match its chain"),
     errors.Diverged("input 12", "a", "b"),
     errors.Unprotected("hf000001", 3_000, 2_000),
+    errors.ProofFailed("I1", "spot-long", "read its trace"),
     errors.IllegalTransition("position", "Closed", "order_filled", ("spot",)),
 )
 
