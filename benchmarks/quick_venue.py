@@ -15,6 +15,9 @@ PAIR = {
     "cost_min": 0.5, "marginable": True,
 }  # fmt: skip
 
+# It has no limit of orders: what is measured is the engine, and not how long it waits for points (`venues/kraken/budget.py`).
+MAX_RATE_COUNT = 1_000_000
+
 Frames = list[str]
 
 
@@ -34,7 +37,8 @@ class QuickVenue:
 
     def acknowledge(self, request: dict[str, Any]) -> str:
         """Return the reply to a subscription or to any other request that is only to be acknowledged."""
-        result = {"channel": request.get("params", {}).get("channel", "")}
+        channel = request.get("params", {}).get("channel", "")
+        result = {"channel": channel, **({"maxratecount": MAX_RATE_COUNT} if channel == "executions" else {})}
         return json.dumps({"method": request["method"], "req_id": request["req_id"], "success": True, "result": result})
 
     def snapshot(self, channel: str, now_ns: int) -> str:

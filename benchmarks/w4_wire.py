@@ -99,6 +99,7 @@ def run(quick: bool) -> list[Row]:
                 process.join(_TIMEOUT_S)
     must_equal("entries measured", trips, len(measured.entry))
     must_equal("protections measured", trips + POSITIONS, len(measured.protection))
+    must_equal("entries that waited for the rate limit", 0, counters["entries_waited"])
     must_equal("commands that were dropped or not sent", 0, counters["dropped"] + counters["not_sent"] + counters["void"])
     return [*_rows(measured, alone, lags, inside[POSITIONS:]), _stop_update(quick)]
 
