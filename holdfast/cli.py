@@ -34,6 +34,7 @@ COMMANDS = {
     "check": "Say whether a position is unprotected past the budget now; for cron.",
     "positions": "List the positions.",
     "show": "Show one position in full: what the venue confirmed beside what is wanted.",
+    "dossier": "Tell one position's whole story: path, causes, orders, fills, money, gaps, pages.",
     "why": "Explain one event: fact, guards, row, commands, and what led to it.",
     "orders": "List the orders.",
     "ledger": "List postings and balances, and whether they balance.",

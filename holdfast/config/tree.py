@@ -40,7 +40,7 @@ class Venue(Section, frozen=True, kw_only=True):
     symbols: Annotated[tuple[Symbol, ...], Meta(min_length=1, description="symbols to follow and trade")] = ("BTC/USD",)
     public_url: Annotated[str, Meta(description="market data; wss, or ws on this machine")] = "wss://ws.kraken.com/v2"
     private_url: Annotated[str, Meta(description="orders and executions")] = "wss://ws-auth.kraken.com/v2"
-    rest_url: Annotated[str, Meta(description="only for the token of the private stream")] = "https://api.kraken.com"
+    rest_url: Annotated[str, Meta(description="the token, and look-ups of orders and executions")] = "https://api.kraken.com"
     api_key_env: Annotated[EnvName, Meta(description="name of the environment variable that holds the API key")] = "KRAKEN_API_KEY"
     api_secret_env: Annotated[EnvName, Meta(description="name of the environment variable that holds the API secret")] = "KRAKEN_API_SECRET"
     api_secret_file: Annotated[str, Meta(description="or a file of mode 0600 that holds the API secret; it goes first")] = ""

@@ -1,9 +1,10 @@
 """The projections of a store, folded anew from the first event: of all positions, or of one alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
+from events.record import PositionEvent
 from events.store import Store
 from holdfast.progress import Progress
 from projections.books import Books
@@ -13,16 +14,21 @@ from projections.export import export
 FileFormat = Literal["csv", "jsonl", "parquet"]
 
 
+def books_from(events: Iterable[PositionEvent]) -> Books:
+    """Return the books of events alone. Raises BadInput where an event of a position is missing."""
+    books = Books()
+    for number, event in enumerate(events, 1):
+        books.apply(number, event)
+    return books
+
+
 def books_of(store: Store, position_id: str | None = None) -> Books:
     """Return the books of everything that a store has when it is asked, or of one position alone.
 
     Raises what reading the store raises, and BadInput where an event of a position is missing.
     """
     if position_id is not None:
-        books = Books()
-        for number, event in enumerate(store.events_of(position_id), 1):
-            books.apply(number, event)
-        return books
+        return books_from(store.events_of(position_id))
     total = store.last_notification_id()
     catch_up = CatchUp(store)
     with Progress("reading events") as progress:

@@ -28,8 +28,9 @@ from projections.exits import ExitRow
 from projections.orders import OrderRow
 from projections.pnl import PnlRow
 from projections.positions import PositionRow
-from projections.windows import CAUSES
+from projections.windows import CAUSES, Window
 
+from .books import books_from
 from .exposure import counted_ns
 
 
@@ -105,7 +106,10 @@ class ArmedPrice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Uncovered(msgspec.Struct, frozen=True, kw_only=True):
-    """Unprotected time: now (0 if covered), since when and why, and over the position's life."""
+    """Unprotected time: now (0 if covered), since when and why, and over the position's life.
+
+    `total_ns` is how long any quantity was unprotected: windows that run at the same time count once.
+    """
 
     qty: Decimal
     since_ns: int
@@ -144,9 +148,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 def status_of(events: Sequence[PositionEvent], at_ns: int, budget_ms: int) -> Status:
     """Return the status of the position whose events are given from the first on."""
-    books = Books()
-    for number, event in enumerate(events, 1):
-        books.apply(number, event)
+    return status_from(books_from(events), events, at_ns, budget_ms)
+
+
+def status_from(books: Books, events: Sequence[PositionEvent], at_ns: int, budget_ms: int) -> Status:
+    """Return the same as `status_of` where the books of these events are there already."""
     position = books.positions[events[0].position_id]
     pnl = books.pnl.positions.get(position.position_id)
     known = {state.name: state.doc for state in POSITION.states}
@@ -275,9 +281,7 @@ def _clock(position: Position, clock: Deadline) -> Clock:
         fact = DeadlinePassed(ts_recv_ns=clock.at_ns, which=clock.which, at_ns=clock.at_ns, mark=position.mark)
     event = Core("flat").decide(position, fact)
     name = f"answer to {clock.operation}" if clock.which == "ack" else clock.which
-    return Clock(
-        which=name, client_order_id=clock.client_order_id, at_ns=clock.at_ns, to=event.to, commands=event.commands, row=event.row
-    )
+    return Clock(which=name, client_order_id=clock.client_order_id, at_ns=clock.at_ns, to=event.to, commands=event.commands, row=event.row)
 
 
 def _uncovered(books: Books, position: Position, at_ns: int, budget_ms: int) -> Uncovered:
@@ -292,8 +296,17 @@ def _uncovered(books: Books, position: Position, at_ns: int, budget_ms: int) -> 
         cause=oldest.segments[-1].cause if oldest is not None else "",
         counted_ms=max((counted_ns(window, position.plan.timing, at_ns) for window in running), default=0) // 1_000_000,
         windows=len(windows),
-        total_ns=sum(window.duration_ns(at_ns) for window in windows),
+        total_ns=_any_ns(windows, at_ns),
         longest_ns=longest.duration_ns(at_ns) if longest is not None else 0,
         longest_causes=tuple(cause for cause in CAUSES if cause in causes),
         budget_ms=budget_ms,
     )
+
+
+def _any_ns(windows: Sequence[Window], at_ns: int) -> int:
+    total, upto_ns = 0, 0
+    for window in sorted(windows, key=lambda window: window.opened_ns):
+        end_ns = window.opened_ns + window.duration_ns(at_ns)
+        total += max(0, end_ns - max(upto_ns, window.opened_ns))
+        upto_ns = max(upto_ns, end_ns)
+    return total

@@ -93,7 +93,8 @@ def _orders(status: Status, times: Times) -> str:
         }
         for order in sorted(status.orders, key=lambda order: not order.is_open)
     ]
-    return table(rows).rstrip("\n")
+    shown = [name for name in rows[0] if name != "engine wants" or any(row[name] for row in rows)] if rows else None
+    return table(rows, shown).rstrip("\n")
 
 
 def _confirmed(order: OrderState) -> str:

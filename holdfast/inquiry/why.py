@@ -80,7 +80,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
 
 def why(events: Sequence[PositionEvent], index: int) -> Why:
     """Return the explanation of event `index` of a position, whose events are given from the first on."""
-    positions = _positions(events[: index + 1])
+    positions = positions_after(events[: index + 1])
     event = events[index]
     before = positions[index - 1] if index else None
     source = events[index - 1].to if index else NEW
@@ -109,19 +109,20 @@ def why(events: Sequence[PositionEvent], index: int) -> Why:
         row_doc="" if found is None else _KINDS.get(found.kind, found.doc),
         row_today=today,
         commands=event.commands,
-        causes=tuple(_step(events, positions, cause.at, cause.how) for cause in reversed(chain_of(events, index))),
+        causes=tuple(step_of(events, positions, cause.at, cause.how) for cause in reversed(chain_of(events, index))),
     )
 
 
-def _positions(events: Sequence[PositionEvent]) -> list[Position]:
-    """Return the position after each event."""
+def positions_after(events: Sequence[PositionEvent]) -> list[Position]:
+    """Return the position after each event of its history."""
     out: list[Position] = []
     for event in events:
         out.append(evolve(out[-1] if out else None, event))
     return out
 
 
-def _step(events: Sequence[PositionEvent], positions: Sequence[Position], index: int, how: str) -> Step:
+def step_of(events: Sequence[PositionEvent], positions: Sequence[Position], index: int, how: str) -> Step:
+    """Return event `index` of a history as a step of a chain; `positions` are those after each event."""
     event = events[index]
     return Step(
         position_id=event.position_id,
@@ -139,7 +140,7 @@ def _leaving(events: Sequence[PositionEvent], positions: Sequence[Position], ind
     if not positions[index].exit_reason or events[index].exit_reason:
         return None
     decided = next((at for at in range(index - 1, -1, -1) if events[at].exit_reason), None)
-    return None if decided is None else _step(events, positions, decided, f"decided to leave because of {events[decided].exit_reason}")
+    return None if decided is None else step_of(events, positions, decided, f"decided to leave because of {events[decided].exit_reason}")
 
 
 def _guards(cell: Cell | None, given: tuple[str, ...]) -> tuple[Guard, ...]:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,23 @@ def test_a_closed_pipe_is_no_error(log: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_every_command_and_code_is_on_the_page() -> None:
-    page = (ROOT / "docs" / "cli.md").read_text()
-    assert [name for name in COMMANDS if f"`{name}" not in page] == []
-    assert [code for code in range(9) if f"\n| {code} | " not in page] == []
+def test_every_command_has_a_row_and_a_section_on_the_page_and_a_row_in_the_readme() -> None:
+    page, readme = ((ROOT / name).read_text() for name in ("docs/cli.md", "README.md"))
+    for name in COMMANDS:
+        assert any(f"`{name}`" in line or f"`{name} " in line for line in _table_after(page, "| command | answers |")), name
+        assert any(f"`{name}`" in line for line in _table_after(readme, "| command | what for |")), name
+    titled = {name for line in page.splitlines() if line.startswith("## ") for name in line[3:].split(", ")}
+    assert [name for name in COMMANDS if name not in titled] == []
+
+
+def test_every_exit_code_is_on_the_page_and_in_the_readme() -> None:
+    for name in ("docs/cli.md", "README.md"):
+        codes = [line.split()[1] for line in _table_after((ROOT / name).read_text(), "| code | means |")]
+        assert codes == [str(code) for code in range(9)], name
+
+
+def _table_after(text: str, head: str) -> list[str]:
+    """Return the rows of the table whose head begins so."""
+    lines = text.splitlines()
+    rows = lines[next(number for number, line in enumerate(lines) if line.startswith(head)) + 2 :]
+    return list(takewhile(lambda line: line.startswith("|"), rows))

@@ -7,6 +7,8 @@ from events.record import PositionEvent
 from fsm.coverage import unprotected_lots
 from holdfast.inquiry.causes import chain_of
 from holdfast.inquiry.diff import differences
+from holdfast.inquiry.dossier import dossier_of
+from holdfast.inquiry.dossier_text import dossier_text
 from holdfast.inquiry.exposure import exposure_at, watched_from
 from holdfast.inquiry.status import status_of
 from holdfast.inquiry.status_text import status_text
@@ -34,6 +36,16 @@ def test_every_position_can_be_shown_at_its_end_and_half_way(played: Played) -> 
             assert status.position.version == upto
             assert bool(status.clocks) is (part[-1].to not in END_STATES)
             assert status_text(status).startswith(part[0].position_id)
+
+
+@usual
+@given(played_histories())
+def test_every_position_has_a_dossier_that_counts_every_event(played: Played) -> None:
+    for events in by_position(played).values():
+        found, books = dossier_of(events, events[-1].fact.ts_recv_ns + 1, BUDGET_MS)
+        assert sum(1 + stage.others for stage in found.path) == len(events)
+        assert [stage.step.target for stage in found.path if stage.is_change][-1] == events[-1].to
+        assert dossier_text(found, books).startswith(events[0].position_id)
 
 
 @usual
