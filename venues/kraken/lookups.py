@@ -103,7 +103,9 @@ class Lookups:
         """Close the gap in what is known of the executions, seen at `gap_ns`; nothing before `since_ns` matters."""
         self._again = None
         if not any(isinstance(work, _Walk) and work.gap_ns for work in (self._work, *self._waiting)):
-            self._add(_Walk(since_ns, gap_ns=gap_ns), now_ns)
+            # It goes first: while the gap is open no snapshot proves that any order is absent, and each of them waits for that.
+            self._waiting.appendleft(_Walk(since_ns, gap_ns=gap_ns))
+            self._next(now_ns)
 
     def next_due_ns(self) -> int | None:
         """Return when a gap that REST could not close yet is to be tried again."""

@@ -151,6 +151,23 @@ def test_a_gap_that_a_snapshot_does_not_bridge_is_read_until_it_overlaps(make_cl
     assert engine.snapshot().trades_complete
 
 
+def test_a_gap_is_closed_before_any_single_order_is_looked_for(make_client: MakeClient) -> None:
+    client = make_client(tier="unlimited")
+    engine = Engine(client)
+    since_ns = client.now_ns
+    missed(engine)
+    engine.snapshot()
+    orders = [f"hf00000{number}000100" for number in range(2, 9)]
+    for order in orders:
+        engine.lookups.order(order, "", since_ns, client.now_ns)
+    engine.lookups.bridge(since_ns, client.now_ns, client.now_ns)
+    engine.answers()
+    # The search that was out when the gap was seen ends first.
+    second = engine.asked.index("OpenOrders", 1)
+    assert engine.asked[:second].count("TradesHistory") == 4  # two pages for it, two for the gap
+    assert engine.asked.count("OpenOrders") == len(orders)
+
+
 def test_a_gap_stays_open_while_rest_is_behind_the_snapshot(make_client: MakeClient) -> None:
     client = make_client(tier="unlimited", rest_lag_ms=60_000)
     engine = Engine(client)
