@@ -292,5 +292,3 @@ class Store(ABC):
 def one_line(problem: BaseException) -> str:
     """Return an error's text as one line without a final stop, for the middle of a sentence."""
     return " ".join(str(problem).split()).rstrip(".") or type(problem).__name__
-
-

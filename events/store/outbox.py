@@ -113,5 +113,3 @@ class OutboxGate:
 
 def _dropped(outgoing: Outgoing, reason: str) -> Outgoing:
     return Outgoing(outgoing.event, outgoing.index, outgoing.command, reason)
-
-

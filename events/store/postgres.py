@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from uuid import uuid4
 
 import psycopg
+from eventsourcing.domain import EventSourcingError
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresFactory
 from psycopg.conninfo import conninfo_to_dict
@@ -33,6 +34,8 @@ from .mapper import originator_id_from
 CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_S = 10
 
+_LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+
 # A commit is durable before the server says so, and a dead peer of the lease's idle session is noticed within 30 s.
 _SESSION = {
     "options": "-c synchronous_commit=on",
@@ -46,9 +49,7 @@ _CREATE_MARKER = (
     "CREATE TABLE IF NOT EXISTS {schema}.holdfast_store (id integer PRIMARY KEY CHECK (id = 1), schema text NOT NULL, "
     "store_id text NOT NULL, token bigint NOT NULL, pid integer NOT NULL, host text NOT NULL, since_ns bigint NOT NULL)"
 )
-_CREATE_INDEX = (
-    "CREATE INDEX IF NOT EXISTS stored_events_first ON {schema}.stored_events (notification_id) WHERE originator_version = 1"
-)
+_CREATE_INDEX = "CREATE INDEX IF NOT EXISTS stored_events_first ON {schema}.stored_events (notification_id) WHERE originator_version = 1"
 
 
 class _Recorder(PostgresApplicationRecorder):
@@ -149,6 +150,15 @@ def open_postgres(url: str, *, create: bool, disk: Disk) -> PostgresStore:
         UnknownSchema: the store was written under another schema version.
     """
     name, schema, options = _parts_of(url)
+    try:
+        return _open(name, schema, options, create, disk)
+    except (*_LOST, EventSourcingError) as problem:
+        # Between two of the questions that opening asks the server may end.
+        sentence = f"the server was lost while the store was opened: {one_line(problem)}"
+        raise StoreProblem(name, sentence, "see to the server and start again") from problem
+
+
+def _open(name: str, schema: str, options: dict[str, Any], create: bool, disk: Disk) -> PostgresStore:
     with _connect(name, options) as connection:
         _check_server(name, connection)
         store_id = _store_id(name, schema, connection)
@@ -172,6 +182,8 @@ def open_postgres(url: str, *, create: bool, disk: Disk) -> PostgresStore:
                 assert store_id is not None
     except psycopg.Error as problem:
         factory.close()
+        if isinstance(problem, _LOST):
+            raise
         raise StoreProblem(name, f"the store cannot be made: {one_line(problem)}", "let this user create a schema and tables") from problem
     except BaseException:
         factory.close()

@@ -11,13 +11,14 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.campaign import images
+from tests.campaign import images, servers
 from tests.campaign.calls import SEND, SYNC, WRITE
 from tests.campaign.judge import Lives, Outcome, counted, memory_folder, trial
+from tests.pg import Server
 
 ALL, FILES = WRITE | SYNC | SEND, WRITE | SYNC
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EROFS)
@@ -120,10 +121,23 @@ async def campaign(arguments: argparse.Namespace) -> list[str]:
             problems += seen.problems
         if not await planted(of, calls, arguments.seed):
             problems.append("planted: an engine that acknowledges before it commits was not found")
+        if arguments.servers:
+            problems += await _servers(of, arguments.servers, say)
         if arguments.images:
             problems += await images.campaign(of, arguments.images, arguments.seed, say)
     shutil.rmtree(folder, ignore_errors=True)
     return problems
+
+
+async def _servers(of: Lives, count: int, say: Callable[[str], Any]) -> list[str]:
+    server = Server()
+    try:
+        server.start()
+        outcomes = [await servers.kill(of, server, number, 1.5) for number in range(1, count + 1)]
+    finally:
+        server.remove()
+    say("\n".join(["PostgreSQL", *servers.rows(outcomes)]) + "\n")
+    return [f"PostgreSQL: {text}" for outcome in outcomes for text in outcome.problems]
 
 
 def main(texts: Sequence[str] | None = None) -> int:
@@ -135,6 +149,7 @@ def main(texts: Sequence[str] | None = None) -> int:
     parser.add_argument("--doubles", type=int, default=100, help="kills with a second one in the recovery")
     parser.add_argument("--errors", type=int, default=100, help="errors at the Nth call on files")
     parser.add_argument("--images", type=int, default=20_000, help="images of a loss of power")
+    parser.add_argument("--servers", type=int, default=0, help="kills of a PostgreSQL server, which must be installed for the tests")
     parser.add_argument("--duration", type=float, default=0.0, metavar="SECONDS", help="begin no kill and no error after that")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args(texts)

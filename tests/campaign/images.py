@@ -1,5 +1,6 @@
 """Images of a disk after a loss of power, from the journal of a real life, and what recovery makes of each."""
 
+import errno
 import json
 import random
 import shutil
@@ -10,13 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from events.errors import HoldfastError
-from events.store import open_store
+from events.record import bytes_from
+from events.store import open_store, recover_spool
 from replay.session import read_session, repair
+from tests.campaign.calls import SYNC
 from tests.campaign.judge import Lives, memory_folder, trial
 from tests.campaign.life import KEY, named
 
 SECTOR = 512
+# Of a life that begins with nothing: they make the files.
+SYNCS_BEFORE = 9
 _HEAD = struct.Struct("<qqqq")
 
 
@@ -136,6 +143,39 @@ def store_images(journal: list[Entry], count: int, chance: random.Random, folder
         shutil.rmtree(folder)
 
 
+def spool_images(journal: list[Entry], count: int, chance: random.Random, folder: Path) -> Iterator[str]:
+    """Merge `count` images of the spool, cut at each byte behind what was synced or with lost sectors; yield what was lost."""
+    calls = [number for number, entry in enumerate(journal, 1) if entry.name == "spool.jsonl"]
+    images: list[tuple[int, bytes, bytes]] = []
+    for at in calls:
+        file = disk_after(journal, at)[0]["spool.jsonl"]
+        synced, whole = bytes(file.durable), Blank(bytearray(file.durable), list(file.pending))
+        whole.sync()
+        images += [(at, synced, bytes(whole.durable[:cut])) for cut in range(len(synced), len(whole.durable) + 1)]
+        images += [(at, synced, file.image(chance)) for _ in range(20)]
+    for at, synced, image in chance.sample(images, min(count, len(images))):
+        folder.mkdir()
+        for name, held in disk_after(journal, at)[0].items():
+            if name.startswith("events.db") and not name.endswith((".reserve", "-shm")):
+                (folder / name).write_bytes(held.image(chance))
+        (folder / "spool.jsonl").write_bytes(image)
+        promised = {bytes(msgspec.json.decode(line, type=_Spooled).event) for line in synced.splitlines()[1:]}
+        try:
+            with open_store(str(folder / "events.db")) as store:
+                store.acquire_lease()
+                recover_spool(store, folder / "spool.jsonl")
+                kept = {bytes_from(event) for position_id in store.position_ids() for event in store.events_of(position_id)}
+            if lost := promised - kept:
+                yield f"spool image after call {at}, {len(image)} bytes: {len(lost)} synced events are lost"
+        except HoldfastError as problem:
+            yield f"spool image after call {at}, {len(image)} bytes: {problem}"
+        shutil.rmtree(folder)
+
+
+class _Spooled(msgspec.Struct):
+    event: msgspec.Raw
+
+
 def session_images(journal: list[Entry], count: int, chance: random.Random, folder: Path) -> Iterator[str]:
     """Repair and read `count` images of the session: cut at each byte behind what was synced, or with lost sectors; yield what was lost."""
     names = {entry.name for entry in journal if entry.name.endswith(".session")}
@@ -177,9 +217,16 @@ async def campaign(of: Lives, count: int, seed: int, say: Callable[[str], Any]) 
     """Make images of the disk of a good engine, and of one that does not sync; return the problems."""
     chance, problems, folder = random.Random(seed), [], memory_folder("holdfast-images-")
     journal = await _journal(of, seed, folder, "")
-    for title, made, share in (("store", store_images, count // 5), ("session", session_images, count - count // 5)):
+    # A sync of the store fails: from there on events go to the spool.
+    spooling = await _journal(of, seed, folder, "", {"at": SYNCS_BEFORE + 4, "how": "F", "error": errno.EIO, "mask": SYNC})
+    assert any(entry.name == "spool.jsonl" for entry in spooling)
+    for title, made, held, share in (
+        ("store", store_images, journal, count // 5),
+        ("spool", spool_images, spooling, count // 20),
+        ("session", session_images, journal, count - count // 5 - count // 20),
+    ):
         began_s = time.monotonic()
-        found = list(made(journal, share, chance, folder / "image"))
+        found = list(made(held, share, chance, folder / "image"))
         say(f"power lost: {share} images of the {title}, {time.monotonic() - began_s:.0f} s, {len(found)} problems\n")
         problems += found[:20]
     hollow = await _journal(of, seed, folder, "hollow")
@@ -190,8 +237,8 @@ async def campaign(of: Lives, count: int, seed: int, say: Callable[[str], Any]) 
     return problems
 
 
-async def _journal(of: Lives, seed: int, folder: Path, plant: str) -> list[Entry]:
-    path = folder / f"journal{plant}"
-    outcome = await trial(of, [], seed, plant=plant, journal=path)
+async def _journal(of: Lives, seed: int, folder: Path, plant: str, strike: dict[str, Any] | None = None) -> list[Entry]:
+    path = folder / "journal"
+    outcome = await trial(of, [strike] if strike else [], seed, plant=plant, journal=path)
     assert not outcome.problems, outcome.problems
     return entries(path)

@@ -9,13 +9,14 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from events.commands import SubmitOrder, is_risk_increasing
 from events.errors import HoldfastError
 from events.store import open_store
 from replay.replay import replay
@@ -84,7 +85,7 @@ class Lives:
         self._ends: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._words: dict[int, list[dict[str, Any]]] = {}
         self._closed: dict[int, asyncio.Event] = {}
-        self._is_covered: dict[int, Any] = {}
+        self._is_covered: dict[int, Callable[[], bool]] = {}
 
     async def __aenter__(self) -> "Lives":
         library = build(self.folder)
@@ -133,7 +134,7 @@ class Lives:
             self._closed[number].set()
         writer.close()
 
-    async def live(self, order: dict[str, Any], covered: Any) -> Ended:
+    async def live(self, order: dict[str, Any], covered: Callable[[], bool]) -> Ended:
         """Run one life to its end. Raises TimeoutError."""
         number = next(self._numbers)
         future = self._ends[number] = asyncio.get_running_loop().create_future()
@@ -152,12 +153,24 @@ class Lives:
 
 
 async def trial(
-    of: Lives, strikes: Sequence[dict[str, Any]], seed: int, *, plant: str = "", journal: Path | None = None, keep: Path | None = None
+    of: Lives,
+    strikes: Sequence[dict[str, Any]],
+    seed: int,
+    *,
+    plant: str = "",
+    journal: Path | None = None,
+    store_url: str = "",
+    beside: Callable[[], Awaitable[None]] | None = None,
+    between: Callable[[], Awaitable[None]] | None = None,
 ) -> Outcome:
-    """Run a life for each strike, then one without, on one venue; compare what is left. With `keep` the files stay there."""
+    """Run a life for each strike, then one without, on one venue; compare what is left.
+
+    `store_url` is an SQLite file of its own if not given. `beside` runs beside the first life, `between` after it.
+    """
     outcome = Outcome(strikes)
     chance = random.Random(seed)
-    folder = keep or memory_folder("holdfast-crash-")
+    folder = memory_folder("holdfast-crash-")
+    store_url = store_url or str(folder / "events.db")
     plans = chance.sample(range(len(lives.PLANS)), 3)
     clock = Clock()
     venue = SimulatedVenue(
@@ -174,28 +187,35 @@ async def trial(
 
     order = {
         "plans": plans, "folder": str(folder), "url": url.removesuffix("/v2").removesuffix("/private"), "http_url": venue.http_url,
-        "clock": clock.reading(), "plant": plant, "journal": str(journal) if journal else "",
+        "clock": clock.reading(), "plant": plant, "journal": str(journal) if journal else "", "store": store_url,
     }  # fmt: skip
     durable: set[str] = set()
     try:
         for strike in (*strikes, {}):
-            ended = await of.live({**order, "strike": strike}, lambda: is_covered(books()))
+            living = of.live({**order, "strike": strike}, lambda: is_covered(books()))
+            if beside is not None and not outcome.lives:
+                ended, _ = await asyncio.gather(living, beside())
+            else:
+                ended = await living
+            if between is not None and not outcome.lives:
+                await between()
             if ended.code == lives.BROKEN:
                 raise RuntimeError("a life could not begin or broke; its traceback is on standard error")
+            order["journal"] = ""
             outcome.lives.append(ended)
             durable |= ended.durable
             outcome.problems += _of_life(ended, strike)
             if ended.code == 0 and strike.get("how") not in ("F", "L"):
                 break
         await asyncio.sleep(0.02)
-        outcome.problems += _of_end(folder, books(), durable)
+        outcome.problems += _of_end(folder, store_url, books(), durable)
     except TimeoutError:
         outcome.problems.append("a life did not end")
     except Exception as problem:
         outcome.problems.append(f"{type(problem).__name__}: {problem}")
     finally:
         await venue.stop()
-        if keep is None and not outcome.problems:
+        if not outcome.problems:
             shutil.rmtree(folder, ignore_errors=True)
     outcome.problems = [f"{text} [seed {seed}, {folder}]" for text in outcome.problems]
     return outcome
@@ -218,17 +238,28 @@ def _of_life(ended: Ended, strike: dict[str, Any]) -> list[str]:
     allowed = {0, lives.REFUSED} if is_failing else {0, -9} if strike else {0}
     if ended.code not in allowed:
         problems.append(f"a life ended with {ended.code}: {ended.said('refused') + ended.said('timeout')}")
+    made = sum(counters.get("events", 0) for counters in ended.said("ended"))
+    if ended.code == 0 and made != len(ended.durable) and "STORE_FAILED" not in ended.said("page"):
+        problems.append(f"{made} events were made, {len(ended.durable)} became durable, and nobody was told")
     return problems
 
 
-def _of_end(folder: Path, books: dict[str, Any], durable: set[str]) -> list[str]:
-    problems = compared(folder, books)
-    with open_store(str(folder / "events.db"), create=False) as store:
-        held = {named(event) for position_id in store.position_ids() for event in store.events_of(position_id)}
-    if lost := durable - held:
+def _of_end(folder: Path, store_url: str, books: dict[str, Any], durable: set[str]) -> list[str]:
+    problems = compared(store_url, books)
+    with open_store(store_url, create=False) as store:
+        events = [event for position_id in store.position_ids() for event in store.events_of(position_id)]
+    if lost := durable - {named(event) for event in events}:
         problems.append(f"{len(lost)} acknowledged events are lost: {sorted(lost)[:3]}")
+    filled = {fill["cl_ord_id"] for fill in books["fills"]}
+    for event in events:
+        entries = {
+            command.client_order_id for command in event.commands if isinstance(command, SubmitOrder) and is_risk_increasing(command)
+        }
+        if entries & filled and named(event) not in durable:
+            problems.append(f"the entry of {event.position_id} filled, and its event was never acknowledged")
     for path in sorted(folder.glob("*.session")):
-        if path.stat().st_size:
+        # One whose life ended within its first write has recorded nothing.
+        if b"\n" in path.read_bytes():
             try:
                 verify_session(path, KEY)
                 if not replay(path, key=KEY).identical:

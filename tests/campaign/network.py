@@ -221,14 +221,14 @@ class Trial:
         if outcome.waiting > WAITING_MAX:
             problems.append(f"{outcome.waiting} inputs waited for the core")
         problems += [f"{broken.invariant}: {broken.text}" for broken in assembled.pipeline.desk.broken]
-        problems += compared(self._folder, books)
+        problems += compared(str(self._folder / "events.db"), books)
         if not replay(assembled.record.path).identical:
             problems.append("the record replays otherwise")
 
 
-def compared(folder: Path, books: dict[str, Any]) -> list[str]:
+def compared(store_url: str, books: dict[str, Any]) -> list[str]:
     """Return in what the log and the venue's books differ, once everything is closed."""
-    log = Log(str(folder / "events.db"))
+    log = Log(store_url)
     try:
         events = log.read()
         problems = [f"oversized: {text}" for text in oversized_in(log)]

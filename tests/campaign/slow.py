@@ -180,6 +180,6 @@ def _judge(folder: Path, assembled: Assembled, running: Venue, seen: Flood) -> N
     )
     seen.problems += [text for broken, text in limits if broken]
     seen.problems += [f"{broken.invariant}: {broken.text}" for broken in assembled.pipeline.desk.broken]
-    seen.problems += compared(folder, json.loads(json.dumps(running.books())))
+    seen.problems += compared(str(folder / "events.db"), json.loads(json.dumps(running.books())))
     if not replay(assembled.record.path).identical:
         seen.problems.append("the record replays otherwise")

@@ -1,16 +1,18 @@
+import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
 
 from events.errors import NotFound, StoreProblem, Usage
-from events.store import Fenced, Store, open_store
+from events.store import Fenced, Store, open_store, postgres
 from events.store.postgres import PostgresStore
 from tests.events.samples import event, history
-from tests.pg import Server
+from tests.pg import Server, server_or_skip
 
 
 @pytest.fixture
@@ -136,3 +138,22 @@ def test_take_over_waits_for_an_append_that_is_under_way(postgres_store: Store, 
         with pytest.raises(Fenced):
             postgres_store.append(history("hf000001", 1))
         other.append(history("hf000001", 1))
+
+
+@pytest.mark.parametrize("step", ["_check_server", "_store_id", "_factory"])
+def test_a_server_that_dies_while_the_store_is_opened_is_named_in_one_sentence(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    server = server_or_skip()
+    try:
+        open_store(f"{server.url}&schema=dying").close()
+        take = getattr(postgres, step)
+
+        def taken_as_the_server_dies(*arguments: Any) -> Any:
+            server.stop(signal.SIGQUIT)
+            return take(*arguments)
+
+        monkeypatch.setattr(postgres, step, taken_as_the_server_dies)
+        with pytest.raises(StoreProblem, match="was lost while the store was opened") as refusal:
+            open_store(f"{server.url}&schema=dying")
+        assert "\n" not in str(refusal.value)
+    finally:
+        server.remove()
