@@ -133,7 +133,7 @@ async def _servers(of: Lives, count: int, say: Callable[[str], Any]) -> list[str
     server = Server()
     try:
         server.start()
-        outcomes = [await servers.kill(of, server, number, 1.5) for number in range(1, count + 1)]
+        outcomes = [await servers.kill(of, server, number) for number in range(1, count + 1)]
     finally:
         server.remove()
     say("\n".join(["PostgreSQL", *servers.rows(outcomes)]) + "\n")

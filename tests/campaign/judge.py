@@ -77,10 +77,11 @@ class Outcome:
 
 
 class Lives:
-    """The process that forks lives, and the socket over which they tell."""
+    """The process that forks lives, and the socket over which they tell. `latest` is what the life begun last has said so far."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.latest: list[dict[str, Any]] = []
         self._numbers = itertools.count(1)
         self._ends: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._words: dict[int, list[dict[str, Any]]] = {}
@@ -138,7 +139,7 @@ class Lives:
         """Run one life to its end. Raises TimeoutError."""
         number = next(self._numbers)
         future = self._ends[number] = asyncio.get_running_loop().create_future()
-        words = self._words[number] = []
+        words = self.latest = self._words[number] = []
         closed = self._closed[number] = asyncio.Event()
         self._is_covered[number] = covered
         assert self._process.stdin is not None

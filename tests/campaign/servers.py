@@ -1,6 +1,7 @@
 """PostgreSQL killed with -9 under a live engine, and started again: what was acknowledged is there, and the rest comes from the spool."""
 
 import asyncio
+import contextlib
 import random
 import signal
 import time
@@ -9,13 +10,21 @@ from collections.abc import Iterator
 from tests.campaign.judge import Lives, Outcome, trial
 from tests.pg import START_TIMEOUT_S, Server
 
+WORDS = 34
+BEGINS_S = 8.0
 
-async def kill(of: Lives, server: Server, number: int, within_s: float) -> Outcome:
+
+async def kill(of: Lives, server: Server, number: int) -> Outcome:
     """Kill the server at a moment of a life, start it again once that life is over, and let the next life take over."""
     chance = random.Random(number)
 
     async def strike() -> None:
-        await asyncio.sleep(chance.random() * within_s)
+        # So many words are what a life says that is left alone; one that said too little to reach the number has ended.
+        said = chance.randint(1, WORDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BEGINS_S):
+                while len(of.latest) < said:  # noqa: ASYNC110, words come over a socket
+                    await asyncio.sleep(0.002)
         await asyncio.to_thread(server.stop, signal.SIGKILL)
 
     url = f"{server.url}&schema=crash_{number}"
