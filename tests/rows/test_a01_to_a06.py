@@ -6,9 +6,9 @@ import pytest
 
 from events import facts as f
 from events.values import PositionSide
+from holdfast.scenario.floor import Floor, replayed
 from replay.intents import TightenPosition
 from tests.fsm.stage import D, Stage, assert_decision
-from tests.rows.floor import Floor, replayed
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 

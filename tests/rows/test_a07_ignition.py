@@ -7,8 +7,8 @@ from events import facts as f
 from events.values import PositionSide
 from fsm.bars import MINUTE_NS, BarSeries
 from fsm.modes import mode_of
+from holdfast.scenario.floor import Floor, commands_of, replayed
 from tests.fsm.stage import NO_AMEND, Stage, assert_decision
-from tests.rows.floor import Floor, commands_of, replayed
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 IGNITION = {"strategy": "ignition", "trail_activation_bps": 100}

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from events import facts as f
 from events.values import PositionSide
 from fsm.distance import DEGRADED_TRAIL_BPS, DistancePolicy, emergency_distance
+from holdfast.scenario.floor import MS, Floor, replayed
 from tests.fsm.stage import NO_AMEND, D, Stage, assert_decision
-from tests.rows.floor import MS, Floor, replayed
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 NO_TRAIL = replace(NO_AMEND, native_trail=False)

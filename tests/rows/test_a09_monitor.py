@@ -7,9 +7,9 @@ import pytest
 from events import facts as f
 from events.values import PositionSide
 from fsm.monitor import SETTLED_NS, Monitor, stop_mismatch
+from holdfast.scenario.floor import SYMBOL, Floor, replayed
 from replay.pipeline import Settings
 from tests.fsm.stage import D, Stage
-from tests.rows.floor import SYMBOL, Floor, replayed
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 HARD = Settings(namespace="hf", symbols=(SYMBOL,), hard_take_profit_bps=200)

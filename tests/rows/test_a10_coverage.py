@@ -11,8 +11,8 @@ from events import commands as c
 from events.facts import TightenStep
 from events.values import Capabilities, PositionSide
 from fsm.means import rate_points
+from holdfast.scenario.floor import Floor, commands_of
 from tests.fsm.stage import MARGIN, MS, NO_AMEND, SPOT, Stage, assert_decision, checked
-from tests.rows.floor import Floor, commands_of
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 NARROWER = (TightenStep(profit_bps=100, trail_offset_bps=100),)

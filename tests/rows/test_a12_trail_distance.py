@@ -6,9 +6,9 @@ from events import commands as c
 from events import facts as f
 from events.values import PositionSide
 from fsm.bars import ATR_INTERVAL_NS, MINUTE_NS
+from holdfast.scenario.floor import Floor, commands_of, replayed
 from replay.intents import TightenPosition
 from tests.fsm.stage import D, Stage, assert_decision
-from tests.rows.floor import Floor, commands_of, replayed
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 

@@ -4,8 +4,8 @@ import pytest
 
 from events import facts as f
 from events.values import PositionSide
+from holdfast.scenario.floor import D, Floor, replayed
 from tests.fsm.stage import Stage, assert_decision, checked
-from tests.rows.floor import D, Floor, replayed
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 

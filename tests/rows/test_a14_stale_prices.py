@@ -7,8 +7,8 @@ import pytest
 from events import facts as f
 from events.values import PositionSide
 from fsm.lag import WINDOW_NS, Lag
+from holdfast.scenario.floor import MS, SECOND, START_NS, Floor, replayed
 from tests.fsm.stage import D, Stage, assert_decision, mirrored
-from tests.rows.floor import MS, SECOND, START_NS, Floor, replayed
 from venues.simulated.wire import time_text
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)

@@ -8,9 +8,9 @@ import pytest
 from events import commands as c
 from events import facts as f
 from events.values import PositionSide
+from holdfast.scenario.floor import SECOND, D, Floor, commands_of, replayed
 from projections.books import Books
 from tests.fsm.stage import Stage, assert_decision
-from tests.rows.floor import SECOND, D, Floor, commands_of, replayed
 from venues.kraken.times import ns_from_rfc3339
 from venues.simulated.settings import VenueSettings
 

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from events import commands as c
 from events.values import PositionSide
+from holdfast.scenario.floor import Floor, commands_of, replayed
 from tests.fsm.stage import INSTRUMENT, MARGIN, SPOT, D, Stage, assert_decision, checked
-from tests.rows.floor import Floor, commands_of, replayed
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 COARSE = replace(INSTRUMENT, size_increment=D("0.01"), min_qty=D("0.1"))

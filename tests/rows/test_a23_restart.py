@@ -7,9 +7,9 @@ import pytest
 from events import facts as f
 from events.values import PositionSide
 from fsm.position import LIVE_STATES
+from holdfast.scenario.floor import MS, Floor
 from replay.intents import ExitPosition
 from tests.fsm.stage import D, Stage, assert_decision
-from tests.rows.floor import MS, Floor
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 Way = Callable[[PositionSide], tuple[Floor, str]]

@@ -7,8 +7,8 @@ import pytest
 from events import commands as c
 from events.values import PositionSide
 from fsm.monitor import BOUND_NS
+from holdfast.scenario.floor import SECOND, Floor, commands_of, replayed
 from tests.fsm.stage import D, Stage, assert_decision
-from tests.rows.floor import SECOND, Floor, commands_of, replayed
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 ACTIONS = ("cut", "silence", "gap", "no proof")

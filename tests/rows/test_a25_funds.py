@@ -4,8 +4,8 @@ import pytest
 
 from events import facts as f
 from events.values import PositionSide
+from holdfast.scenario.floor import MS, Floor, replayed
 from tests.fsm.stage import D, Stage, assert_decision
-from tests.rows.floor import MS, Floor, replayed
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 

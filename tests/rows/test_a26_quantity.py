@@ -5,8 +5,8 @@ import pytest
 from events import facts as f
 from events.values import PositionSide
 from fsm.monitor import quantity_mismatch
+from holdfast.scenario.floor import Floor, replayed
 from tests.fsm.stage import MARGIN, D, Stage
-from tests.rows.floor import Floor, replayed
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 

@@ -7,7 +7,7 @@ import pytest
 from events import commands as c
 from events import facts as f
 from events.values import PositionSide
-from tests.rows.floor import SECOND, D, Floor, commands_of, replayed
+from holdfast.scenario.floor import SECOND, D, Floor, commands_of, replayed
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 

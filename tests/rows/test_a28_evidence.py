@@ -10,9 +10,9 @@ from events.store import open_store
 from events.values import PositionSide
 from fsm.bars import MINUTE_NS
 from holdfast.cli import main
+from holdfast.scenario.floor import SYMBOL, D, Floor
 from replay.intents import ExitPosition
 from replay.pipeline import Settings
-from tests.rows.floor import SYMBOL, D, Floor
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 Life = Callable[[PositionSide], tuple[Floor, str]]

@@ -3,11 +3,10 @@
 from decimal import Decimal
 
 from events import facts as f
+from holdfast.scenario.floor import BALANCES, Floor
 from replay.intents import TightenPosition
 from venues.kraken.budget import RESERVE
 from venues.simulated.settings import VenueSettings
-
-from .floor import BALANCES, Floor
 
 
 def test_positions_tightened_as_fast_as_can_be_are_never_refused_and_all_get_out_at_once() -> None:

@@ -234,6 +234,19 @@ class Exchange:
         kind = "deposit" if amount >= 0 else "withdrawal"
         self._ledger([(asset, kind, amount, Decimal(0))], self._id("R"), now_ns)
 
+    def execute(self, order: Order, qty: Decimal, now_ns: int) -> None:
+        """Let an open order execute `qty` now: a limit at its price, a stop as if its trigger had fired."""
+        self._force(order, order.pair.instrument.floor_lots(qty), now_ns)
+
+    def expire(self, order: Order, now_ns: int) -> None:
+        """Let an open order expire."""
+        self._end(order, "expired", now_ns, "Order expired")
+
+    def tell_again(self, order: Order, exec_type: str, now_ns: int) -> None:
+        """Tell `new`, `filled`, `canceled` or `expired` of an order once more, whatever it is."""
+        entry = executions.new(order, now_ns) if exec_type == "new" else executions.ended(order, exec_type, now_ns, "User requested")
+        self._emit(order, entry, now_ns)
+
     def set_system(self, system: System) -> None:
         """Change what the market takes: online, cancel_only, post_only, limit_only or maintenance."""
         self.system = system

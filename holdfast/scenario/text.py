@@ -1,28 +1,18 @@
-"""The scenario format: read and written, one message a line.
+"""The scenario format, one message a line.
 
     name: P05 a cancel is refused because the stop has filled
     source: P05, freqtrade #5101
-    venue: spot
-    plan: qty=1.0 trail_offset_bps=300
+    plan: qty=1 stop_price=97
 
-    > submit entry 1.0                what we send (checked: exactly these orders; pages, alerts and `refresh` may be named too)
-    < accepted entry                  what the venue does and says
-    < filled entry 1.0 at 100
-    > submit stop 1.0 trail 300
-    < accepted stop                   # a word alone means its latest order; `stop1`, `stop2` are its orders by number
-    = Protected, covered 1.0, unprotected 0 ms
-    ! exit operator                   what else happens: time, prices, wishes, faults
-    > cancel stop
+    ! open                            what else happens: wishes, time, faults, the owner, the process
+    > submit entry 1                  what we sent since the last line that acts: exactly these orders, in order
+    > submit stop 1 stop 97
+    = Protected, covered 1            what holds now
+    < price 96.9                      what the venue does by itself; it answers our requests as the real one does, at once
 
-Prices are a long's; a short plays them mirrored at 100. A blank line and a line that begins with `#` are for the reader; a
-`#` within a line says why. `VENUE_SAYS`, `HAPPENS` and `HOLDS` below are the whole language: upper case is a value, `[...]`
-may be left out.
-
-Writing, as the model checker does it:
-
-    scenario = Scenario(name="...", source="...", venue="spot", plan={"qty": "2"}, instrument={"size_increment": "1"},
-                        steps=(step_from("< filled entry 1"), step_from("! crash losing 1", why="...")))
-    text_from(scenario)               # the file's text; `scenario_from(text, place)` reads it back to an equal scenario
+Prices are a long's around 100; a short, on margin, plays them mirrored at 100. A blank line and a line that begins with `#`
+are for the reader; a `#` within a line says why. What `>` leaves out at the end of a line is not compared. `VENUE_DOES`,
+`HAPPENS` and `HOLDS` below are the whole language: upper case is a value, `[...]` may be left out.
 """
 
 import re
@@ -35,57 +25,53 @@ from events.errors import BadInput
 
 Mark = Literal[">", "<", "!", "="]
 Sides = Literal["both", "long", "short"]
-VENUES = ("spot", "margin", "no_amend", "no_trail")
 
 # What a line may say, by its first word. Upper case: NAME of an order, a number (QTY, PX, BPS, N), TIME ("15 s"), WORD (any).
-VENUE_SAYS: Mapping[str, str] = {
-    "accepted": "NAME [stop PX]",
-    "rejected": "NAME CLASS",
-    "filled": "NAME QTY [at PX] [fee QTY] [unpriced]",
-    "completed": "NAME",
-    "triggered": "NAME",
-    "amended": "NAME [qty QTY] [trail BPS] [at PX] [stop PX]",
-    "amend-rejected": "NAME CLASS",
-    "canceled": "NAME",
-    "cancel-rejected": "NAME CLASS",
-    "expired": "NAME",
-    "child": "QTY",
-    "reported": "NAME PX",
-    "snapshot": "[asked TIME] [incomplete] [trades N] [without NAME...]",
+VENUE_DOES: Mapping[str, str] = {
+    "price": "PX [qty QTY]",  # the market trades there
+    "fills": "NAME QTY",  # an open order executes that much, whatever the market
+    "cancels": "NAME",  # by itself
+    "expires": "NAME",
+    "refuses": "OP NAME CLASS [times N]",  # the next such request of ours
+    "says": "NAME WORD",  # tells `new`, `canceled`, `expired` or `filled` of an order once more, true or not
+    "mode": "WORD",  # of the market: online, post_only, limit_only, cancel_only, maintenance
 }  # fmt: skip
-OPERATION = Literal["submit", "amend", "cancel"]
 HAPPENS: Mapping[str, str] = {
-    "wait": "TIME",  # each deadline fires when it is due
-    "price": "PX [old TIME]",
-    "mode": "WORD",  # of the market: online, post_only, limit_only, cancel_only
+    "open": "",  # a position is asked for, by the plan
     "exit": "WORD [patient]",
-    "tighten": "[trail BPS] [stop PX]",
-    "distance": "BPS",  # the range of the market asks for another trail
+    "tighten": "BPS",
     "halt": "",
-    "cut": "",  # the private link closes; what was on the wire to us is lost
-    "live": "",  # it delivers again
-    "crash": "[losing N]",  # the process dies with its last N events and starts from its log
-    "lost": "MOVE",  # the venue does it, and its word never comes
-    "twice": "MOVE",  # its word comes twice
-    "late": "TIME MOVE",  # its word comes that much later
-    "says": "MOVE",  # the venue says it, and does nothing
-    "unheard": "OP NAME",  # our command never arrives
-    "unsent": "OP NAME",  # the channel was closed before our command left
-    "sent": "NAME",  # the sender says that the order's frame has left
-    "user": "WORD [QTY] [NAME] [at PX]",  # the owner `sells`, `buys`, `cancels`, `orders` by hand
-    "adjusted": "QTY",  # a person sets the quantity to what the venue holds
-    "stale": "TIME",  # private truth is that old
-    "short-of": "QTY having QTY",  # a balance that does not suffice
+    "wait": "TIME",  # the market prints its last price each second meanwhile
+    "silence": "TIME",  # nothing trades
+    "cut": "",  # both links close
+    "live": "",  # they open again
+    "crash": "",  # the process dies, and starts from its log
+    "down": "",  # it dies
+    "start": "",  # it starts from its log
+    "fault": "WORD [on WORD] [times N] [for TIME]",  # of the venue, by its name there
+    "owner": "WORD [QTY] [NAME]",  # by hand: buys, sells, withdraws QTY; cancels NAME
+    "tells-price": "WORD",  # a ticker with that for a price: 0, NaN, 1e400
+    "clock": "WORD TIME",  # of this machine jumps ahead or back
 }  # fmt: skip
 HOLDS: Mapping[str, str] = {
-    "held": "QTY", "covered": "QTY", "bare": "QTY", "unprotected": "TIME", "by-choice": "TIME", "closed": "WORD", "abandoned": "",
-    "paged": "WORD", "alerted": "WORD", "quiet": "", "stop": "PX", "trail": "BPS", "resting": "[NAME...]", "status": "NAME WORD",
+    "held": "QTY", "covered": "QTY", "bare": "QTY", "unprotected": "TIME", "reason": "WORD", "paged": "WORD", "alerted": "WORD",
+    "quiet": "", "stop": "PX", "trail": "BPS", "resting": "[NAME...]", "flat": "", "account": "QTY", "entries": "N", "live": "N",
+    "refused": "", "event": "WORD",
 }  # fmt: skip
-SENDS = ("submit", "amend", "cancel", "page", "alert", "refresh")
-_WORDS: Mapping[str, Mapping[str, str]] = {"<": VENUE_SAYS, "!": HAPPENS}
+SENDS = ("submit", "amend", "cancel")
+REFUSALS: Mapping[str, str] = {
+    "caller_bug": "EGeneral:Invalid arguments:price",
+    "funds": "EOrder:Insufficient funds",
+    "gone": "EOrder:Unknown order",
+    "rate": "EOrder:Rate limit exceeded",
+    "venue_state": "EService:Unavailable",
+    "through_market": "EOrder:Stop would trigger immediately",
+    "post_only": "EOrder:Post only order",
+    "other": "EOrder:Trading agreement required",
+}
+_WORDS: Mapping[str, Mapping[str, str]] = {"<": VENUE_DOES, "!": HAPPENS}
 _NUMBERS = frozenset({"QTY", "PX", "BPS", "N"})
 _NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?")
-_OPERATIONS = ("submit", "amend", "cancel")
 _NAME = re.compile(r"(entry|stop|tp|exit|flatten)(\d*)")
 _UNITS_NS: Mapping[str, int] = {"ms": 1_000_000, "s": 1_000_000_000, "min": 60_000_000_000}
 Value = str | int | tuple[str, ...] | bool
@@ -95,34 +81,28 @@ class Clause(msgspec.Struct, frozen=True):
     """One word and its values: what a message, a happening or an expectation says. Numbers stay text, a TIME is in ns."""
 
     word: str
-    values: dict[str, "Value | Clause"]
+    values: dict[str, Value]
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One line: its mark, its text without the mark, what the text means (none for `>`), why, and where it stands."""
+    """One line: its mark, its text without the mark, what the text means (none for `>`), and where it stands."""
 
     mark: Mark
     text: str
     clauses: tuple[Clause, ...] = ()
-    why: str = ""
-    place: str = msgspec.field(default="")
+    place: str = ""
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """One scenario: its header and its steps. `plan` and `instrument` are fields of those types, as text.
-
-    `adopted` is the price at which exposure is taken over instead of asked for ("unknown" is a price too), "" if it is asked for.
-    """
+    """One scenario: its header and its steps. `plan` and `venue` are fields of `Plan` and of the simulated venue's settings, as text."""
 
     name: str
     source: str
     steps: tuple[Step, ...]
-    venue: str = "spot"
     plan: dict[str, str] = {}
-    instrument: dict[str, str] = {}
+    venue: dict[str, str] = {}
     sides: Sides = "both"
-    adopted: str = ""
-    notes: tuple[str, ...] = ()
+    place: str = ""
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -135,14 +115,9 @@ def scenario_from(text: str, place: str) -> Scenario:
     """
     header: dict[str, str] = {}
     steps: list[Step] = []
-    notes: list[str] = []
     for number, raw in enumerate(text.splitlines(), 1):
         line, where = raw.strip(), f"{place}:{number}"
-        if not line:
-            continue
-        if line.startswith("#"):
-            if not steps:
-                notes.append(line.lstrip("# "))
+        if not line or line.startswith("#"):
             continue
         if line[0] in "><!=":
             steps.append(step_from(line, where))
@@ -153,34 +128,23 @@ def scenario_from(text: str, place: str) -> Scenario:
             if not colon or key not in _HEADER or key in header:
                 raise BadInput(where, f"{line[:40]!r} is no header line", f"write each of {', '.join(_HEADER)} once, as `key: value`")
             header[key] = value.strip()
-    return _checked(header, tuple(steps), tuple(notes), place)
+    return _checked(header, tuple(steps), place)
 
 
-_HEADER = ("name", "source", "venue", "plan", "instrument", "sides", "adopted")
+_HEADER = ("name", "source", "plan", "venue", "sides")
 
 
-def _checked(header: dict[str, str], steps: tuple[Step, ...], notes: tuple[str, ...], place: str) -> Scenario:
+def _checked(header: dict[str, str], steps: tuple[Step, ...], place: str) -> Scenario:
     for key in ("name", "source"):
         if not header.get(key):
             raise BadInput(place, f"there is no {key}", f"begin it with `{key}: ...`")
-    venue, sides = header.get("venue", "spot"), header.get("sides", "both")
-    if venue not in VENUES:
-        raise BadInput(place, f"venue {venue!r} is not known", f"use one of: {', '.join(VENUES)}")
+    sides = header.get("sides", "both")
     if sides not in ("both", "long", "short"):
         raise BadInput(place, f"sides {sides!r} is not known", "use both, long or short")
     if not steps:
-        raise BadInput(place, "nothing happens in it", "write at least one step, for example `> submit entry 1.0`")
-    return Scenario(
-        name=header["name"],
-        source=header["source"],
-        steps=steps,
-        venue=venue,
-        plan=_fields(header.get("plan", ""), f"{place}: plan"),
-        instrument=_fields(header.get("instrument", ""), f"{place}: instrument"),
-        sides=sides,  # type: ignore[arg-type]
-        adopted=header.get("adopted", ""),
-        notes=notes,
-    )
+        raise BadInput(place, "nothing happens in it", "write at least one step, for example `! open`")
+    plan, venue = (_fields(header.get(key, ""), f"{place}: {key}") for key in ("plan", "venue"))
+    return Scenario(name=header["name"], source=header["source"], steps=steps, plan=plan, venue=venue, sides=sides, place=place)  # type: ignore[arg-type]
 
 
 def _fields(text: str, place: str) -> dict[str, str]:
@@ -193,20 +157,19 @@ def _fields(text: str, place: str) -> dict[str, str]:
     return out
 
 
-def step_from(line: str, place: str = "step", why: str = "") -> Step:
+def step_from(line: str, place: str = "step") -> Step:
     """Return the step that a line writes, its mark first. Raises BadInput with `place` and the remedy."""
-    body, hash_sign, comment = line.partition("#")
+    body = line.partition("#")[0]
     mark, text = body[:1], " ".join(body[1:].split())
     if not text:
         raise BadInput(place, f"nothing follows {mark!r}", "say what is sent, said, happening or held")
-    why = why or comment.strip() if hash_sign else why
     if mark == ">":
         if text.split()[0] not in SENDS:
             raise BadInput(place, f"{text.split()[0]!r} is nothing that we send", f"use one of: {', '.join(SENDS)}")
-        return Step(">", text, (), why, place)
+        return Step(">", text, (), place)
     if mark == "=":
-        return Step("=", text, tuple(_held(part.strip(), place) for part in text.split(",")), why, place)
-    return Step(mark, text, (_clause(mark, text.split(), place),), why, place)  # type: ignore[arg-type]
+        return Step("=", text, tuple(_held(part.strip(), place) for part in text.split(",")), place)
+    return Step(mark, text, (_clause(mark, text.split(), place),), place)  # type: ignore[arg-type]
 
 
 def _held(text: str, place: str) -> Clause:
@@ -225,11 +188,11 @@ def _clause(mark: str, words: list[str], place: str) -> Clause:
     return Clause(words[0], _values(known[words[0]], words, f"{mark} {words[0]}", place))
 
 
-def _values(signature: str, words: list[str], shown: str, place: str) -> dict[str, "Value | Clause"]:
+def _values(signature: str, words: list[str], shown: str, place: str) -> dict[str, Value]:
     """Read the values after the first word by its signature: what must stand first, then options in any order."""
     remedy = f"write it as: {shown} {signature}".rstrip()
     rest = words[1:]
-    out: dict[str, Value | Clause] = {}
+    out: dict[str, Value] = {}
     options: dict[str, str] = {}
     for kind, optional in _parts(signature):
         if not optional:
@@ -256,7 +219,7 @@ def _values(signature: str, words: list[str], shown: str, place: str) -> dict[st
     return out
 
 
-def _put(out: dict[str, "Value | Clause"], kind: str, value: "Value | Clause") -> None:
+def _put(out: dict[str, Value], kind: str, value: Value) -> None:
     # "short-of QTY having QTY": the second of a kind.
     out[kind if kind not in out else f"{kind}2"] = value
 
@@ -275,13 +238,9 @@ def _looks_like(kind: str, word: str) -> bool:
     return bool(_NUMBER.fullmatch(word)) if kind in _NUMBERS else bool(_NAME.fullmatch(word))
 
 
-def _value(kind: str, rest: list[str], place: str, remedy: str) -> "Value | Clause":
+def _value(kind: str, rest: list[str], place: str, remedy: str) -> Value:
     if not rest:
         raise BadInput(place, f"{kind} is missing", remedy)
-    if kind == "MOVE":
-        clause = _clause("<", rest[:], place)
-        rest.clear()
-        return clause
     if kind == "NAME...":
         names = tuple(_name(word, place, remedy) for word in rest)
         rest.clear()
@@ -295,8 +254,10 @@ def _value(kind: str, rest: list[str], place: str, remedy: str) -> "Value | Clau
         return _time_ns(word, rest, place, remedy)
     if kind == "NAME":
         return _name(word, place, remedy)
-    if kind == "OP" and word not in _OPERATIONS:
+    if kind == "OP" and word not in SENDS:
         raise BadInput(place, f"{word!r} is no operation", remedy + "; OP is submit, amend or cancel")
+    if kind == "CLASS" and word not in REFUSALS:
+        raise BadInput(place, f"{word!r} is no class of refusal", f"use one of: {', '.join(REFUSALS)}")
     return word
 
 
@@ -311,23 +272,3 @@ def _time_ns(word: str, rest: list[str], place: str, remedy: str) -> int:
     if not word.isascii() or not word.isdigit() or len(word) > 9 or unit not in _UNITS_NS:
         raise BadInput(place, f"{word} {unit}".strip() + " is no time", remedy + "; a time is written like 250 ms, 15 s or 2 min")
     return int(word) * _UNITS_NS[unit]
-
-
-# --- writing --------------------------------------------------------------------------------------------------------
-
-
-def text_from(scenario: Scenario) -> str:
-    """Return the file's text: header, notes, then one line a step, with its reason."""
-    lines = [f"name: {scenario.name}", f"source: {scenario.source}", f"venue: {scenario.venue}"]
-    for key, fields in (("plan", scenario.plan), ("instrument", scenario.instrument)):
-        if fields:
-            lines.append(f"{key}: " + " ".join(f"{name}={value}" for name, value in fields.items()))
-    if scenario.sides != "both":
-        lines.append(f"sides: {scenario.sides}")
-    if scenario.adopted:
-        lines.append(f"adopted: {scenario.adopted}")
-    lines += ["", *(f"# {note}" for note in scenario.notes), *([""] if scenario.notes else [])]
-    for step in scenario.steps:
-        text = f"{step.mark} {step.text}"
-        lines.append(f"{text:<40}  # {step.why}" if step.why else text)
-    return "\n".join(lines) + "\n"

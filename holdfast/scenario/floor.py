@@ -1,6 +1,6 @@
-"""The live engine's pipeline against the simulated venue, texts on both sides, in virtual time: a trading floor for one test.
+"""The live engine's pipeline against the simulated venue, texts on both sides, in virtual time: a trading floor for a scenario or a test.
 
-What the engine adds to this is a clock, a disk, sockets and threads; here the clock is the test's, every event is durable at once, and
+What the engine adds to this is a clock, a disk, sockets and threads; here the clock is the caller's, every event is durable at once, and
 frames arrive when they are sent. Every input is kept, so that `replayed` can run them again.
 """
 
@@ -43,22 +43,28 @@ class Floor:
 
     `lag_ns` is how far our clock is behind the venue's (above zero: behind). `bare_ns` is the longest unprotected time so far.
     `listener` hears every request, `holds_back` tells which requests get lost on their way, `altered` what becomes of the venue's frames.
+    `watcher` sees every input that was taken and what it made, before anything of it is sent; it may end the process by `die`;
+    `looker` is called whenever something may have changed.
     """
 
     def __init__(
         self,
         *,
         px: object = 60_000,
+        symbol: str = SYMBOL,
         faults: tuple[str, ...] = (),
         lag_ns: int = 0,
         venue: VenueSettings | None = None,
         settings: Settings | None = None,
+        fault_book: Faults | None = None,
+        start: bool = True,
     ) -> None:
+        self.symbol = symbol
         self.now_ns, self.lag_ns = START_NS, lag_ns
-        self.settings = settings or Settings(namespace="hf", symbols=(SYMBOL,))
-        self.faults = Faults(1)
+        self.settings = settings or Settings(namespace="hf", symbols=(symbol,))
+        self.faults = fault_book or Faults(1)
         self.faults.switch_on(faults)
-        self.gateway = Gateway([pair_of(SYMBOL)], venue or VenueSettings(balances=dict(BALANCES)), 1, self.faults)
+        self.gateway = Gateway([pair_of(symbol)], venue or VenueSettings(balances=dict(BALANCES)), 1, self.faults)
         self.pipeline = Pipeline(self.settings, "flat")
         self.px = D(str(px))
         self.epoch = 1
@@ -75,11 +81,20 @@ class Floor:
         self._private = 0
         self._count = 0
         self._is_asked = self._is_wanted = False
-        self._todo: deque[Callable[[], None]] = deque()
+        self._todo: deque[Callable[[], object]] = deque()
         self._is_busy = False
         self.altered: Callable[[str], str] = lambda text: text
         self.listener: Callable[[str], None] = lambda text: None
         self.holds_back: Callable[[str], bool] = lambda text: False
+        self.watcher: Callable[[str, Output], None] = lambda kind, output: None
+        self.looker: Callable[[], None] = lambda: None
+        self.is_dead, self.is_back_at_once = False, True
+        self.lived_from = 0
+        if start:
+            self.start()
+
+    def start(self) -> None:
+        """Begin the first life of the process, and the market."""
         self.intent(Restarted(epoch=self.epoch))
         self.connect()
         self.tick(self.px)
@@ -87,10 +102,15 @@ class Floor:
     # --- the process --------------------------------------------------------------------------------------------------
 
     def feed(self, kind: str, source: str, payload: str | bytes) -> Output:
+        if self.is_dead:
+            return Output()
         now_ns = self.now_ns - self.lag_ns
         self.inputs.append((kind, now_ns, source, payload))
         output = self.pipeline.feed(kind, now_ns, source, payload)
         assert self.pipeline.desk.broken == []
+        self.watcher(kind, output)
+        if self._died():
+            return Output()
         self.events += output.events
         self.refusals += [refusal.reason for refusal in output.refusals]
         for notice in output.notices:
@@ -112,14 +132,20 @@ class Floor:
             self._later(self._ask)
         return output
 
-    def _later(self, *work: Callable[[], None]) -> None:
+    def _died(self) -> bool:
+        """Whether the watcher has just ended the process."""
+        return self.is_dead
+
+    def _later(self, *work: Callable[[], object]) -> None:
         """Do `work` behind what is already under way: a frame is never overtaken by what an earlier one causes."""
         self._todo += work
         if not self._is_busy:
             self._is_busy = True
-            while self._todo:
-                self._todo.popleft()()
-            self._is_busy = False
+            try:
+                while self._todo:
+                    self._todo.popleft()()
+            finally:
+                self._is_busy = False
 
     def _send(self, command: c.AnyCommand, frame: str) -> None:
         assert isinstance(command, c.SubmitOrder | c.AmendOrder | c.CancelOrder)
@@ -131,6 +157,8 @@ class Floor:
             self._out(self._private, frame)
 
     def _out(self, number: int, frame: str) -> None:
+        if self.is_dead:
+            return
         self._deliver(self.gateway.receive(number, frame.replace(encode.TOKEN_PLACEHOLDER, TOKEN), self.now_ns))
 
     def _deliver(self, effects: Sequence[Effect]) -> None:
@@ -161,7 +189,7 @@ class Floor:
         self._is_asked = True
         self.feed("link", "private", payload_from(Link(state="asked")))
         options = {"snap_orders": True, "snap_trades": True, "order_status": True, "ratecounter": True}
-        self._out(self._private, encode.encode_subscribe("executions", self._request(), is_private=True, **options))
+        self._out(self._private, encode.encode_subscribe("executions", self._request(), is_private=True, **options))  # type: ignore[arg-type]
 
     def _request(self) -> int:
         self._req_id += 1
@@ -169,6 +197,8 @@ class Floor:
 
     def connect(self) -> None:
         """Open both sockets as the session does."""
+        if self.is_dead:
+            return
         self.gateway.issue_token(TOKEN, self.now_ns)
         self.feed("link", "private", payload_from(Link(state="connecting")))
         private, effects = self.gateway.connect("private", self.now_ns)
@@ -182,10 +212,10 @@ class Floor:
         self._deliver(effects)
         for channel, symbols, options in (
             ("instrument", (), {"snapshot": True}),
-            ("ticker", (SYMBOL,), {"event_trigger": "bbo", "snapshot": True}),
-            ("trade", (SYMBOL,), {"snapshot": False}),
+            ("ticker", (self.symbol,), {"event_trigger": "bbo", "snapshot": True}),
+            ("trade", (self.symbol,), {"snapshot": False}),
         ):
-            self._out(public, encode.encode_subscribe(channel, self._request(), symbols, **options))  # type: ignore[arg-type]
+            self._out(public, encode.encode_subscribe(channel, self._request(), symbols, **options))
         self._out(private, encode.encode_subscribe("balances", self._request(), is_private=True, snapshot=True))
         self._subscribe_executions()
 
@@ -200,15 +230,28 @@ class Floor:
         if back:
             self.connect()
 
+    def die(self, *, keeping: Output | None = None, sending: Output | None = None) -> None:
+        """End the process as kill -9 does. `keeping` has reached the log all the same, `sending` the venue; `kill` begins it again."""
+        if keeping is not None:
+            self.events += keeping.events
+        number, self.is_dead = self._private, True
+        self._todo.clear()
+        for outgoing in sending.outgoing if sending is not None and number else ():
+            if outgoing.frame:
+                self.gateway.receive(number, outgoing.frame.replace(encode.TOKEN_PLACEHOLDER, TOKEN), self.now_ns)
+        for connection in list(self._connections):
+            self.gateway.disconnect(connection)
+        self._connections.clear()
+        self._private, self._is_asked, self._is_wanted = 0, False, False
+
     def kill(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         """End the process as kill -9 does, and begin again from the log with the next epoch; `meanwhile` happens in between."""
-        for number in list(self._connections):
-            self.gateway.disconnect(number)
-        self._connections.clear()
-        self._private, self._is_asked = 0, False
+        self.die()
         meanwhile()
+        self.is_dead = False
         self.epoch += 1
         self.inputs.clear()
+        self.lived_from = len(self.events)
         self.pipeline = Pipeline(self.settings, "flat")
         # As the process does: the live ones, and those that have just ended.
         self.pipeline.restore(self.events)
@@ -220,14 +263,18 @@ class Floor:
     def intent(self, intent: object) -> Output:
         return self.feed("intent", "", payload_from(intent))  # type: ignore[arg-type]
 
+    def next_position_id(self) -> str:
+        """Return the id of the next position that is asked for."""
+        return f"hf{self._count + 1:06d}"
+
     def open(self, side: PositionSide = PositionSide.LONG, qty: object = "0.5", **plan: object) -> str:
         """Ask for a position; a short is on margin."""
+        position_id = self.next_position_id()
         self._count += 1
-        position_id = f"hf{self._count:06d}"
         fields: dict[str, object] = {"trail_offset_bps": 200, "margin": side is PositionSide.SHORT, **plan}
         if fields.get("trail_auto") or "stop_price" in plan:
             fields.pop("trail_offset_bps")
-        plan_ = f.Plan(symbol=SYMBOL, side=side, qty=D(str(qty)), **fields)  # type: ignore[arg-type]
+        plan_ = f.Plan(symbol=self.symbol, side=side, qty=D(str(qty)), **fields)  # type: ignore[arg-type]
         self.intent(OpenPosition(position_id=position_id, epoch=self.epoch, plan=plan_))
         return position_id
 
@@ -246,7 +293,7 @@ class Floor:
     def tick(self, px: object, qty: object = "0.01") -> None:
         """A trade of the market."""
         self.px = D(str(px))
-        self._deliver(self.gateway.tick(SYMBOL, self.px, D(str(qty)), True, self.now_ns))
+        self._deliver(self.gateway.tick(self.symbol, self.px, D(str(qty)), True, self.now_ns))
 
     def moved(self, side: PositionSide, bps: int) -> Decimal:
         """Return a price that is `bps` better (above zero) or worse for a position of `side` than the last one."""
@@ -258,6 +305,11 @@ class Floor:
         while self.now_ns < until_ns:
             self.now_ns = min(self.now_ns + 100 * MS, until_ns)
             self._deliver(self.gateway.advance(self.now_ns))
+            if self.is_dead:
+                self._watch()
+                if self.is_back_at_once:
+                    self.kill()
+                continue
             at_ns = self.pipeline.next_deadline_ns()
             if at_ns is not None and at_ns <= self.now_ns - self.lag_ns:
                 self.feed("timer", "", b"{}")
@@ -270,12 +322,12 @@ class Floor:
 
     def by_hand(self, side: str, qty: object, *, margin: bool = False) -> None:
         """The account's owner trades at market."""
-        params = {"symbol": SYMBOL, "side": side, "order_type": "market", "order_qty": D(str(qty)), "margin": margin}
+        params = {"symbol": self.symbol, "side": side, "order_type": "market", "order_qty": D(str(qty)), "margin": margin}
         self.owner(lambda exchange, now_ns: owner_order(exchange, params, now_ns))
 
     def rest_by_hand(self, side: str, qty: object, px: object) -> None:
         """The account's owner lets a limit order rest."""
-        params = {"symbol": SYMBOL, "side": side, "order_type": "limit", "order_qty": D(str(qty)), "limit_price": D(str(px))}
+        params = {"symbol": self.symbol, "side": side, "order_type": "limit", "order_qty": D(str(qty)), "limit_price": D(str(px))}
         self.owner(lambda exchange, now_ns: owner_order(exchange, params, now_ns))
 
     def owner(self, action: Callable[[Exchange, int], object]) -> None:
@@ -287,7 +339,15 @@ class Floor:
 
     # --- what is known ------------------------------------------------------------------------------------------------
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the private link is open."""
+        return bool(self._private)
+
     def _watch(self) -> None:
+        self.looker()
+        if self.is_dead:
+            return
         for position_id, position in self.pipeline.desk.positions.items():
             if unprotected_lots(position):
                 since_ns = self._bare_since.setdefault(position_id, self.now_ns)
@@ -322,8 +382,8 @@ class Floor:
     def at_venue(self) -> Decimal:
         """Return what the account holds of the base asset, margin included (below zero: short)."""
         exchange = self.gateway.exchange
-        margin = exchange.account.position(pair_of(SYMBOL))
-        return exchange.account.balances.get("BTC", D(0)) + margin.pair.instrument.qty(margin.lots)
+        margin = exchange.account.position(pair_of(self.symbol))
+        return exchange.account.balances.get(margin.pair.instrument.base, D(0)) + margin.pair.instrument.qty(margin.lots)
 
     def resting(self) -> list[str]:
         """Return the venue's open orders as `type side leaves`."""
@@ -336,8 +396,9 @@ class Floor:
 def replayed(floor: Floor) -> bool:
     """Run the inputs since the last start again; tell whether they make the same events, byte for byte."""
     pipeline = Pipeline(floor.settings, "machine")
+    pipeline.restore(floor.events[: floor.lived_from])
     events = [event for kind, at_ns, source, payload in floor.inputs for event in pipeline.feed(kind, at_ns, source, payload).events]
-    return [bytes_from(event) for event in events] == [bytes_from(event) for event in floor.events]
+    return [bytes_from(event) for event in events] == [bytes_from(event) for event in floor.events[floor.lived_from :]]
 
 
 def commands_of(floor: Floor, position_id: str, kind: type[T]) -> list[T]:

@@ -1,0 +1,477 @@
+"""Plays a scenario on a floor, compares what was sent and what holds, and looks at the invariants after every input.
+
+What I-numbers mean stands in docs/proof.md. I1, I2, I9, I12 and I14 are held against the venue's own books (`simulation/watch.py`),
+I1 to I5 and the sum of the leases by the desk itself, I13 by the clock that a bare position must own, I10 and the ledger at the end.
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+
+from events import commands as c
+from events import facts as f
+from events.errors import BadInput, HoldfastError
+from events.values import PositionSide
+from fsm.coverage import coverage
+from fsm.model import Position
+from fsm.order import END_STATUSES
+from fsm.timers import first_deadline
+from holdfast.simulation.watch import Watch
+from projections.books import Books
+from replay.intents import ExitPosition, HaltPosition, TightenPosition
+from replay.pipeline import Output
+from venues.simulated.faults import FAULTS, Faults
+from venues.simulated.orders import Order
+from venues.simulated.requests import Refused
+from venues.simulated.settings import VenueSettings
+
+from .floor import SECOND, D, Floor, replayed
+from .text import REFUSALS, Clause, Scenario, Step
+
+SYMBOL = "SOL/USD"
+START_PX = D(100)
+DEFAULT_PLAN = {"qty": "1", "stop_price": "97"}
+PRICES = ("entry_price", "stop_price", "take_profit_price")
+# The engine compares its books with the venue's each ten seconds on a floor, and believes an absence on the second look.
+PATIENCE_S = 25.0
+
+
+class Outcome(NamedTuple):
+    """What came of one run: what does not hold, each with its place, and the longest time without protection.
+
+    `bare_ms` is counted by the engine's own clock, `venue_bare_ms` by the venue's books, where a working exit covers nothing.
+    """
+
+    problems: tuple[str, ...]
+    state: str
+    bare_ms: int
+    venue_bare_ms: int
+
+
+class Problem(Exception):
+    """Something that the script says does not hold."""
+
+
+class Play:
+    """One scenario for one side. `is_compared` is off where a fault was put in: then only the invariants hold."""
+
+    def __init__(self, scenario: Scenario, side: PositionSide, *, fault_book: Faults | None = None, is_compared: bool = True) -> None:
+        self.scenario, self.side, self.is_compared = scenario, side, is_compared
+        settings = venue_settings(scenario)
+        self.plan = plan_fields(scenario, side)
+        self.floor = Floor(px=START_PX, symbol=SYMBOL, venue=settings, fault_book=fault_book, start=False)
+        has_hand = any(x.word in ("owner", "says") or x.values.get("WORD") in _LIES for step in scenario.steps for x in step.clauses)
+        self.watch = Watch(self.floor.gateway.exchange, PATIENCE_S, has_hand)
+        self.position_id = ""
+        self.sent: list[str] = []
+        self.problems: list[str] = []
+        self.on_input: Callable[[Output], None] = lambda output: None
+        self.floor.watcher, self.floor.looker = self._took, self._look
+        self.floor.start()
+        self.floor.wait(1)
+
+    # --- playing ------------------------------------------------------------------------------------------------------
+
+    def play(self, before_step: Callable[[int], None] = lambda number: None) -> Outcome:
+        """Play all steps. What is wrong is collected; a scenario that is compared ends with the first of it."""
+        place = self.scenario.place
+        try:
+            for number, step in enumerate(self.scenario.steps):
+                place = step.place
+                before_step(number)
+                self._step(step)
+                if self.problems and self.is_compared:
+                    break
+            else:
+                self._nothing_else()
+        except (Problem, AssertionError) as problem:
+            self.problems.append(f"{place}: {problem or type(problem).__name__}")
+        except HoldfastError:
+            raise
+        except Exception as problem:
+            self.problems.append(f"{place}: {type(problem).__name__}: {problem}")
+        return self.outcome(place)
+
+    def outcome(self, place: str) -> Outcome:
+        """Look at everything once more, the ledger and the replay too, and return what came of it."""
+        self._at_the_end()
+        problems = (*self.problems, *(f"{place}: {text}" for text in self.watch.violations))
+        return Outcome(problems, self.state, self.floor.bare_ns // 1_000_000, self.watch.bare_ms_max)
+
+    def _step(self, step: Step) -> None:
+        if step.mark == ">":
+            if self.is_compared:
+                self._compare_sent(step.text)
+            return
+        if step.mark == "=":
+            for clause in step.clauses:
+                if self.is_compared:
+                    self._hold(clause)
+            return
+        if self.is_compared:
+            self._nothing_else()
+        try:
+            self._act(step)
+        except (Problem, Refused) as problem:
+            if self.is_compared:
+                raise Problem(str(problem)) from None
+        if self.floor.is_dead and self.floor.is_back_at_once:
+            self.floor.kill()
+
+    def _act(self, step: Step) -> None:
+        """Let one line happen. Raises Problem where it cannot."""
+        clause, floor = step.clauses[0], self.floor
+        values, word = clause.values, clause.word
+        match word:
+            case "open":
+                self._open()
+            case "exit":
+                reason: f.ExitReason = str(values["WORD"])  # type: ignore[assignment]
+                floor.intent(ExitPosition(position_id=self.position_id, reason=reason, patient=bool(values.get("patient"))))
+            case "tighten":
+                floor.intent(TightenPosition(position_id=self.position_id, trail_offset_bps=int(str(values["BPS"]))))
+            case "halt":
+                floor.intent(HaltPosition(position_id=self.position_id, reason="a person said so"))
+            case "wait" | "silence":
+                floor.wait(_ns(values["TIME"]) / SECOND, trades=word == "wait")
+            case "cut":
+                floor.cut()
+            case "live":
+                floor.connect()
+            case "crash":
+                floor.kill()
+            case "down":
+                floor.is_back_at_once = False
+                floor.die()
+            case "start":
+                floor.is_back_at_once = True
+                floor.kill()
+            case "fault":
+                self._fault(values)
+            case "owner":
+                self._owner(values)
+            case "tells-price":
+                px = values["WORD"]
+                floor.feed(
+                    "frame",
+                    "public",
+                    f'{{"channel":"ticker","type":"update","data":[{{"symbol":"{SYMBOL}","last":{px},"bid":{px},"ask":{px}}}]}}',
+                )
+            case "clock":
+                floor.lag_ns += _ns(values["TIME"]) * (-1 if values["WORD"] == "ahead" else 1)
+            case _:
+                self._venue(word, values)
+
+    def _venue(self, word: str, values: Mapping[str, object]) -> None:
+        floor = self.floor
+        match word:
+            case "price":
+                floor.tick(self._px(values["PX"]), str(values.get("qty", "0.01")))
+            case "mode":
+                floor.mode(str(values["WORD"]))  # type: ignore[arg-type]
+            case "refuses":
+                label = self._label(str(values["OP"]), str(values["NAME"]))
+                floor.faults.arm("reject", on=label, text=REFUSALS[str(values["CLASS"])], count=int(str(values.get("times", 1))))
+            case "fills":
+                order, qty = self._open_order(values["NAME"]), D(str(values["QTY"]))
+                floor.owner(lambda exchange, now_ns: exchange.execute(order, qty, now_ns))
+            case "cancels":
+                order = self._open_order(values["NAME"])
+                floor.owner(lambda exchange, now_ns: exchange.cancel_many([order], now_ns, "Market conditions"))
+            case "expires":
+                order = self._open_order(values["NAME"])
+                floor.owner(lambda exchange, now_ns: exchange.expire(order, now_ns))
+            case "says":
+                order, told = self._order(values["NAME"]), str(values["WORD"])
+                floor.owner(lambda exchange, now_ns: exchange.tell_again(order, told, now_ns))
+
+    def _open(self) -> None:
+        self.position_id = self.floor.next_position_id()
+        self.watch.sides[self.position_id], self.watch.planned[self.position_id] = self.side, D(str(self.plan["qty"]))
+        self.floor.open(self.side, **self.plan)
+
+    def _fault(self, values: Mapping[str, object]) -> None:
+        options: dict[str, object] = {"count": int(str(values.get("times", 1)))}
+        if "on" in values:
+            options["on"] = values["on"]
+        if "for" in values:
+            options["seconds"] = _ns(values["for"]) / SECOND
+        self.floor.faults.arm(str(values["WORD"]), **options)  # type: ignore[arg-type]
+
+    def _owner(self, values: Mapping[str, object]) -> None:
+        floor, does = self.floor, values["WORD"]
+        if does == "cancels":
+            order = self._open_order(values["NAME"])
+            floor.owner(lambda exchange, now_ns: exchange.cancel(order.order_id, "", now_ns))
+            return
+        qty = D(str(values["QTY"]))
+        if does == "withdraws":
+            floor.owner(lambda exchange, now_ns: exchange.change_balance("SOL", -qty, now_ns))
+            return
+        # "sells" is a long's: it makes the position smaller.
+        closes = does == "sells"
+        side = self.side.exit_side if closes else self.side.entry_side
+        floor.by_hand(side.value, qty, margin=bool(self.plan["margin"]))
+
+    # --- names --------------------------------------------------------------------------------------------------------
+
+    def _px(self, px: object) -> Decimal:
+        return mirrored(D(str(px)), self.side)
+
+    @property
+    def position(self) -> Position | None:
+        return self.floor.pipeline.desk.get(self.position_id) if self.position_id else None
+
+    @property
+    def state(self) -> str:
+        return self.position.state if self.position is not None else "New"
+
+    def _names(self) -> dict[str, str]:
+        """Return client ids by name: `stop1`, `stop2`, and `stop` for the latest."""
+        out: dict[str, str] = {}
+        counts: dict[str, int] = {}
+        for event in self.floor.events:
+            for x in event.commands:
+                if isinstance(x, c.SubmitOrder) and event.position_id == self.position_id:
+                    role = _short(x.role)
+                    counts[role] = counts.get(role, 0) + 1
+                    out[f"{role}{counts[role]}"] = out[role] = x.client_order_id
+        return out
+
+    def _order(self, name: object) -> Order:
+        names = self._names()
+        client_order_id = names.get(str(name))
+        exchange = self.floor.gateway.exchange
+        found = [x for x in exchange.orders.values() if client_order_id and x.cl_ord_id == client_order_id]
+        if not found:
+            raise Problem(f"the venue knows no order {name!r}; sent were: {', '.join(names) or 'none'}")
+        return found[-1]
+
+    def _open_order(self, name: object) -> Order:
+        order = self._order(name)
+        if not order.is_open:
+            raise Problem(f"order {name!r} is not open at the venue")
+        return order
+
+    def _label(self, operation: str, name: str) -> str:
+        role = name.rstrip("0123456789")
+        is_native = "trail_offset_bps" in self.plan and self.plan.get("trail_style", "native") == "native"
+        stop = "trailing-stop" if is_native else "stop-loss"
+        kinds = {"entry": str(self.plan.get("entry_type", "market")), "stop": stop, "tp": "limit", "exit": "market", "flatten": "market"}
+        side = self.side.entry_side if role in ("entry", "flatten") else self.side.exit_side
+        return f"{'add' if operation == 'submit' else operation}_order:{kinds[role]}:{side.value}"
+
+    # --- what is compared ---------------------------------------------------------------------------------------------
+
+    def _compare_sent(self, text: str) -> None:
+        if not self.sent:
+            raise Problem(f"nothing (more) was sent, expected `{text}`")
+        sent = self.sent.pop(0)
+        if sent.split()[: len(text.split())] != text.split():
+            raise Problem(f"`{sent}` was sent, expected `{text}`")
+
+    def _nothing_else(self) -> None:
+        if self.sent and self.is_compared:
+            raise Problem("was sent before this and is not in the script: " + "; ".join(f"> {text}" for text in self.sent))
+
+    def _hold(self, clause: Clause) -> None:
+        word, values = clause.word, clause.values
+        wanted = next(iter(values.values()), "")
+        found = self._found(word, wanted)
+        if found is not True:
+            shown = f"{wanted // 1_000_000} ms" if isinstance(wanted, int) else " ".join(wanted) if isinstance(wanted, tuple) else wanted
+            raise Problem(f"expected {word} {shown}".rstrip() + f", found {found}")
+
+    def _found(self, word: str, wanted: object) -> object:
+        """Return True if it holds, else what is so instead."""
+        floor, position = self.floor, self.position
+        exchange = floor.gateway.exchange
+        if word in ("held", "covered", "bare"):
+            assert position is not None, "there is no position"
+            leases = coverage(position)
+            lots = {"held": leases.held_lots, "covered": leases.stopped_lots, "bare": leases.bare_lots}[word]
+            qty = position.instrument.qty(lots)
+            return qty == D(str(wanted)) or f"{qty.normalize():f}"
+        if word == "unprotected":
+            return floor.bare_ns <= _ns(wanted) or f"{floor.bare_ns // 1_000_000} ms"
+        if word in ("paged", "alerted"):
+            codes = floor.pages if word == "paged" else floor.alerts
+            return wanted in codes or f"{codes}"
+        if word in ("stop", "trail"):
+            return self._stop(word, wanted)
+        if word == "resting":
+            names = {client_id: name for name, client_id in self._names().items() if not name[-1].isdigit()}
+            found = sorted(
+                names.get(o.cl_ord_id, o.cl_ord_id or "attached") for o in exchange.open_orders() if self.watch.books.owner_of(o.order_id)
+            )
+            return found == sorted(wanted if isinstance(wanted, tuple) else ()) or found or "nothing"
+        if word == "flat":
+            return (not floor.at_venue() and not exchange.open_orders()) or f"{floor.at_venue()} and {floor.resting()}"
+        answers: dict[str, Callable[[], tuple[object, object]]] = {
+            "state": lambda: (self.state, wanted),
+            "reason": lambda: ((floor.reasons(self.position_id) or ["none"])[-1], wanted),
+            "quiet": lambda: (floor.pages, []),
+            "account": lambda: (floor.at_venue() * self.side.sign, D(str(wanted))),
+            "entries": lambda: (
+                sum(x.role == "entry" for e in floor.events for x in e.commands if isinstance(x, c.SubmitOrder)),
+                int(str(wanted)),
+            ),
+            "live": lambda: (len(floor.pipeline.desk.positions), int(str(wanted))),
+            "refused": lambda: (bool(floor.refusals), True),
+            "event": lambda: (wanted if wanted in {type(e.fact).__name__ for e in floor.events} else "none", wanted),
+        }
+        found_, wanted_ = answers[word]()
+        return found_ == wanted_ or found_
+
+    def _stop(self, word: str, wanted: object) -> object:
+        stops = [o for o in self.floor.gateway.exchange.open_orders() if o.trigger is not None and self.watch.books.owner_of(o.order_id)]
+        if not stops or stops[-1].trigger is None:
+            return "no stop"
+        if word == "stop":
+            px = stops[-1].pair.instrument.price(stops[-1].trigger.level_ticks)
+            return px == self._px(wanted) or f"{mirrored(px, self.side)}"
+        position = self.position
+        assert position is not None
+        trail = position.open_orders("stop")[-1].trail_offset_bps
+        return trail == int(str(wanted)) or trail
+
+    # --- the invariants -----------------------------------------------------------------------------------------------
+
+    def _took(self, kind: str, output: Output) -> None:
+        self.on_input(output)
+        if self.floor.is_dead:
+            return
+        for event in output.events:
+            if isinstance(event.fact, f.PositionAdopted):
+                self.watch.sides[event.position_id], self.watch.planned[event.position_id] = event.fact.plan.side, event.fact.plan.qty
+            self.watch.event(event, self.floor.now_ns)
+        self.sent += [text for x in output.outgoing if x.frame and (text := self.text_of(x.event.position_id, x.command))]
+
+    def text_of(self, position_id: str, command: c.AnyCommand) -> str:
+        """Return an order command as a script writes it."""
+        if not isinstance(command, c.SubmitOrder | c.AmendOrder | c.CancelOrder):
+            return ""
+        position = self.floor.pipeline.desk.get(position_id)
+        order = (
+            position.order(command.client_order_id, command.venue_order_id if not isinstance(command, c.SubmitOrder) else "")
+            if position
+            else None
+        )
+        role = _short(order.role) if order is not None else "order"
+        if isinstance(command, c.CancelOrder):
+            return f"cancel {role}"
+        if isinstance(command, c.SubmitOrder):
+            words = f"submit {_short(command.role)} {command.qty.normalize():f}"
+        else:
+            words = f"amend {role}" + (f" qty {command.order_qty.normalize():f}" if command.order_qty is not None else "")
+        for name, px in (("at", command.limit_price), ("stop", command.trigger_price)):
+            words += f" {name} {mirrored(px, self.side).normalize():f}" if px is not None else ""
+        return words + (f" trail {command.trail_offset_bps}" if command.trail_offset_bps is not None else "")
+
+    def _look(self) -> None:
+        floor = self.floor
+        desk = None if floor.is_dead else floor.pipeline.desk
+        self.watch.look(desk, desk is not None and floor.is_connected, floor.now_ns)
+        if desk is None:
+            return
+        for position_id in sorted(desk.unprotected):
+            position = desk.positions.get(position_id)
+            if position is not None and first_deadline(position) is None and not (position.state == "Halted" and floor.pages):
+                self.watch.say(floor.now_ns, "I13", f"{position_id} is bare in {position.state}, and no clock runs")
+        for position in desk.positions.values():
+            leases = coverage(position)
+            parts = leases.stopped_lots + leases.exiting_lots + leases.unknown_lots + leases.dust_lots + leases.bare_lots
+            if parts - leases.surplus_lots != leases.held_lots:
+                self.watch.say(floor.now_ns, "I1", f"{position.position_id}: the leases do not add up: {leases}")
+
+    def _at_the_end(self) -> None:
+        books = Books()
+        for number, event in enumerate(self.floor.events, 1):
+            books.apply(number, event)
+        if not books.ledger.is_balanced:
+            self.problems.append("I9: the ledger does not balance")
+        if not replayed(self.floor):
+            self.problems.append("I10: the inputs replayed make other events")
+        for position in self.floor.pipeline.desk.ended.values():
+            left = [o.client_order_id for o in position.orders if o.status not in END_STATUSES]
+            if position.state == "Closed" and left and not self.floor.is_dead:
+                self.problems.append(f"I5: {position.position_id} is closed and has live orders: {left}")
+
+
+_LIES = ("fill_after_cancel_ack",)
+
+
+def mirrored(px: Decimal, side: PositionSide) -> Decimal:
+    """Return a long's price as `side` plays it: a short's is mirrored at 100."""
+    return px if side is PositionSide.LONG else 2 * START_PX - px
+
+
+def _short(role: str) -> str:
+    return "tp" if role == "take_profit" else role
+
+
+def _ns(value: object) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def venue_settings(scenario: Scenario) -> VenueSettings:
+    """Return the settings of a scenario's venue. Raises BadInput."""
+    given: dict[str, object] = {"balances": {"USD": D(1_000_000), "SOL": D(0)}, **scenario.venue}
+    try:
+        return msgspec.convert(given, VenueSettings, strict=False)
+    except msgspec.ValidationError as problem:
+        raise BadInput(f"{scenario.place}: venue", str(problem), "write fields of the simulated venue's settings") from None
+
+
+def plan_fields(scenario: Scenario, side: PositionSide) -> dict[str, object]:
+    """Return the fields of a scenario's plan for `side`, prices mirrored. Raises BadInput."""
+    written = dict(scenario.plan)
+    if "stop_price" not in written and not written.get("trail_offset_bps"):
+        written["stop_price"] = DEFAULT_PLAN["stop_price"]
+    written.setdefault("qty", DEFAULT_PLAN["qty"])
+    timing = {key.removeprefix("timing."): written.pop(key) for key in list(written) if key.startswith("timing.")}
+    tighten = [x.split(":") for x in written.pop("tighten", "").split("/") if x]
+    given: dict[str, object] = {
+        "symbol": SYMBOL,
+        "side": side.value,
+        "margin": side is PositionSide.SHORT,
+        **{key: str(mirrored(D(text), side)) if key in PRICES else text for key, text in written.items()},
+        "timing": timing,
+    }
+    unknown = sorted(set(given) - set(f.Plan.__struct_fields__))
+    try:
+        if unknown:
+            raise ValueError(f"there is no field {unknown[0]}")
+        if tighten:
+            given["tighten"] = [{"profit_bps": int(profit), "trail_offset_bps": int(trail)} for profit, trail in tighten]
+        plan = msgspec.convert(given, f.Plan, strict=False)
+    except (msgspec.ValidationError, ArithmeticError, ValueError) as problem:
+        raise BadInput(f"{scenario.place}: plan", str(problem)[:200], "write fields of a plan, see docs/scenarios.md") from None
+    names = {*given, "margin"} - {"symbol", "side"}
+    return {name: getattr(plan, name) for name in names}
+
+
+def check_words(scenario: Scenario) -> None:
+    """Check what only running would find: names of faults, modes and wishes. Raises BadInput."""
+    known: dict[str, tuple[str, ...]] = {
+        "fault": tuple(FAULTS),
+        "mode": ("online", "cancel_only", "post_only", "limit_only", "maintenance"),
+        "exit": f.ExitReason.__args__,  # type: ignore[attr-defined]
+        "owner": ("buys", "sells", "withdraws", "cancels"),
+        "clock": ("ahead", "back"),
+        "says": ("new", "canceled", "expired", "filled"),
+    }
+    for step in scenario.steps:
+        for clause in step.clauses:
+            if step.mark in "!<" and clause.word in known and clause.values["WORD"] not in known[clause.word]:
+                raise BadInput(
+                    step.place, f"{clause.word} {clause.values['WORD']!r} is not known", f"use one of: {', '.join(known[clause.word])}"
+                )
+            if clause.word == "owner" and ("NAME" if clause.values["WORD"] == "cancels" else "QTY") not in clause.values:
+                raise BadInput(step.place, "the owner's act lacks its value", "write `! owner sells QTY` or `! owner cancels NAME`")
+    venue_settings(scenario)
+    for side in PositionSide:
+        plan_fields(scenario, side)
