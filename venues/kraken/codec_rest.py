@@ -141,8 +141,8 @@ def end_entry(order_id: str, order: RestOrder, symbols: Mapping[str, str]) -> Ex
 
 
 def names_entry(order_id: str, order: RestOrder, symbols: Mapping[str, str]) -> ExecEntry:
-    """Return an entry that says whose order it is and no more: REST may be a minute late, so "open" proves nothing (K9)."""
-    return ExecEntry(order_id=order_id, **_ids(order, symbols))
+    """Return an entry that says whose order it is and how large, no more: REST may be a minute late, so "open" proves nothing (K9)."""
+    return ExecEntry(order_id=order_id, order_qty=order.vol, **_ids(order, symbols))
 
 
 def trade_entry(trade_id: str, trade: RestTrade, symbols: Mapping[str, str]) -> ExecEntry:

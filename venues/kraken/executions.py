@@ -37,8 +37,6 @@ from .errors import refusal_from
 from .orders import OrderRecord, Orders
 from .times import ns_from_rfc3339
 
-# "snap_trades: the last 50 order fills" (docs, executions)
-SNAPSHOT_TRADES = 50
 # What is wrong with a frame is told this often; more of it adds nothing to the frame itself, which comes with it.
 REFUSALS_PER_FRAME = 16
 
@@ -90,19 +88,25 @@ def snapshot(orders: Orders, entries: Sequence[ExecEntry], ts_recv_ns: int, raw:
     """
     trades = [entry for entry in entries if entry.exec_type == "trade"]
     trades.sort(key=lambda entry: (ns_from_rfc3339(entry.timestamp), entry.exec_id or ""))
-    # All trades there ever were, or back to one that is known. A short list that lacks what is known is a cut one.
+    # Back to one that is known, or none at all. A short list without a known one may be cut, at any number.
     is_overlapping = any(orders.is_anchor(entry.exec_id) for entry in trades)
-    is_complete = is_overlapping or (len(trades) < SNAPSHOT_TRADES and not orders.has_trades)
+    is_complete = is_overlapping or not (trades or orders.has_trades)
+    reading = _Reading(orders, ts_recv_ns, raw)
+    reading.identify(entries)
+    orders.identify_parents(entry for entry in entries if entry.exec_type != "trade")
+    # Taken for somebody else's, they would leave the order that they filled for absent: they wait until REST names it.
+    nameless = [entry for entry in trades if not orders.is_known_trade(entry.exec_id) and orders.may_be_ours(orders.record(entry.order_id))]
+    is_complete = is_complete and not nameless
     if is_complete:
         orders.close_gap()
     else:
         # The next snapshot overlaps with this one, and lacks what this one lacks.
         orders.open_gap()
-    reading = _Reading(orders, ts_recv_ns, raw)
-    reading.identify(entries)
-    orders.identify_parents(entry for entry in entries if entry.exec_type != "trade")
     for entry in trades:
-        reading.take(entry)
+        if entry in nameless:
+            orders.hold(orders.record(entry.order_id), entry)
+        else:
+            reading.take(entry)
     open_orders = [listed for entry in entries if entry.exec_type != "trade" and (listed := reading.take_listed(entry)) is not None]
     reading.output.append(SnapshotTaken(ts_recv_ns=ts_recv_ns, open_orders=tuple(open_orders), trades_complete=is_complete))
     return reading.output

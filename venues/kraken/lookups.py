@@ -66,6 +66,7 @@ class _Walk(msgspec.Struct):
     begun_ns: int = 0
     trades: dict[str, codec_rest.RestTrade] = {}
     unknown: list[str] = []
+    ends: list[ExecEntry] = []
 
 
 class Lookups:
@@ -210,7 +211,7 @@ class Lookups:
         self, search: _Search, order_id: str, order: codec_rest.RestOrder, answer: QuestionAnswered, output: list[Output]
     ) -> None:
         names = codec_rest.names_entry(order_id, order, self._symbols)
-        record = self._orders.identify(names)
+        record = self._orders.name(names)
         is_it = search.client_order_id in (record.client_order_id, record.wire_client_id) or order_id == search.venue_order_id
         if not is_it or search.found:
             return
@@ -261,7 +262,12 @@ class Lookups:
 
     def _name_orders(self, walk: _Walk, answer: QuestionAnswered) -> None:
         for order_id, order in sorted(codec_rest.queried_from(answer.text).items()):
-            self._orders.identify(codec_rest.names_entry(order_id, order, self._symbols))
+            record = self._orders.name(codec_rest.names_entry(order_id, order, self._symbols))
+            # A child can be of an entry that executed before `since_ns`: whose it is, only that entry tells.
+            parent = record.parent_venue_order_id
+            if parent and parent not in walk.unknown and self._orders.may_be_ours(self._orders.record(parent)):
+                walk.unknown.append(parent)
+            walk.ends += filter(None, [codec_rest.end_entry(order_id, order, self._symbols)])
         del walk.unknown[:PAGE]
 
     def _page(self, walk: _Walk, answer: QuestionAnswered) -> bool:
@@ -286,6 +292,8 @@ class Lookups:
         named = {trade_id: trade for trade_id, trade in walk.trades.items() if self._orders.is_named(trade.ordertxid)}
         entries = [codec_rest.trade_entry(trade_id, trade, self._symbols) for trade_id, trade in named.items()]
         entries.sort(key=_by_time)
+        # Of an attached stop that came and went while nobody listened, only this tells that it is over.
+        entries += [end for end in walk.ends if self._orders.is_owned(self._orders.record(end.order_id))]
         output += executions.told_by_rest(self._orders, entries, answer.ts_recv_ns, answer.text)
         if walk.search is not None:
             mine = self._orders.venue_order_id_of(walk.search.client_order_id)
@@ -296,7 +304,7 @@ class Lookups:
         is_new_enough = walk.has_new or walk.begun_ns - LAG_NS >= walk.gap_ns
         if walk.has_old and is_new_enough and len(named) == len(walk.trades):
             self._orders.close_gap()
-            output.append(TradesCompleted(ts_recv_ns=answer.ts_recv_ns, count=len(entries)))
+            output.append(TradesCompleted(ts_recv_ns=answer.ts_recv_ns, count=len(named)))
         else:
             self._failed(walk, answer.ts_recv_ns)
 

@@ -52,6 +52,7 @@ class OrderRecord(msgspec.Struct):
     limit_price: Decimal | None = None
     trail_offset_bps: int | None = None
     effective_stop: Decimal | None = None
+    is_named: bool = False
     is_child_told: bool = False
     is_triggered: bool = False
     ended: str = ""
@@ -226,10 +227,24 @@ class Orders:
             if sum(client_order_id == one or parent == other for one, other in claims) == 1:
                 self.bind(client_order_id, parent)
 
+    def name(self, entry: ExecEntry) -> OrderRecord:
+        """Identify an entry that holds all that the venue knows of an order: if it is not ours now, it never was."""
+        record = self.identify(entry)
+        record.is_named = True
+        if record.order_qty is None:
+            record.order_qty = _qty_from(entry)
+        return record
+
     def is_named(self, venue_order_id: str) -> bool:
         """Tell whether it is known whose order this is."""
         record = self._records.get(venue_order_id)
-        return record is not None and (self.is_owned(record) or record.side is not None)
+        return record is not None and (self.is_owned(record) or record.is_named or bool(record.wire_client_id))
+
+    def may_be_ours(self, record: OrderRecord) -> bool:
+        """Tell whether an order may be an entry that the venue knows by a number only, or its child: past executions name neither."""
+        if self.is_named(record.venue_order_id):
+            return False
+        return any(entry.symbol == record.symbol for entry in self._unclaimed.values())
 
     def is_owned(self, record: OrderRecord) -> bool:
         """Tell whether an order is ours, by now."""
@@ -260,13 +275,15 @@ class Orders:
 
     def is_undecided(self, record: OrderRecord) -> bool:
         """Tell whether an order without an owner may turn out to be one that we just sent."""
-        if not self._awaiting or record.wire_client_id or len(record.held) >= HELD_PER_ORDER:
+        if record.wire_client_id or len(record.held) >= HELD_PER_ORDER or self.is_owned(record):
             return False
-        return not self.is_owned(record)
+        # What a snapshot left nameless keeps the gap open until REST names it.
+        return bool(self._awaiting) or (self.has_gap and bool(record.held) and not record.is_named)
 
     def hold(self, record: OrderRecord, entry: ExecEntry) -> None:
         """Keep an entry until it is known whose order it is."""
-        record.held.append(entry)
+        if not entry.exec_id or all(entry.exec_id != held.exec_id for held in record.held):
+            record.held.append(entry)
         self._holding[record.venue_order_id] = None
 
     def unhold(self, record: OrderRecord) -> list[ExecEntry]:
@@ -286,6 +303,13 @@ class Orders:
             del self._awaiting[client_order_id]
         records = [self._records[venue_order_id] for venue_order_id in self._holding]
         return [record for record in records if not self.is_undecided(record)]
+
+
+def _qty_from(entry: ExecEntry) -> Decimal | None:
+    try:
+        return number(entry.order_qty, "order_qty")
+    except BadInput:
+        return None
 
 
 def _is_child_of(entry: SubmitOrder, child: OrderRecord, told: ExecEntry) -> bool:

@@ -308,7 +308,8 @@ def test_a_triggered_stop_in_a_snapshot_is_not_told_as_armed(venue):
     ("known", "trades", "is_complete"),
     [
         ((), 0, True),
-        ((), 49, True),
+        # How many a venue lists is its own matter: a list that reaches back to nothing known may be cut at any number.
+        ((), 1, False),
         ((), 50, False),
         (("T3",), 50, True),
         (("T3",), 4, True),
@@ -335,6 +336,7 @@ def test_a_second_snapshot_overlaps_with_the_fills_of_the_stream(venue):
 
 
 def test_a_snapshot_that_overlaps_only_with_an_incomplete_one_is_as_incomplete(venue):
+    venue.trade("T1", 0.1)
     assert snapshot_of(venue, [past_trade("T1", 1)])[-1].trades_complete
     behind = [past_trade(f"U{i}", i) for i in range(50)]
     assert not snapshot_of(venue, behind)[-1].trades_complete
@@ -344,6 +346,7 @@ def test_a_snapshot_that_overlaps_only_with_an_incomplete_one_is_as_incomplete(v
 
 
 def test_what_came_behind_a_gap_in_the_sequence_is_no_proof_that_nothing_is_missing(venue):
+    venue.trade("T1", 0.1)
     assert snapshot_of(venue, [past_trade("T1", 1)])[-1].trades_complete
     venue.sequence += 1
     for number in range(50):

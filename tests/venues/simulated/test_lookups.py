@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from events import facts as f
+from events.commands import AttachedStop, SubmitOrder
+from events.values import Side
 from venues import messages as m
+from venues.kraken.encode import TOKEN_PLACEHOLDER
 from venues.kraken.lookups import LAG_NS
 from venues.kraken.translate import KrakenTranslator
 from venues.simulated.faults import Faults
@@ -123,7 +126,39 @@ def test_a_fill_in_the_trades_is_found_though_no_list_has_its_order(make_client:
     faults.arm("rest_empty", on="rest:ClosedOrders")
     heard = engine.look_for(sent_ns=sent_ns)
     assert engine.asked == ["OpenOrders", "ClosedOrders", "TradesHistory", "QueryOrders"]
-    assert kinds(heard) == ["OrderFilled"]
+    assert kinds(heard) == ["OrderFilled", "OrderCompleted"]
+
+
+def test_an_entry_and_its_stop_that_came_and_went_before_a_restart_are_both_ours(make_client: MakeClient) -> None:
+    # Neither has a client id, and past executions carry no number: only REST says whose they are.
+    client = make_client(snapshot_userref=False)
+    before = Engine(client)
+    entry = SubmitOrder(
+        client_order_id=ORDER,
+        symbol="BTC/USD",
+        role="entry",
+        side=Side.BUY,
+        order_type="market",
+        qty=Decimal("0.1"),
+        attached=AttachedStop(trail_offset_bps=100),
+    )
+    request = before.translator.encode(entry, client.now_ns)
+    client.send_text(request.frame_text.replace(TOKEN_PLACEHOLDER, "token"))
+    client.price("58000")
+    client.wait(1)
+    engine = Engine(client)
+    engine.translator.restore((), [entry], ())
+    engine.miss()
+    assert not engine.snapshot().trades_complete
+    engine.lookups.bridge(0, client.now_ns, client.now_ns)
+    heard = engine.answers()
+    # Held back from the snapshot, and told by REST: whoever books takes each id once.
+    fills = list({item.trade_id: item for item in heard if isinstance(item, f.OrderFilled)}.values())
+    assert [fill.side for fill in fills] == [Side.BUY, Side.SELL]
+    (child,) = [item for item in heard if isinstance(item, f.ChildDiscovered)]
+    assert (child.parent_venue_order_id, child.venue_order_id) == (fills[0].venue_order_id, fills[1].venue_order_id)
+    assert kinds(heard).count("OrderCompleted") == 2
+    assert not [item for item in heard if isinstance(item, m.ForeignFill)]
 
 
 def missed(engine: Engine, count: int = 70) -> None:
