@@ -43,6 +43,7 @@ COMMANDS = {
     "replay": "Run recorded sessions again and compare every event.",
     "prove": "Explore every state that the machine and an adversarial venue can reach.",
     "simulate": "Live whole lives of the engine in virtual time, with every fault that a seed draws.",
+    "scenarios": "Play what went wrong elsewhere, message by message, and say what holds.",
     "diagram": "Draw the machines from their tables, the way of a position, or a log in figures.",
     "config": "Check, show or describe the settings.",
 }

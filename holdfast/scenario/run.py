@@ -472,6 +472,8 @@ def check_words(scenario: Scenario) -> None:
                 )
             if clause.word == "owner" and ("NAME" if clause.values["WORD"] == "cancels" else "QTY") not in clause.values:
                 raise BadInput(step.place, "the owner's act lacks its value", "write `! owner sells QTY` or `! owner cancels NAME`")
+    if not any(clause.word == "unprotected" for step in scenario.steps for clause in step.clauses):
+        raise BadInput(scenario.place, "it does not bound the time without protection", "hold it somewhere: `= unprotected 1 s`")
     venue_settings(scenario)
     for side in PositionSide:
         plan_fields(scenario, side)

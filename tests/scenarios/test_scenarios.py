@@ -4,25 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from events.errors import BadInput
+from events.errors import BadInput, NotFound
 from events.values import PositionSide
+from holdfast.cli import main
 from holdfast.scenario.run import Play, check_words
+from holdfast.scenario.table import FOLDER, scenarios, sides_of
 from holdfast.scenario.text import Scenario, scenario_from
 
-FOLDER = Path(__file__).parent
-FILES = sorted(FOLDER.glob("*.scenario"))
+CASES = [(scenario, side) for scenario in scenarios() for side in sides_of(scenario)]
 
 
-def read(path: Path) -> Scenario:
-    scenario = scenario_from(path.read_text(encoding="utf-8"), path.name)
-    check_words(scenario)
-    return scenario
-
-
-@pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_the_scenario_holds(path: Path, side: PositionSide) -> None:
-    assert Play(read(path), side).play().problems == ()
+@pytest.mark.parametrize(("scenario", "side"), CASES, ids=lambda x: x.place if isinstance(x, Scenario) else x.value)
+def test_the_scenario_holds(scenario: Scenario, side: PositionSide) -> None:
+    assert Play(scenario, side).play().problems == ()
 
 
 def test_an_order_that_the_script_does_not_name_is_found() -> None:
@@ -31,6 +25,33 @@ def test_an_order_that_the_script_does_not_name_is_found() -> None:
     assert "> cancel stop" in problems[0]
 
 
-def test_a_fault_that_does_not_exist_is_named_with_its_line() -> None:
-    with pytest.raises(BadInput, match="bad:4: fault 'rain' is not known; use one of: drop_frame"):
-        check_words(scenario_from("name: x\nsource: y\n! open\n! fault rain\n", "bad"))
+@pytest.mark.parametrize(
+    ("steps", "sentence"),
+    [
+        ("! fault rain", "bad:4: fault 'rain' is not known; use one of: drop_frame"),
+        ("= Protected", "bad: it does not bound the time without protection; hold it somewhere"),
+    ],
+)
+def test_what_only_running_would_find_is_named_with_its_line(steps: str, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        check_words(scenario_from(f"name: x\nsource: y\n! open\n{steps}\n", "bad"))
+
+
+def test_a_scenario_that_does_not_exist_is_named_with_those_that_do() -> None:
+    with pytest.raises(NotFound, match="'P99' does not exist; name a file .*P01"):
+        scenarios(["P99"])
+
+
+def test_the_command_prints_a_row_for_each_side(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scenarios", "P05"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines[1:]] == [["P05", "long", "yes"], ["P05", "short", "yes"]]
+
+
+def test_what_does_not_hold_is_told_with_its_line_and_exit_code_8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.scenario"
+    path.write_text("name: mine\nsource: me\n! open\n> submit entry 1\n= Protected, unprotected 0 ms\n", encoding="utf-8")
+    assert main(["scenarios", str(path), "--side", "long"]) == 8
+    said = capsys.readouterr()
+    assert said.out.splitlines()[1].split()[:3] == ["mine", "long", "no"]
+    assert "mine long: mine:5: " in said.err
