@@ -38,7 +38,7 @@ def test_what_only_running_would_find_is_named_with_its_line(steps: str, sentenc
 
 
 def test_a_scenario_that_does_not_exist_is_named_with_those_that_do() -> None:
-    with pytest.raises(NotFound, match="'P99' does not exist; name a file .*P01"):
+    with pytest.raises(NotFound, match=r"'P99' does not exist; name a file .*P01"):
         scenarios(["P99"])
 
 
