@@ -1,21 +1,21 @@
 """The error tree. Each error keeps its facts as attributes and builds its sentence from them.
 
-HoldfastError
-+-- BadInput            a value from outside cannot be used; names the place and the remedy   (exit code 3)
-|   +-- NotFinite       NaN, infinity, or a text that is not a plain decimal number
-|   +-- OffGrid         a price or quantity that is not a multiple of the venue's increment
-|   +-- UnknownSchema   a record written under another schema version
-|   +-- Usage           a command line that cannot be carried out                             (exit code 2)
-+-- NotFound            a position, event or file that does not exist                         (exit code 4)
-+-- VenueProblem        the venue or the network                                              (exit code 5)
-+-- StoreProblem        the store cannot be opened or written                                 (exit code 3)
-|   +-- StoreLocked     another engine holds the lease
-|   +-- StoreFailed     a write or a sync failed; what was not acknowledged is not durable
-+-- Tampered            a record whose bytes do not match its chain                           (exit code 6)
-+-- Diverged            replay made another event or command than the record                  (exit code 6)
-+-- Unprotected         a position is uncovered past its budget                               (exit code 7)
-+-- ProofFailed         a property does not hold in some state of the model checker           (exit code 8)
-+-- IllegalTransition   a bug of ours: a cell of the table without a row; nothing is changed  (exit code 1)
+    HoldfastError
+    +-- BadInput            a value from outside cannot be used; names the place and the remedy   (exit code 3)
+    |   +-- NotFinite       NaN, infinity, or a text that is not a plain decimal number
+    |   +-- OffGrid         a price or quantity that is not a multiple of the venue's increment
+    |   +-- UnknownSchema   a record written under another schema version
+    |   +-- Usage           a command line that cannot be carried out                             (exit code 2)
+    +-- NotFound            a position, event or file that does not exist                         (exit code 4)
+    +-- VenueProblem        the venue or the network                                              (exit code 5)
+    +-- StoreProblem        the store cannot be opened or written                                 (exit code 3)
+    |   +-- StoreLocked     another engine holds the lease
+    |   +-- StoreFailed     a write or a sync failed; what was not acknowledged is not durable
+    +-- Tampered            a record whose bytes do not match its chain                           (exit code 6)
+    +-- Diverged            replay made another event or command than the record                  (exit code 6)
+    +-- Unprotected         a position is uncovered past its budget                               (exit code 7)
+    +-- ProofFailed         a property does not hold in some state of the model checker           (exit code 8)
+    +-- IllegalTransition   a bug of ours: a cell of the table without a row; nothing is changed  (exit code 1)
 """
 
 

@@ -38,7 +38,7 @@ def base36(number: int, length: int) -> str:
 def position_id_from(namespace: str, number: int) -> str:
     """Return the id of the `number`-th position of an engine's `namespace` (2 characters of [a-z0-9])."""
     if len(namespace) != NAMESPACE_LENGTH or any(c not in _DIGITS for c in namespace):
-        raise BadInput("namespace", f"{namespace!r} is not two characters of [a-z0-9]", 'set namespace = "hf"')
+        raise BadInput("namespace", f"{namespace!r} is not two characters of [a-z0-9]", "set namespace = \"hf\"")
     return namespace + base36(number, POSITION_ID_LENGTH - NAMESPACE_LENGTH)
 
 

@@ -429,7 +429,10 @@ def _without_shadow(position: Position, mark: Mark | None) -> Position:
 
 def _channel_closed(position: Position, fact: f.ChannelClosed, order_to: str) -> Position:
     """What was in flight is unknown; changes in flight count as not applied until the order is seen again."""
-    orders = tuple(replace(o, status="Unknown") if o.status == "Submitted" else _unanswered(o) if o.pending else o for o in position.orders)
+    orders = tuple(
+        replace(o, status="Unknown") if o.status == "Submitted" else _unanswered(o) if o.pending else o
+        for o in position.orders
+    )
     return replace(position, orders=orders, epoch=position.epoch if fact.epoch is None else fact.epoch)
 
 

@@ -1,7 +1,7 @@
 """decide, evolve, verify: the whole core, functions of their arguments.
 
-decide(position, fact)  -> event      the table's answer, with the commands that leave
-evolve(position, event) -> position   what the event says, never what today's table would say
+    decide(position, fact)  -> event      the table's answer, with the commands that leave
+    evolve(position, event) -> position   what the event says, never what today's table would say
 """
 
 from collections.abc import Iterable

@@ -62,3 +62,5 @@ def unprotected_lots(position: Position) -> int:
     missing = position.held_lots - protected_lots(position)
     # A remainder under the venue's smallest order cannot carry a stop of its own; beside a live stop it is dust.
     return 0 if missing < position.min_lots and missing < position.held_lots else missing
+
+

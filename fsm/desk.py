@@ -185,7 +185,9 @@ class Desk:
                 continue
             # What the first crossing of a tick decided may have disarmed the next one of the same position.
             if position is not None and self._forget(position_id, key):
-                fact = f.LevelCrossed(ts_event_ns=ts_event_ns, ts_recv_ns=ts_recv_ns, level=_LEVELS[level], step=int(step), mark=mark)
+                fact = f.LevelCrossed(
+                    ts_event_ns=ts_event_ns, ts_recv_ns=ts_recv_ns, level=_LEVELS[level], step=int(step), mark=mark
+                )
                 out += self._step(position, fact)
         return out
 

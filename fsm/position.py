@@ -82,9 +82,7 @@ CLASSIFIERS = (
     Classifier("which", ("entry", "time_stop", "watch"), "which deadline passed"),
     Classifier("signal", ("STALE", "TIGHTEN", "SHADOW", "EXIT"), "what a crossed level asks for; SHADOW: a live native stop should fire"),
     Classifier("urgency", ("URGENT", "PATIENT"), "whether an exit may rest first"),
-    Classifier(
-        "refusal", ("THROUGH_MARKET", "FUNDS", "OTHER"), "whether a stop was refused because its level is crossed, or for want of funds"
-    ),
+    Classifier("refusal", ("THROUGH_MARKET", "FUNDS", "OTHER"), "whether a stop was refused because its level is crossed, or for want of funds"),
     Classifier("ignition", ("OUT", "STAY"), "whether an ignition position is held, has never taken off, and the market is quiet (A7)"),
     Classifier("ladder", ("AGAIN", "SPENT"), "whether the attempts of this rung are used up"),
     Classifier("upkeep", ("SHADOW_FIRED", "MISALIGNED", "SURPLUS", "FINE"), "what a routine look at a covered position finds"),

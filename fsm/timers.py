@@ -103,10 +103,9 @@ def watch_at_ns(position: Position) -> int:
     if position.state in (s.TAKE_PROFIT_WORKING, s.MAKER_EXITING):
         # A resting exit leaves the position uncovered: its time counts from its own sending, not from the last reconnect (A23).
         resting = [order.decided_ns for order in position.open_orders("take_profit")]
-        return (
-            max(position.watch_ns if position.watch_count else 0, min(resting, default=position.watch_ns))
-            + int(_LIMIT_OF[position.state](timing)) * MS
-        )
+        return max(position.watch_ns if position.watch_count else 0, min(resting, default=position.watch_ns)) + int(
+            _LIMIT_OF[position.state](timing)
+        ) * MS
     if position.state == s.EMERGENCY_PROTECTING and position.exit_reason:
         # Exits were refused, a rung at a time: the venue is asked ever less often, but never not at all (I14).
         rungs = min(max(position.exit_attempts // s.EXIT_ATTEMPTS - 1, 0), LONGEST_PAUSE)

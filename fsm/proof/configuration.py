@@ -108,7 +108,9 @@ def _windows() -> list[Configuration]:
     out = []
     for venue, fields in VENUES.items():
         for fault, budgets in (("no fault", {}), ("1 lost", {"lost": 1}), ("1 crash", {"crash": 1})):
-            out.append(Configuration(name=f"window {venue}, {fault}", **fields, budgets=budgets, clock="venue", product_timing=True))
+            out.append(
+                Configuration(name=f"window {venue}, {fault}", **fields, budgets=budgets, clock="venue", product_timing=True)
+            )
         # What else takes protection away, by itself: the way out, a stop that fires, a stop that is moved, a stop that the owner cancels.
         for what, lots in (("exit", 2), ("price", 1), ("tighten", 2), ("cancel", 1)):
             for fault, budgets in (("no fault", {}), ("1 lost", {"lost": 1})):
@@ -173,12 +175,8 @@ def _plans() -> list[Configuration]:
             ("halted, cancelled", {}, {}, {"halt": 1, "cancel": 1, "tighten": 1}),
             ("ignition", {"strategy": "ignition", "trail_activation_bps": 400}, {}, {"report": 1, "price": 1, "halt": 1}),
             ("closed beyond", {}, {"holds_funds": False, "margin": False, "short": False, "lots": 1}, {"sell": 1, "exit": 1, "lost": 1}),
-            (
-                "closed beyond, refused",
-                {},
-                {"holds_funds": False, "margin": False, "short": False, "lots": 1},
-                {"sell": 1, "exit": 1, "reject": 1},
-            ),
+            ("closed beyond, refused", {}, {"holds_funds": False, "margin": False, "short": False, "lots": 1},
+             {"sell": 1, "exit": 1, "reject": 1}),
             ("notices", {}, {}, {"stale": 1, "foreign": 1, "report": 1, "adjust": 1}),
         )
         for name, plan, more, budgets in plans:
@@ -212,8 +210,12 @@ def _doubles() -> list[Configuration]:
         ):  # fmt: skip
             name = " ".join(f"{k}{v}" if v > 1 else k for k, v in budgets.items())
             out.append(Configuration(name=f"{venue}, {name}", **fields, budgets=budgets))
-        out.append(Configuration(name=f"window {venue}, 2 lost", **fields, budgets={"lost": 2}, clock="venue", product_timing=True))
-        out.append(Configuration(name=f"window {venue}, 1 cut", **fields, budgets={"cut": 1}, clock="venue", product_timing=True))
+        out.append(
+            Configuration(name=f"window {venue}, 2 lost", **fields, budgets={"lost": 2}, clock="venue", product_timing=True)
+        )
+        out.append(
+            Configuration(name=f"window {venue}, 1 cut", **fields, budgets={"cut": 1}, clock="venue", product_timing=True)
+        )
     return out
 
 

@@ -24,7 +24,9 @@ def command(
     *,
     only: Annotated[
         tuple[str, ...],
-        Parameter(name="--only", negative="", show_default=False, help="Configurations (or mutants) whose name contains this; repeatable."),
+        Parameter(
+            name="--only", negative="", show_default=False, help="Configurations (or mutants) whose name contains this; repeatable."
+        ),
     ] = (),
     everything: Annotated[bool, Parameter(name="--all", negative="", help="All configurations, each to its end.")] = False,
     states: Annotated[

@@ -32,7 +32,9 @@ def command(
     ] = False,
     save: Annotated[Path, Parameter(help="Folder for the case of a failing seed, made as small as it fails.")] = Path("."),
     coverage: Annotated[bool, Parameter(negative="", help="List the rows of the position table that no seed took.")] = False,
-    self_check: Annotated[bool, Parameter(name="--self-check", help="Whether mistakes are planted first, which must be found.")] = True,
+    self_check: Annotated[
+        bool, Parameter(name="--self-check", help="Whether mistakes are planted first, which must be found.")
+    ] = True,
     json: Annotated[bool, Parameter(negative="", help="Print one JSON object.")] = False,
 ) -> int:
     """Live whole lives of the engine against the simulated venue, in virtual time.

@@ -136,5 +136,5 @@ def _value_from(text: str, kind: mi.Type, place: str) -> Any:
     except (tomllib.TOMLDecodeError, ArithmeticError, RecursionError, ValueError):
         parsed = {}
     if parsed.keys() != {"value"}:
-        raise BadInput(place, "that is not a value as TOML writes it", 'write for example 7, 0.5, true or ["a", "b"]')
+        raise BadInput(place, "that is not a value as TOML writes it", "write for example 7, 0.5, true or [\"a\", \"b\"]")
     return parsed["value"]

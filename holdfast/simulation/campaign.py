@@ -92,7 +92,9 @@ def core_life(seed: int) -> Lived:
         {"time_stop_secs": 5},
     )
     has_troubles = seed // 12 % 2 == 1
-    life = Life(seed, capabilities=capabilities, side=side, plan_fields=plans[seed % 4], troubles=EVERY if has_troubles else _NO_TROUBLES)
+    life = Life(
+        seed, capabilities=capabilities, side=side, plan_fields=plans[seed % 4], troubles=EVERY if has_troubles else _NO_TROUBLES
+    )
     lived = Lived(seed=seed, positions=1, lives=1)
     try:
         position = life.run()

@@ -241,4 +241,6 @@ class Watch:
             believed_ns = self._believed_since.setdefault(owner, now_ns)
             if now_ns - believed_ns > self._patience_ns:
                 state = position.state if position is not None else "no live position"
-                self.say(now_ns, "I1", f"{owner}: {bare} bare at the venue for {(now_ns - believed_ns) / NS:.0f} s, the engine has {state}")
+                self.say(
+                    now_ns, "I1", f"{owner}: {bare} bare at the venue for {(now_ns - believed_ns) / NS:.0f} s, the engine has {state}"
+                )

@@ -49,7 +49,7 @@ def places_of(secret: str, folder: Path) -> list[str]:
     return [str(path) for path in sorted(folder.rglob("*")) if path.is_file() and any(needle in path.read_bytes() for needle in needles)]
 
 
-@pytest.mark.parametrize("secret", [*SECRETS, 'p/ss w"rd+ä=123456'])
+@pytest.mark.parametrize("secret", [*SECRETS, "p/ss w\"rd+ä=123456"])
 def test_the_search_finds_a_secret_that_is_planted_in_any_form(tmp_path: Path, secret: str) -> None:
     for number, form in enumerate(forms_of(secret)):
         folder = tmp_path / str(number)
@@ -141,7 +141,9 @@ rest.RestClient._post = _post
 
 
 @pytest.mark.parametrize("debug", [False, True], ids=["kept", "shown"])
-def test_an_unexpected_error_that_quotes_the_keys_shows_them_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, debug: bool) -> None:
+def test_an_unexpected_error_that_quotes_the_keys_shows_them_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, debug: bool
+) -> None:
     (tmp_path / "sitecustomize.py").write_text(BUG)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))

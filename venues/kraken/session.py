@@ -243,7 +243,9 @@ class KrakenSession:
             except HoldfastError as failed:
                 problem = str(failed)
             self._put_private(
-                QuestionAnswered(number=question.number, asked_ns=asked_ns, ts_recv_ns=self._clock.now_ns(), text=text, problem=problem)
+                QuestionAnswered(
+                    number=question.number, asked_ns=asked_ns, ts_recv_ns=self._clock.now_ns(), text=text, problem=problem
+                )
             )
 
     async def _await_snapshot(self) -> None:

@@ -82,3 +82,5 @@ def test_the_store_of_the_settings_is_the_usual_one(holdfast, log: Path, monkeyp
 def test_rows_fit_a_hundred_columns(holdfast, log: Path) -> None:
     lines = holdfast("positions", "--store", log, "--at", "last").out.splitlines()
     assert max(map(len, lines)) <= 100, lines
+
+

@@ -35,7 +35,9 @@ def with_change(played: Played, position_id: str, version: int, **fields: object
     return [msgspec.structs.replace(event, **fields) if (event.position_id, event.version) == meant else event for event in events]
 
 
-def test_an_event_that_today_is_decided_otherwise_is_shown_with_both_sides(holdfast, played: Played, stored: Callable[..., Path]) -> None:
+def test_an_event_that_today_is_decided_otherwise_is_shown_with_both_sides(
+    holdfast, played: Played, stored: Callable[..., Path]
+) -> None:
     path = stored(with_change(played, "hf000001", 3, to="Halted", commands=()))
     said = holdfast("verify", "--store", path)
     assert said.code == 6
@@ -53,7 +55,9 @@ def test_only_so_many_are_shown_and_all_are_counted(holdfast, played: Played, st
     assert "and 2 more events" in said.out
 
 
-def test_another_row_s_name_for_the_same_decision_is_counted_and_no_failure(holdfast, played: Played, stored: Callable[..., Path]) -> None:
+def test_another_row_s_name_for_the_same_decision_is_counted_and_no_failure(
+    holdfast, played: Played, stored: Callable[..., Path]
+) -> None:
     said = holdfast("verify", "--store", stored(with_change(played, "hf000001", 5, row="position:999:Protected:PlanTightened")))
     assert said.code == 0
     assert "15 alike, 0 otherwise; 1 of them under another row's name" in said.out

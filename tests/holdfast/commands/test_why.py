@@ -78,7 +78,9 @@ def test_a_row_that_leads_elsewhere_today_is_not_passed_off_as_the_recorded_one(
     assert "leads to ProtectionPending" in explained["row_today"]
 
 
-def test_answers_to_questions_that_are_asked_no_more_stand_without_a_name(holdfast, played: Played, stored: Callable[..., Path]) -> None:
+def test_answers_to_questions_that_are_asked_no_more_stand_without_a_name(
+    holdfast, played: Played, stored: Callable[..., Path]
+) -> None:
     text = holdfast("why", "1:3", "--store", stored(changed(played, 3, guards=("BARE", "LOUD")))).out
     assert "? = LOUD" in text
     assert "today's table has no row for these answers here" in text

@@ -165,9 +165,7 @@ def test_a_wrong_variable_is_named(name: str, value: str, sentence: str) -> None
     assert str(caught.value).startswith(f"environment {name}: {sentence}")
 
 
-@pytest.mark.parametrize(
-    "text", ["store.url=postgresql://u@lo[[calhost/db", "venue.rest_url=https://[::1", "store.url=postgresql://[v1.x/db"]
-)
+@pytest.mark.parametrize("text", ["store.url=postgresql://u@lo[[calhost/db", "venue.rest_url=https://[::1", "store.url=postgresql://[v1.x/db"])
 def test_an_address_with_half_a_bracket_is_refused(text: str) -> None:
     with pytest.raises(BadInput, match="is not an address"):
         load_config(environ={}, sets=[text])
