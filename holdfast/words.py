@@ -15,6 +15,11 @@ def number(value: Decimal | None) -> str:
     return "?" if value is None else format(plain(value), "f")
 
 
+def counted(number: int, name: str) -> str:
+    """Return a count with its noun: 1 position, 2 positions."""
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
+
+
 def command_text(command: c.AnyCommand) -> str:
     """Return a command in a few words, without characters that Mermaid reads as syntax."""
     match command:
@@ -77,7 +82,7 @@ def fact_text(fact: f.AnyFact, position: Position | None) -> str:
         case f.SnapshotAgreed():
             return "a fresh snapshot says the same as the log"
         case f.SnapshotDiffered():
-            return f"a fresh snapshot differed in {fact.differences} orders, booked before this"
+            return f"a fresh snapshot differed in {counted(fact.differences, 'order')}, booked before this"
         case f.TruthStale():
             return f"nothing was heard of the account for {time_text(fact.age_ns)}"
         case f.BalanceShort():

@@ -82,7 +82,7 @@ class Books:
             self.positions[position_id],
             self._last_ns[position_id],
             self.pnl.positions.get(position_id),
-            self.exits.last_reason(position_id),
+            self.exits.way_out(self.positions[position_id]),
             self.windows.of(position_id),
         )
 

@@ -79,12 +79,25 @@ class Exits:
         """Return the exit paths of one position, oldest first."""
         return (_row(position_id, path) for path in self._paths.get(position_id, []))
 
-    def last_reason(self, position_id: str) -> str:
-        """Return why the position was left in the end: by a stop if a stop executed the last of it, else as decided."""
-        paths = self._paths.get(position_id, [])
+    def way_out(self, position: Position) -> str:
+        """Return the name of the way by which the position was left in the end, "" if it was not.
+
+        A stop that executed the last of it is `trailing_stop` or `stop_loss`, after the plan; a resting exit is
+        `take_profit_maker`, `patient_exit`, or `take_profit_timeout` where the market had to be taken after all; else it is
+        what was decided, or `manual` or `adjustment`.
+        """
+        paths = self._paths.get(position.position_id, [])
         if not paths:
             return ""
-        return paths[-1].closed_by if paths[-1].closed_by in ("stop", "manual", "adjustment") else paths[-1].reason
+        last = paths[-1]
+        if "stop" in (last.closed_by, last.reason):
+            return "stop_loss" if position.plan.trail_offset_bps is None and not position.plan.trail_auto else "trailing_stop"
+        if last.closed_by in ("manual", "adjustment"):
+            return last.closed_by
+        if last.closed_by == "take_profit":
+            return "take_profit_maker" if last.reason == "take_profit" else "patient_exit"
+        has_rested = any(order.role == "take_profit" for order in position.orders)
+        return "take_profit_timeout" if last.reason == "take_profit" and has_rested else last.reason
 
 
 def _left_by_itself(event: PositionEvent, after: Position, entries: list[Entry]) -> str:

@@ -11,14 +11,15 @@ from fsm.model import Position
 from .exact import ZERO, decimal_from_fraction
 from .fills import END_STATES, fees_text
 from .pnl import PositionPnl
-from .windows import Window
+from .windows import Window, any_ns
 
 
 class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
     """One position. Money in `quote`, net of fees; `qty` is signed and net of base fees.
 
-    `exit_path` is how it was left in the end, `exit_reason` what was last decided. `unprotected_ns` adds up the windows,
-    `unprotected_max_ns` is the longest; what still runs counts up to the position's last event.
+    `exit_path` is how it was left in the end, `exit_reason` what was last decided. `unprotected_ns` is how long any of it was
+    unprotected (windows side by side count once), `unprotected_max_ns` the longest window; what still runs counts up to the
+    position's last event.
     """
 
     position_id: str
@@ -53,7 +54,7 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 def row_from(position: Position, last_ns: int, pnl: PositionPnl | None, exit_path: str, windows: Iterable[Window]) -> PositionRow:
     """Return the row of a position whose last event was received at `last_ns`."""
-    lengths = [window.duration_ns(last_ns) for window in windows]
+    known = list(windows)
     entry_px = None if pnl is None else pnl.avg_entry_px
     exit_px = None if pnl is None else pnl.avg_exit_px
     return PositionRow(
@@ -83,6 +84,6 @@ def row_from(position: Position, last_ns: int, pnl: PositionPnl | None, exit_pat
         requested_ns=position.requested_ns,
         opened_ns=position.opened_ns,
         closed_ns=position.state_ns if position.state in END_STATES else 0,
-        unprotected_ns=sum(lengths),
-        unprotected_max_ns=max(lengths, default=0),
+        unprotected_ns=any_ns(known, last_ns),
+        unprotected_max_ns=max((window.duration_ns(last_ns) for window in known), default=0),
     )

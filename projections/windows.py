@@ -156,6 +156,16 @@ class Windows:
         return (window for window in self.all() if window.closed_ns is None)
 
 
+def any_ns(windows: Iterable[Window], now_ns: int) -> int:
+    """Return how long any quantity was unprotected, up to `now_ns`: windows that run side by side count once."""
+    total, upto_ns = 0, 0
+    for window in sorted(windows, key=lambda window: window.opened_ns):
+        end_ns = window.opened_ns + window.duration_ns(now_ns)
+        total += max(0, end_ns - max(upto_ns, window.opened_ns))
+        upto_ns = max(upto_ns, end_ns)
+    return total
+
+
 def _ended_by(before: Position | None, after: Position) -> str:
     return "protected" if before is not None and protected_lots(after) > protected_lots(before) else "exited"
 

@@ -9,6 +9,7 @@ from events.errors import Unprotected
 from holdfast.inquiry.exposure import Exposed, Exposure, exposure_at, watched_from
 from holdfast.output import Format, print_object
 from holdfast.times import iso_text, moment_from, time_text
+from holdfast.words import counted
 
 from .options import AtOption, Settings, StoreOption, open_log
 
@@ -49,7 +50,8 @@ def command(
     if output is not None:
         print_object(_object(found, budget_ms, warning), output)
     elif sys.stdout.isatty() and not found.over:
-        sys.stdout.write(f"{found.open_positions} open positions, none is unprotected for longer than {time_text(budget_ms * _MS)}\n")
+        seen = counted(found.open_positions, "open position")
+        sys.stdout.write(f"{seen}, none is unprotected for longer than {time_text(budget_ms * _MS)}\n")
     return Unprotected.exit_code if found.over else 0
 
 
@@ -64,7 +66,7 @@ def _warning(name: str, found: Exposure, stale_after: int) -> str:
         return ""
     clocks = f", and a clock of {', '.join(found.overdue[:3])} is overdue" if found.overdue else ""
     news = f"its last event came {time_text(max(0, quiet_ns))} ago"
-    return f"{name}: {found.open_positions} positions are open, but {news}{clocks}; see whether the engine runs"
+    return f"{name}: {counted(found.open_positions, 'open position')}, but {news}{clocks}; see whether the engine runs"
 
 
 def _object(found: Exposure, budget_ms: int, warning: str) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +9,12 @@ import msgspec
 from cyclopts import Parameter
 
 from holdfast.demo import tape as tapes
+from holdfast.demo.folder import name_last, new_folder
 from holdfast.demo.report import Report, report_on
 from holdfast.demo.show import FAULTS, Shown, show
 from holdfast.output import table
 from holdfast.quiet import quiet_logs
+from holdfast.times import time_text
 
 
 def command(
@@ -34,31 +35,20 @@ def command(
     Takes under a minute: the market runs faster than real time. Needs no key and no network.
     """
     tape = tapes.recorded(ticks) if ticks is not None else tapes.seeded(seed)
-    folder = _new_folder(out)
+    folder = new_folder(out)
     quiet_logs(folder / "engine.log")
     progress = _Progress(not json)
     shown = asyncio.run(show(tape, folder, store or str(folder / "events.db"), seed, faults=FAULTS if faults else (), on_progress=progress))
     progress.end()
     report = report_on(shown)
+    link = name_last(folder)
     if json:
         sys.stdout.write(msgspec.json.encode(_object(tape, shown, report)).decode() + "\n")
     else:
-        _print(tape, folder, shown, report)
+        _print(tape, link or folder, shown, report)
     if not report.verdict.identical:
         return 6
     return 0 if report.ledger_balanced and not report.violations else 1
-
-
-def _new_folder(out: Path) -> Path:
-    base = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    for number in range(1, 100):
-        folder = out / (base if number == 1 else f"{base}-{number}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return folder
-    raise AssertionError("a hundred demos began in the same second")
 
 
 class _Progress:
@@ -111,7 +101,7 @@ def _object(tape: tapes.Tape, shown: Shown, report: Report) -> dict[str, object]
     }
 
 
-def _print(tape: tapes.Tape, folder: Path, shown: Shown, report: Report) -> None:
+def _print(tape: tapes.Tape, named: Path, shown: Shown, report: Report) -> None:
     rows = [
         {
             "position": story.row.position_id,
@@ -122,7 +112,7 @@ def _print(tape: tapes.Tape, folder: Path, shown: Shown, report: Report) -> None
             "pnl": _short(story.row.realized_pnl),
             "state": story.row.state,
             "left by": story.path,
-            "uncovered ms": story.row.unprotected_max_ns // 1_000_000,
+            "uncovered": time_text(longest) if (longest := story.row.unprotected_max_ns) else "",
             "shown": story.title,
         }
         for story in report.stories
@@ -132,7 +122,7 @@ def _print(tape: tapes.Tape, folder: Path, shown: Shown, report: Report) -> None
         f"{tape.name}: {len(tape.ticks)} trades, {tape.duration_s:.0f} s, range {tape.range_bps} bps, "
         f"played {shown.speed:.1f} times as fast\n\n"
     )
-    write(table(rows) + "\n")
+    write(table(rows, right=("uncovered",)) + "\n")
     told: set[str] = set()
     for story in report.stories:
         if story.path not in told:
@@ -145,6 +135,9 @@ def _print(tape: tapes.Tape, folder: Path, shown: Shown, report: Report) -> None
     ms = report.unprotected_ms
     causes = ", ".join(f"{name} p50 {level['p50']:.0f} max {level['max']:.0f}" for name, level in report.unprotected_by_cause.items())
     faults = ", ".join(f"{name} {count}" for name, count in sorted(shown.faults.items())) or "none"
+    inside = Path(shown.store_url).parent == shown.session_path.parent
+    where = str(named / Path(shown.store_url).name) if inside else shown.store_url
+    worst = max(report.stories, key=lambda story: story.row.unprotected_max_ns).row.position_id
     write(
         f"\nexit paths   {', '.join(f'{name} {count}' for name, count in report.exit_paths.items())}\n"
         f"record       {report.events} events, {report.commands} commands, {len(report.violations)} invariant violations\n"
@@ -156,7 +149,10 @@ def _print(tape: tapes.Tape, folder: Path, shown: Shown, report: Report) -> None
         f"venue's own books {'agree' if report.venue_agrees else 'DISAGREE'}; realized {total:+.2f} {quote}\n"
         f"replay       {'identical' if report.verdict.identical else 'DIVERGED'}: "
         f"{report.verdict.inputs} inputs, {report.verdict.events} events\n"
-        f"session      {shown.session_path}\nstore        {shown.store_url}\nfolder       {folder}\n"
+        f"folder       {shown.session_path.parent}{f', until the next demo also {named}' if named != shown.session_path.parent else ''}\n"
+        f"session      {named / shown.session_path.name}\nstore        {where}\n"
+        f"look at it   python3 run.py positions --store {where}\n"
+        f"             python3 run.py dossier {worst} --store {where}\n"
     )
     for violation in report.violations:
         write(f"VIOLATION    {violation}\n")

@@ -9,6 +9,7 @@ from holdfast.inquiry.digits import even_columns, places_of, price
 from holdfast.inquiry.find import position_named
 from holdfast.output import print_rows, table
 from holdfast.times import Times, moment_from, moment_text, time_text
+from holdfast.words import counted
 from projections.books import Books
 from projections.orders import OrderRow
 
@@ -54,7 +55,7 @@ def command(
     elif rows:
         sys.stdout.write(_table(books, rows, moment_from(at, books.last_ns), times))
         still = sum(row.status in OPEN_STATUSES for row in rows)
-        sys.stdout.write(f"\n{len(rows)} orders, {still} may still fill\n")
+        sys.stdout.write(f"\n{counted(len(rows), 'order')}, {still} may still fill\n")
     else:
         sys.stderr.write(f"{name}: no order yet\n")
 

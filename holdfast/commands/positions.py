@@ -10,6 +10,7 @@ from holdfast.inquiry.books import books_of, write_files
 from holdfast.inquiry.digits import even_columns, money, price
 from holdfast.output import print_rows, table
 from holdfast.times import Times, moment_from, moment_text, time_text
+from holdfast.words import counted
 from projections.books import Books
 from projections.fills import END_STATES
 from projections.positions import PositionRow
@@ -96,4 +97,4 @@ def _sums(rows: list[PositionRow]) -> str:
     symbols = ", ".join(sorted({row.symbol for row in rows}))
     pending = sum(row.is_price_pending for row in rows)
     late = f"; the price of a fill of {pending} is not known yet" if pending else ""
-    return f"{len(rows)} positions of {symbols}, {len(live)} open; realized {sums}{late}\n"
+    return f"{counted(len(rows), 'position')} of {symbols}, {len(live)} open; realized {sums}{late}\n"

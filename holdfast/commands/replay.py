@@ -9,6 +9,7 @@ from holdfast.inquiry.layout import part
 from holdfast.inquiry.verdicts import Diverging, Replayed, key_from, replayed, replayed_each, sessions_of
 from holdfast.output import print_object, print_rows, table
 from holdfast.progress import Progress
+from holdfast.words import counted
 
 from .options import KeyOption, Output, Settings
 
@@ -50,7 +51,7 @@ def command(
 
 
 def _each(paths: Sequence[Path], key: bytes | None, output: Output) -> list[Replayed]:
-    with Progress(f"{len(paths)} sessions") as progress:
+    with Progress(counted(len(paths), "session")) as progress:
         found = list(replayed_each(paths, key, progress))
     if output != "table":
         print_rows(found, output)

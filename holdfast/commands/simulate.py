@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from events.errors import BadInput, ProofFailed
 from holdfast.output import print_object
 from holdfast.progress import Progress
+from holdfast.words import counted
 
 if TYPE_CHECKING:
     from holdfast.simulation.campaign import Total
@@ -110,7 +111,7 @@ def _one(path: Path | None, seed: int, save: Path, json: bool) -> int:
     case = draw(seed) if path is None else read_case(path)
     if not json:
         _print_beginning(case.seed, 1, "engine")
-        wished = f"{len(case.openings)} positions, {len(case.wishes)} wishes, {len(case.happenings)} things that go wrong"
+        wished = f"{counted(len(case.openings), 'position')}, {len(case.wishes)} wishes, {len(case.happenings)} things that go wrong"
         sys.stdout.write(
             f"case        {' '.join(case.symbols)}, {wished} within {case.faults_end_ms / 1_000:.0f} s, "
             f"latency {case.latency_ms[0]} to {case.latency_ms[1]} ms\n"

@@ -12,7 +12,7 @@ from holdfast.inquiry.layout import part
 from holdfast.inquiry.verdicts import Checked, checked_each, key_from, sessions_of
 from holdfast.output import print_object, print_rows
 from holdfast.progress import Progress
-from holdfast.words import number
+from holdfast.words import counted, number
 
 from .options import KeyOption, Output, Settings, StoreOption, open_log
 
@@ -57,9 +57,10 @@ def _text(found: Audit) -> str:
     alike = found.events - found.disagreed
     renamed = f"; {found.renamed} of them under another row's name: the table was edited since" if found.renamed else ""
     sums = ", ".join(f"{asset} sums to {number(amount)}" for asset, amount in sorted(found.totals.items())) or "empty"
+    whole = "NOT WHOLE" if found.hole else "versions without holes"
     lines = [
         *part("store", found.store),
-        *part("events", f"{found.events} of {found.positions} positions, {'NOT WHOLE' if found.hole else 'versions without holes'}"),
+        *part("events", f"{found.events} of {counted(found.positions, 'position')}, {whole}"),
         *part("decided", f"{alike} alike, {found.disagreed} otherwise{renamed}"),
         *part("promises", f"{found.broken_count} broken (I1, I2, I3, I5 at every step)"),
         *part("ledger", f"{'balanced' if found.is_balanced else 'NOT BALANCED'}: {sums}"),

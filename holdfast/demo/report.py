@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from events.facts import OrderFilled
 from events.store import open_store
+from holdfast.times import time_text
 from projections.books import Books
 from projections.catchup import CatchUp
 from projections.positions import PositionRow
@@ -49,16 +50,14 @@ def report_on(shown: Shown, *, session_key: bytes | None = None) -> Report:
         catch_up = CatchUp(store)
         catch_up.run()
     rebuilt = catch_up.books
-    paths = {row.position_id: _path_of(rebuilt, row) for row in map(rebuilt.position_row, sorted(shown.acts))}
     stories = []
-    for position_id in sorted(shown.acts):
-        row = rebuilt.position_row(position_id)
-        title = shown.acts[position_id].title
-        stories.append(Story(row, title, paths[position_id], _sentence(row, title, paths[position_id])))
+    for row in map(rebuilt.position_row, sorted(shown.acts)):
+        title, path = shown.acts[row.position_id].title, _path_of(row)
+        stories.append(Story(row, title, path, _sentence(row, title, path)))
     levels = {level.cause: _milliseconds(level) for level in rebuilt.unprotected_levels()}
     return Report(
         stories=stories,
-        exit_paths=dict(sorted(Counter(paths.values()).items())),
+        exit_paths=dict(sorted(Counter(story.path for story in stories).items())),
         events=len(shown.events),
         commands=sum(len(event.commands) for event in shown.events),
         unprotected_ms=levels.pop("all", {"p50": 0.0, "p99": 0.0, "max": 0.0}),
@@ -75,26 +74,10 @@ def _milliseconds(level: Level) -> dict[str, float]:
     return {"p50": level.p50_ns / 1e6, "p99": level.p99_ns / 1e6, "max": level.max_ns / 1e6}
 
 
-def _path_of(books: Books, row: PositionRow) -> str:
-    """Return how a position was left, by the order that executed last and by what was decided."""
+def _path_of(row: PositionRow) -> str:
     if row.state == "Abandoned":
         return "abandoned"
-    if row.state != "Closed":
-        return f"open ({row.state})"
-    position = books.positions[row.position_id]
-    every = list(books.orders.rows(position))
-    orders = [o for o in every if o.role not in ("entry", "flatten") and o.filled_qty > 0]
-    if not orders:
-        return row.exit_path or "manual"
-    last = max(orders, key=lambda o: (o.ended_ns, o.client_order_id))
-    if last.role == "stop":
-        return "trailing_stop" if last.order_type == "trailing-stop" else "stop_loss"
-    if last.role == "take_profit":
-        return "take_profit_maker" if row.exit_reason == "take_profit" else "patient_exit"
-    rested = any(o.role == "take_profit" for o in every)
-    if row.exit_reason == "take_profit" and rested:
-        return "take_profit_timeout"
-    return row.exit_reason or row.exit_path
+    return row.exit_path if row.state == "Closed" else f"open ({row.state})"
 
 
 def _sentence(row: PositionRow, title: str, path: str) -> str:
@@ -102,7 +85,7 @@ def _sentence(row: PositionRow, title: str, path: str) -> str:
         return f"{row.position_id} {row.side} {row.plan_qty:f} {row.symbol}, {title}: asked for, never filled, cancelled; nothing is left."
     way = path.replace("_", " ")
     money = f"{row.realized_pnl:+.2f} {row.quote} net of fees"
-    longest = f"longest without live protection {row.unprotected_max_ns / 1e6:.0f} ms"
+    longest = f"longest without live protection {time_text(row.unprotected_max_ns)}"
     return (
         f"{row.position_id} {row.side} {row.plan_qty:f} {row.symbol}, {title}: "
         f"in at {_px(row.avg_entry_px)}, out at {_px(row.avg_exit_px)} "

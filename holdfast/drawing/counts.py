@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from events.record import PositionEvent
 from holdfast.times import time_text
+from holdfast.words import counted
 
 from .chart import Chart, answers_of
 from .overlay import Overlay, Taken
@@ -123,7 +124,7 @@ def counts_overlay(chart: Chart, counts: Counts) -> Overlay:
     notes: dict[str, tuple[str, ...]] = {counts.initial: ()} if any(source == counts.initial for source, _ in often) else {}
     notes |= {name: _notes(counts, name) for name in chart.table.state_names if counts.seen[name]}
     rare = len(times) - len(often)
-    title = f"{counts.positions} positions, {counts.events} events"
+    title = f"{counted(counts.positions, 'position')}, {counted(counts.events, 'event')}"
     return Overlay(f"{title}; {rare} rarer changes of state are in the table only" if rare else title, taken, notes)
 
 
@@ -143,7 +144,7 @@ def _edge_order(chart: Chart, edge: tuple[str, str]) -> tuple[int, int]:
 
 def counts_markdown(chart: Chart, counts: Counts) -> str:
     """Return the figures as a document: states, changes, facts, and the rows that were never used."""
-    parts = [f"# {counts.positions} positions, {counts.events} events on the {chart.table.name} machine", "## States"]
+    parts = [f"# {counted(counts.positions, 'position')}, {counted(counts.events, 'event')} on the {chart.table.name} machine", "## States"]
     head = ["| state | visits | there now | p50 | p99 | longest |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
     for name in chart.table.state_names:
         dwell = dwell_of(counts.stays.get(name, array("q")))

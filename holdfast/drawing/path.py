@@ -11,7 +11,7 @@ from events import facts as f
 from events.errors import BadInput
 from events.record import PositionEvent
 from holdfast.times import time_text
-from holdfast.words import command_text
+from holdfast.words import command_text, counted
 
 from .overlay import Overlay, Taken
 
@@ -92,7 +92,7 @@ def path_overlay(path: Path) -> Overlay:
     notes |= {state: (f"for {time_text(ns)}", *_capped(stays.get(state, []))) for state, ns in path.dwell_ns.items()}
     taken = tuple(Taken(source, target, _capped(labels)) for (source, target), labels in arrows.items())
     last = path.steps[-1]
-    title = f"position {path.position_id}: {len(path.steps)} events in {time_text(last.since_ns)}, now {last.target}"
+    title = f"position {path.position_id}: {counted(len(path.steps), 'event')} in {time_text(last.since_ns)}, now {last.target}"
     return Overlay(title, taken, notes)
 
 

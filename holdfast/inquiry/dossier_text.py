@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 
-from holdfast.output import table
 from holdfast.times import Times, moment_text, time_text
 from holdfast.words import number
 from projections.books import Books
@@ -11,7 +10,7 @@ from projections.fills import END_STATES
 
 from .digits import even_columns
 from .dossier import Dossier, Stage
-from .layout import lines_of
+from .layout import fitting_table, lines_of
 from .protection import levels_text, windows_table
 from .status_text import status_text
 
@@ -80,7 +79,8 @@ def _fills(dossier: Dossier, since: Since) -> str:
         }
         for fill in dossier.fills
     ]
-    return table(even_columns(rows, "qty"), right=("price",)).rstrip("\n")
+    # The orders above say what each is for, and the path says bought or sold.
+    return fitting_table(even_columns(rows, "qty"), leave_out=("role", "side"), right=("price",)).rstrip("\n")
 
 
 def _windows(dossier: Dossier, books: Books, since: Since) -> str:

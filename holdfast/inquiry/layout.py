@@ -1,7 +1,10 @@
 """Named parts of a text, broken at the width of the terminal."""
 
+from collections.abc import Collection, Mapping, Sequence
 from shutil import get_terminal_size
 from textwrap import wrap
+
+from holdfast.output import table
 
 NAME_WIDTH = 9
 # Without a terminal: the width of a page that a person can read.
@@ -19,6 +22,20 @@ def lines_of(text: str, indent: str) -> list[str]:
     return [indent + piece for piece in _broken(text, len(indent))]
 
 
+def fitting_table(rows: Sequence[Mapping[str, object]], *, leave_out: Sequence[str], right: Collection[str] = ()) -> str:
+    """Return a table as wide as the page: where it is wider, without the first of the columns that may be left out, and so on."""
+    shown = list(rows[0]) if rows else []
+    for name in leave_out:
+        if max(map(len, table(rows, shown, right=right).splitlines()), default=0) <= _page_width():
+            break
+        shown.remove(name)
+    return table(rows, shown, right=right)
+
+
+def _page_width() -> int:
+    return max(_LEAST, get_terminal_size((_WIDTH, 24)).columns)
+
+
 def _broken(line: str, taken: int) -> list[str]:
-    width = max(_LEAST, get_terminal_size((_WIDTH, 24)).columns) - taken
+    width = _page_width() - taken
     return wrap(line, width, subsequent_indent="   ", break_long_words=False) or [""]

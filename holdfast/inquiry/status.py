@@ -28,7 +28,7 @@ from projections.exits import ExitRow
 from projections.orders import OrderRow
 from projections.pnl import PnlRow
 from projections.positions import PositionRow
-from projections.windows import CAUSES, Window
+from projections.windows import CAUSES, any_ns
 
 from .books import books_from
 from .exposure import counted_ns
@@ -296,17 +296,8 @@ def _uncovered(books: Books, position: Position, at_ns: int, budget_ms: int) -> 
         cause=oldest.segments[-1].cause if oldest is not None else "",
         counted_ms=max((counted_ns(window, position.plan.timing, at_ns) for window in running), default=0) // 1_000_000,
         windows=len(windows),
-        total_ns=_any_ns(windows, at_ns),
+        total_ns=any_ns(windows, at_ns),
         longest_ns=longest.duration_ns(at_ns) if longest is not None else 0,
         longest_causes=tuple(cause for cause in CAUSES if cause in causes),
         budget_ms=budget_ms,
     )
-
-
-def _any_ns(windows: Sequence[Window], at_ns: int) -> int:
-    total, upto_ns = 0, 0
-    for window in sorted(windows, key=lambda window: window.opened_ns):
-        end_ns = window.opened_ns + window.duration_ns(at_ns)
-        total += max(0, end_ns - max(upto_ns, window.opened_ns))
-        upto_ns = max(upto_ns, end_ns)
-    return total

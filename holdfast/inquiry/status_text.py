@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from holdfast.output import table
 from holdfast.times import Times, iso_text, moment_text, time_text
-from holdfast.words import command_text, number
+from holdfast.words import command_text, counted, number
 from projections.fills import END_STATES
 
 from .digits import money, price
@@ -36,10 +36,11 @@ def _ago(status: Status, ns: int, times: Times = "relative") -> str:
 
 def _state(status: Status) -> list[str]:
     row = status.position
-    since = max(0, status.at_ns - status.state_ns)
+    has_ended = row.state in END_STATES
+    lasted = f"after {time_text(status.state_ns - row.requested_ns)}" if has_ended else f"for {time_text(status.at_ns - status.state_ns)}"
     left = f" by {row.exit_path}" if row.state == "Closed" and row.exit_path else ""
-    leaving = f", leaving because of {row.exit_reason}" if row.exit_reason and row.state not in END_STATES else ""
-    return part("state", f"{row.state}{left} for {time_text(since)}{leaving}: {status.state_doc}")
+    leaving = f", leaving because of {row.exit_reason}" if row.exit_reason and not has_ended else ""
+    return part("state", f"{row.state}{left} {lasted}{leaving}: {status.state_doc}")
 
 
 def _held(status: Status) -> list[str]:
@@ -174,8 +175,7 @@ def _uncovered(status: Status) -> list[str]:
     past = "not before" if gap.qty else "no window yet"
     if gap.windows > bool(gap.qty):
         causes = ", ".join(gap.longest_causes)
-        many = f"{gap.windows} windows" if gap.windows > 1 else "1 window"
-        past = f"{many}, {time_text(gap.total_ns)} in all, longest {time_text(gap.longest_ns)} ({causes})"
+        past = f"{counted(gap.windows, 'window')}, {time_text(gap.total_ns)} in all, longest {time_text(gap.longest_ns)} ({causes})"
     return part("uncovered", f"{now}; {past}")
 
 
@@ -207,4 +207,6 @@ def _exits(status: Status) -> list[str]:
 
 def _last(status: Status, times: Times) -> list[str]:
     event = status.last_event.split()[0]
-    return part("last", f"{status.last_event}, {_ago(status, status.last_event_ns, times)}; `holdfast why {event}` explains it")
+    has_ended = status.position.state in END_STATES
+    moment = _ago(status, status.last_event_ns, "iso" if has_ended and times == "relative" else times)
+    return part("last", f"{status.last_event}, {moment}; `holdfast why {event}` explains it")

@@ -9,7 +9,7 @@ from events import facts as f
 from events.commands import SubmitOrder
 from events.values import Side
 from projections.books import Books
-from projections.windows import Window, levels, over_budget, percentile, rows_from
+from projections.windows import Window, any_ns, levels, over_budget, percentile, rows_from
 
 D = Decimal
 
@@ -179,3 +179,20 @@ def test_percentiles_are_by_nearest_rank() -> None:
     assert [percentile(list(range(1, 101)), p) for p in (50, 99, 100)] == [50, 99, 100]
     assert percentile([7], 50) == 7
     assert percentile([], 99) == 0
+
+
+def test_windows_side_by_side_count_once_in_the_time_without_protection(played: Played) -> None:
+    played.request()
+    played.accept(played.order("entry"))
+    played.at(10).fill(played.order("entry"), "0.5", "100")
+    played.at(110).fill(played.order("entry"), "0.5", "100", cum="1.0")
+    played.at(150).accept(played.order("stop"))
+    played.at(160).amended(played.order("stop"))
+    windows = windows_of(played)
+    assert [(window.opened_ns - START_NS) // MS for window in windows] == [10, 110]
+    assert sum(window.duration_ns(played.now_ns) for window in windows) > 150 * MS
+    assert any_ns(windows, played.now_ns) == 150 * MS
+    books = Books()
+    for number, event in played.events:
+        books.apply(number, event)
+    assert books.position_row("hf000001").unprotected_ns == 150 * MS

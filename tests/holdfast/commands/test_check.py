@@ -28,7 +28,7 @@ def test_the_budget_is_that_of_the_settings(holdfast, log: Path, played: Played)
 def test_the_clock_goes_on_when_the_engine_does_not(holdfast, log: Path) -> None:
     said = holdfast("check", "--store", log)
     assert said.code == 7
-    assert "2 positions are open, but its last event came" in said.err
+    assert "2 open positions, but its last event came" in said.err
     assert "a clock of hf000001, hf00001a is overdue; see whether the engine runs" in said.err
 
 
@@ -36,7 +36,7 @@ def test_a_stale_log_of_protected_positions_is_a_warning_and_no_failure(holdfast
     path = stored([event for _, event in played.events if event.position_id == "hf000001"])
     said = holdfast("check", "--store", path, "--at", played.now_ns + 90_000 * MS, "--stale-after", 60)
     assert (said.code, said.out) == (0, "")
-    assert "1 positions are open, but its last event came 1 min 30 s ago" in said.err
+    assert "1 open position, but its last event came 1 min 30 s ago" in said.err
     assert holdfast("check", "--store", path, "--at", played.now_ns + 4_000 * MS) == (0, "", "")
 
 

@@ -78,8 +78,9 @@ def test_json_has_the_whole_story_with_every_digit(holdfast, log: Path, played: 
     assert found["notices"] == []
 
 
+@pytest.mark.parametrize("times", ["relative", "iso", "raw"])
 @pytest.mark.parametrize("name", ["1", "2", "1a"])
-def test_a_dossier_fits_into_100_characters(holdfast, log: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_dossier_fits_into_100_characters(holdfast, log: Path, monkeypatch: pytest.MonkeyPatch, name: str, times: str) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     # An order of an open position has two columns of its own words; `show` is as wide, and is not broken.
     text = holdfast("dossier", name, "--store", log, "--at", "last").out

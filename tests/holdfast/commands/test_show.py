@@ -50,7 +50,8 @@ def test_a_clock_that_nobody_looked_at_is_overdue(holdfast, log: Path, played: P
 
 def test_an_ended_position_shows_profit_and_the_exit_path_it_took(holdfast, log: Path) -> None:
     text = holdfast("show", "2", "--store", log).out
-    assert "Closed by signal" in part_of(text, "state")
+    assert part_of(text, "state").startswith("Closed by signal after ")
+    assert " ago" not in part_of(text, "last")
     assert part_of(text, "profit").startswith("realized +1.47 USD net of fees; fees 0.5252 USD")
     assert part_of(text, "exits").startswith("1. signal at :5, price 101: CancelPending, MarketExiting, Closed; 1 out at 102.00 by exit")
     assert "clock" not in text
