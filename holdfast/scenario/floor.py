@@ -8,7 +8,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import partial
+from http import HTTPStatus
 from typing import TypeVar
+from urllib.parse import urlencode
 
 from events import commands as c
 from events import facts as f
@@ -19,12 +21,15 @@ from fsm.model import Position
 from replay.intents import AdoptExposure, ExitPosition, Link, OpenPosition, Restarted, Sent, payload_from
 from replay.pipeline import Output, Pipeline, Settings
 from venues.kraken import encode
+from venues.kraken.rest import api_sign
 from venues.kraken.translate import SESSION_REQ_ID_BASE
+from venues.messages import Question, QuestionAnswered
 from venues.simulated.delivery import Effect, Send
 from venues.simulated.exchange import Exchange
 from venues.simulated.faults import Faults
 from venues.simulated.gateway import Gateway, owner_order
 from venues.simulated.pairs import pair_of
+from venues.simulated.rest import RestDesk
 from venues.simulated.settings import System, VenueSettings
 
 D = Decimal
@@ -36,6 +41,7 @@ TOKEN = "floor"
 BALANCES = {"USD": D(1_000_000), "BTC": D(0)}
 # The engine asks for the whole truth now and then; here as often as a test needs it.
 AUDIT_NS = 10 * SECOND
+REST_NS = 200 * MS
 
 
 class Floor:
@@ -65,6 +71,7 @@ class Floor:
         self.faults = fault_book or Faults(1)
         self.faults.switch_on(faults)
         self.gateway = Gateway([pair_of(symbol)], venue or VenueSettings(balances=dict(BALANCES)), 1, self.faults)
+        self._rest = RestDesk(self.gateway.exchange, self.gateway.settings, self.faults, lambda _: TOKEN, {})
         self.pipeline = Pipeline(self.settings, "flat")
         self.px = D(str(px))
         self.epoch = 1
@@ -81,6 +88,8 @@ class Floor:
         self._private = 0
         self._count = 0
         self._is_asked = self._is_wanted = False
+        self._later_on: list[tuple[int, int, Callable[[], object]]] = []
+        self._nonce = 0
         self._todo: deque[Callable[[], object]] = deque()
         self._is_busy = False
         self.altered: Callable[[str], str] = lambda text: text
@@ -130,7 +139,34 @@ class Floor:
             self._later(partial(self.cut, back=True))
         elif output.refresh:
             self._later(self._ask)
+        for question in output.questions:
+            self.after(REST_NS, partial(self._answer, question, self.epoch))
         return output
+
+    def after(self, delay_ns: int, work: Callable[[], object]) -> None:
+        """Do `work` once that much time has passed."""
+        self._later_on.append((self.now_ns + delay_ns, len(self._later_on), work))
+
+    def _answer(self, question: Question, epoch: int) -> None:
+        """Ask by REST as the session does; who asked may be dead by now."""
+        if epoch != self.epoch:
+            return
+        self._nonce += 1
+        path, nonce = question.path, str(self._nonce)
+        body = urlencode({"nonce": nonce, **question.params}).encode()
+        headers = {"API-Key": TOKEN, "API-Sign": api_sign(b"floor", path, nonce, body), "Content-Type": "application/x-www-form-urlencoded"}
+        reply = self._rest.answer(path, "", headers, body, self.now_ns)
+        assert reply is not None, path
+        is_told = reply.status is HTTPStatus.OK
+        at_ns = self.now_ns - self.lag_ns
+        answer = QuestionAnswered(
+            number=question.number,
+            asked_ns=at_ns,
+            ts_recv_ns=at_ns,
+            text=reply.text if is_told else "",
+            problem="" if is_told else f"HTTP {reply.status}",
+        )
+        self.feed("answer", "rest", payload_from(answer))
 
     def _died(self) -> bool:
         """Whether the watcher has just ended the process."""
@@ -305,6 +341,10 @@ class Floor:
         while self.now_ns < until_ns:
             self.now_ns = min(self.now_ns + 100 * MS, until_ns)
             self._deliver(self.gateway.advance(self.now_ns))
+            due = sorted(x for x in self._later_on if x[0] <= self.now_ns)
+            self._later_on = [x for x in self._later_on if x[0] > self.now_ns]
+            for _, _, work in due:
+                work()
             if self.is_dead:
                 self._watch()
                 if self.is_back_at_once:

@@ -65,7 +65,10 @@ DEFAULT_REJECTION = "EService:Unavailable"
 
 @dataclass(slots=True)
 class ArmedFault:
-    """One switched-on fault and its options. `count` None strikes without end; `on` "" strikes where its kind does."""
+    """One switched-on fault and its options. `count` None strikes without end; `on` "" strikes where its kind does.
+
+    `after` messages that match pass first; `struck` counts how often it has struck.
+    """
 
     name: str
     probability: float = 1.0
@@ -74,6 +77,8 @@ class ArmedFault:
     text: str = DEFAULT_REJECTION
     seconds: float = 6.0
     n: int = 3
+    after: int = 0
+    struck: int = 0
 
     def matches(self, label: str) -> bool:
         prefixes = (self.on,) if self.on else FAULTS[self.name].on
@@ -98,17 +103,22 @@ class Faults:
         text: str = DEFAULT_REJECTION,
         seconds: float = 6.0,
         n: int = 3,
-    ) -> None:
-        """Switch a fault on; by default it strikes exactly once, at the next message that matches.
+        after: int = 0,
+    ) -> ArmedFault:
+        """Switch a fault on; by default it strikes exactly once, at the next message that matches, or the one `after` that many.
 
         Raises:
             Usage: no fault of that name, or an option out of range.
         """
         if name not in FAULTS:
             raise Usage(f"fault {name!r}", "there is none of that name", f"use one of {', '.join(FAULTS)}")
-        if not 0 < probability <= 1 or (count is not None and count < 1) or seconds < 0 or not 1 <= n <= 100:
-            raise Usage(f"fault {name!r}", "an option is out of range", "give 0 < p <= 1, count >= 1, seconds >= 0, 1 <= n <= 100")
-        self._armed.setdefault(name, []).append(ArmedFault(name, probability, count, on, text, seconds, n))
+        if not 0 < probability <= 1 or (count is not None and count < 1) or seconds < 0 or not 1 <= n <= 100 or after < 0:
+            raise Usage(
+                f"fault {name!r}", "an option is out of range", "give 0 < p <= 1, count >= 1, seconds >= 0, 1 <= n <= 100, after >= 0"
+            )
+        armed = ArmedFault(name, probability, count, on, text, seconds, n, after)
+        self._armed.setdefault(name, []).append(armed)
+        return armed
 
     def switch_on(self, texts: Iterable[str]) -> None:
         """Switch faults on from texts: `name`, `all`, or `name/p=0.1/count=2/on=executions:trade/seconds=3/n=4/text=...`.
@@ -152,6 +162,10 @@ class Faults:
             return None
         for fault in armed:
             if fault.matches(label) and (fault.probability >= 1 or self._rng.random() < fault.probability):
+                if fault.after:
+                    fault.after -= 1
+                    continue
+                fault.struck += 1
                 if fault.count is not None:
                     fault.count -= 1
                     if fault.count == 0:
