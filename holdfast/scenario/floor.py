@@ -18,12 +18,12 @@ from events.record import PositionEvent, bytes_from
 from events.values import PositionSide
 from fsm.coverage import unprotected_lots
 from fsm.model import Position
-from replay.intents import AdoptExposure, ExitPosition, Link, OpenPosition, Restarted, Sent, payload_from
+from replay.intents import AdoptExposure, Answer, ExitPosition, Link, OpenPosition, Restarted, Sent, payload_from
 from replay.pipeline import Output, Pipeline, Settings
 from venues.kraken import encode
 from venues.kraken.rest import api_sign
 from venues.kraken.translate import SESSION_REQ_ID_BASE
-from venues.messages import Question, QuestionAnswered
+from venues.messages import Question
 from venues.simulated.delivery import Effect, Send
 from venues.simulated.exchange import Exchange
 from venues.simulated.faults import Faults
@@ -130,15 +130,15 @@ class Floor:
         self._watch()
         for outgoing in output.outgoing:
             if outgoing.frame:
-                self._later(partial(self._send, outgoing.command, outgoing.frame))
+                self.soon(partial(self._send, outgoing.command, outgoing.frame))
         for exposure in output.exposures:
             self._count += 1
             intent = AdoptExposure(position_id=f"hf{self._count:06d}", epoch=self.epoch, **exposure._asdict())
-            self._later(partial(self.intent, intent))
+            self.soon(partial(self.intent, intent))
         if output.reconnect:
-            self._later(partial(self.cut, back=True))
+            self.soon(partial(self.cut, back=True))
         elif output.refresh:
-            self._later(self._ask)
+            self.soon(self._ask)
         for question in output.questions:
             self.after(REST_NS, partial(self._answer, question, self.epoch))
         return output
@@ -157,24 +157,21 @@ class Floor:
         headers = {"API-Key": TOKEN, "API-Sign": api_sign(b"floor", path, nonce, body), "Content-Type": "application/x-www-form-urlencoded"}
         reply = self._rest.answer(path, "", headers, body, self.now_ns)
         assert reply is not None, path
-        is_told = reply.status is HTTPStatus.OK
-        at_ns = self.now_ns - self.lag_ns
-        answer = QuestionAnswered(
-            number=question.number,
-            asked_ns=at_ns,
-            ts_recv_ns=at_ns,
-            text=reply.text if is_told else "",
-            problem="" if is_told else f"HTTP {reply.status}",
-        )
+        text, problem = (reply.text, "") if reply.status is HTTPStatus.OK else ("", f"HTTP {reply.status}")
+        answer = Answer(number=question.number, asked_ns=self.now_ns - self.lag_ns, text=text, problem=problem)
         self.feed("answer", "rest", payload_from(answer))
 
     def _died(self) -> bool:
         """Whether the watcher has just ended the process."""
         return self.is_dead
 
-    def _later(self, *work: Callable[[], object]) -> None:
-        """Do `work` behind what is already under way: a frame is never overtaken by what an earlier one causes."""
+    def queue(self, *work: Callable[[], object]) -> None:
+        """Do `work` before anything that is not yet under way; what a watcher does goes this way."""
         self._todo += work
+
+    def soon(self, *work: Callable[[], object]) -> None:
+        """Do `work` behind what is already under way: a frame is never overtaken by what an earlier one causes."""
+        self.queue(*work)
         if not self._is_busy:
             self._is_busy = True
             try:
@@ -198,7 +195,7 @@ class Floor:
         self._deliver(self.gateway.receive(number, frame.replace(encode.TOKEN_PLACEHOLDER, TOKEN), self.now_ns))
 
     def _deliver(self, effects: Sequence[Effect]) -> None:
-        self._later(*(partial(self._hear, effect) for effect in effects))
+        self.soon(*(partial(self._hear, effect) for effect in effects))
 
     def _hear(self, effect: Effect) -> None:
         channel = self._connections.get(effect.connection)

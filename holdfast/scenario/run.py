@@ -74,18 +74,18 @@ class Play:
 
     # --- playing ------------------------------------------------------------------------------------------------------
 
-    def play(self, before_step: Callable[[int], None] = lambda number: None) -> Outcome:
-        """Play all steps. What is wrong is collected; a scenario that is compared ends with the first of it."""
+    def play(self, at_end: Callable[[], None] = lambda: None) -> Outcome:
+        """Play all steps, then `at_end`. What is wrong is collected; a scenario that is compared ends with the first of it."""
         place = self.scenario.place
         try:
-            for number, step in enumerate(self.scenario.steps):
+            for step in self.scenario.steps:
                 place = step.place
-                before_step(number)
                 self._step(step)
                 if self.problems and self.is_compared:
                     break
             else:
                 self._nothing_else()
+            at_end()
         except (Problem, AssertionError) as problem:
             self.problems.append(f"{place}: {problem or type(problem).__name__}")
         except HoldfastError:
