@@ -15,7 +15,7 @@ from .coverage import unprotected_lots
 from .means import is_guaranteed, means_of, rate_points
 from .model import Order, Position, StaticStopId, TrailingStopId, static_stop_id, trailing_stop_id
 from .order import ENDED, LIVE, SUBMITTED, TRIGGERED, UNKNOWN
-from .position import EMERGENCY_PROTECTING, EXIT_ATTEMPTS, misaligned, trims
+from .position import EMERGENCY_PROTECTING, EXIT_ATTEMPTS, looser, misaligned, trims
 
 # Degraded trail where a plan gives none (A8).
 EMERGENCY_TRAIL_OFFSET_BPS = 80
@@ -222,13 +222,18 @@ def _converge(d: Draft) -> Commands:
 
 
 def _trim(d: Draft) -> Commands:
-    for order, lots in trims(d.position):
+    p = d.position
+    for order, lots in trims(p):
         if d.is_named(order.client_order_id):
             continue
         if lots:
             yield _amend_qty(d, order, lots)
-        else:
-            yield _cancel(d, order)
+            continue
+        yield _cancel(d, order)
+        if not any(o.client_order_id == order.client_order_id for o in looser(p)):
+            # Not the one that a better stop has replaced: a stop that was given up for lost rests after all (P04).
+            text = f"{p.position_id}: more is covered by stops than is held, {order.client_order_id} is cancelled"
+            yield c.RaiseAlert(code="STOP_TWICE", text=text)
 
 
 # --- exits ----------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from holdfast.simulation.watch import Watch
 from projections.books import Books
 from replay.intents import ExitPosition, HaltPosition, TightenPosition
 from replay.pipeline import Output
+from venues.kraken.translate import order_userref_of
 from venues.simulated.faults import FAULTS, Faults
 from venues.simulated.orders import Order
 from venues.simulated.requests import Refused
@@ -244,7 +245,9 @@ class Play:
         names = self._names()
         client_order_id = names.get(str(name))
         exchange = self.floor.gateway.exchange
-        found = [x for x in exchange.orders.values() if client_order_id and x.cl_ord_id == client_order_id]
+        # An entry with an attached stop goes without our id, under the number that is derived from it.
+        userref = order_userref_of(client_order_id) if client_order_id else 0
+        found = [x for x in exchange.orders.values() if client_order_id and (x.cl_ord_id == client_order_id or x.order_userref == userref)]
         if not found:
             raise Problem(f"the venue knows no order {name!r}; sent were: {', '.join(names) or 'none'}")
         return found[-1]
@@ -302,11 +305,11 @@ class Play:
         if word in ("stop", "trail"):
             return self._stop(word, wanted)
         if word == "resting":
-            names = {client_id: name for name, client_id in self._names().items() if not name[-1].isdigit()}
-            found = sorted(
-                names.get(o.cl_ord_id, o.cl_ord_id or "attached") for o in exchange.open_orders() if self.watch.books.owner_of(o.order_id)
-            )
-            return found == sorted(wanted if isinstance(wanted, tuple) else ()) or found or "nothing"
+            names = self._names()
+            wanted_ids = sorted(names.get(name, name) for name in (wanted if isinstance(wanted, tuple) else ()))
+            found = sorted(o.cl_ord_id or "attached" for o in exchange.open_orders() if self.watch.books.owner_of(o.order_id))
+            shown = {client_id: name for name, client_id in names.items() if name[-1].isdigit()}
+            return found == wanted_ids or [shown.get(x, x) for x in found] or "nothing"
         if word == "flat":
             return (not floor.at_venue() and not exchange.open_orders()) or f"{floor.at_venue()} and {floor.resting()}"
         answers: dict[str, Callable[[], tuple[object, object]]] = {
