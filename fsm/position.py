@@ -603,7 +603,10 @@ def _tightenable(position: Position, fact: Any) -> str:
 
 
 def _situation_answer(position: Position, fact: Any) -> str:
-    return _situation(position, bool(position.exit_reason), position.exit_reason)
+    answer = _situation(position, bool(position.exit_reason), position.exit_reason)
+    # The cancel of an urgent exit may be lost with its link: what still rests is in the way, and is cancelled again (P11).
+    is_urgent = not position.patient or position.exit_reason in EXIT_REASON_OF_LEVEL.values()
+    return "BLOCKED" if answer == "PATIENT_OUT" and is_urgent else answer
 
 
 def _way_out_answer(position: Position, fact: Any) -> str:

@@ -306,10 +306,10 @@ class Play:
             return self._stop(word, wanted)
         if word == "resting":
             names = self._names()
-            wanted_ids = sorted(names.get(name, name) for name in (wanted if isinstance(wanted, tuple) else ()))
-            found = sorted(o.cl_ord_id or "attached" for o in exchange.open_orders() if self.watch.books.owner_of(o.order_id))
+            wanted_ids = sorted(names[x] if x in names else str(x) for x in (wanted if isinstance(wanted, tuple) else ()))
+            resting = sorted(o.cl_ord_id or "attached" for o in exchange.open_orders() if self.watch.books.owner_of(o.order_id))
             shown = {client_id: name for name, client_id in names.items() if name[-1].isdigit()}
-            return found == wanted_ids or [shown.get(x, x) for x in found] or "nothing"
+            return resting == wanted_ids or [shown.get(x, x) for x in resting] or "nothing"
         if word == "flat":
             return (not floor.at_venue() and not exchange.open_orders()) or f"{floor.at_venue()} and {floor.resting()}"
         answers: dict[str, Callable[[], tuple[object, object]]] = {
