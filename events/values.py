@@ -112,8 +112,11 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     def floor_ticks(self, price: Decimal) -> int:
         """Return the highest whole tick at or below `price`: away from the market for a long's stop."""
-        ticks, rest = _divided(price, self.price_increment, "price")
-        return ticks - (rest < 0)
+        try:
+            ticks, rest = divmod(price, self.price_increment)
+            return int(ticks) - (rest < 0)
+        except (ArithmeticError, ValueError):
+            raise NotFinite("price", price) from None
 
     def ceil_ticks(self, price: Decimal) -> int:
         """Return the lowest whole tick at or above `price`: away from the market for a short's stop."""

@@ -14,22 +14,26 @@ QUOTE_AGE_NS = 5_000_000_000
 class Band:
     """The band of one symbol."""
 
-    __slots__ = ("_high", "_low", "_odd", "_until_ns")
+    __slots__ = ("_ask", "_bid", "_odd", "_until_ns")
 
     def __init__(self) -> None:
-        self._low = self._high = Decimal(0)
+        self._bid = self._ask = Decimal(0)
         self._until_ns = -1
         self._odd: Decimal | None = None
 
     def quote(self, bid: Decimal, ask: Decimal, now_ns: int) -> None:
         """Take the touch."""
-        self._low, self._high = bid * (10_000 - BAND_BPS) / 10_000, ask * (10_000 + BAND_BPS) / 10_000
+        self._bid, self._ask = bid, ask
         self._until_ns = now_ns + QUOTE_AGE_NS
 
     def admits(self, px: Decimal, now_ns: int) -> bool:
         """Tell whether a print may be used."""
-        if now_ns > self._until_ns or self._low <= px <= self._high:
+        if now_ns > self._until_ns or self._bid <= px <= self._ask or self._is_near(px):
             self._odd = None
             return True
         odd, self._odd = self._odd, px
         return odd is not None and abs(px - odd) * 10_000 <= odd * BAND_BPS
+
+    def _is_near(self, px: Decimal) -> bool:
+        # Most prints are at the touch and never come here.
+        return self._bid * (10_000 - BAND_BPS) <= px * 10_000 <= self._ask * (10_000 + BAND_BPS)

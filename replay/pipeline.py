@@ -141,6 +141,7 @@ class Pipeline:
         self._asked_ns = 0
         self._refused_ns = -REFUSED_REFRESH_NS
         self._is_connecting = False
+        self._spare: _Made | None = None
 
     def restore(self, events: Iterable[PositionEvent]) -> int:
         """Take positions from a log, before the first input; return how many events were read.
@@ -166,7 +167,8 @@ class Pipeline:
         Raises:
             BadInput: the record is not one of the kinds above, or its payload is not of its shape; nothing has changed.
         """
-        made = _Made()
+        # Most inputs are quotes and prints that make nothing: what they have not touched serves the next one.
+        made, self._spare = self._spare or _Made(), None
         if kind == "frame":
             self._frame(made, payload if isinstance(payload, str) else payload.decode(), ts_recv_ns, source)
             return self._out(made, ts_recv_ns)
@@ -204,6 +206,8 @@ class Pipeline:
         for item in items:
             if type(item) is m.TradePrinted:
                 self._print(made, item, ts_recv_ns)
+            elif type(item) is m.QuoteChanged:
+                self._quote(made, item, ts_recv_ns)
             elif isinstance(item, f.Fact):
                 is_truth = True
                 self._fact(made, item)
@@ -216,9 +220,7 @@ class Pipeline:
 
     def _print(self, made: "_Made", trade: m.TradePrinted, ts_recv_ns: int) -> None:
         """Take a print of the market, unless it is too old to decide anything or not of this market (A14, I15)."""
-        market = self._markets.get(trade.symbol)
-        if market is None:
-            market = self._markets[trade.symbol] = _Market()
+        market = self._market_of(trade.symbol)
         lag_ns = market.lag.of(trade.ts_event_ns, ts_recv_ns)
         if not market.band.admits(trade.px, ts_recv_ns):
             self.counters["off_band"] += 1
@@ -233,6 +235,19 @@ class Pipeline:
                 made.notices.append(Notice(False, "PRICE_STALE", text))
             market.is_late = True
         self._range(made, trade, ts_recv_ns)
+
+    def _quote(self, made: "_Made", quote: m.QuoteChanged, ts_recv_ns: int) -> None:
+        """Take the touch of a market."""
+        self._market_of(quote.symbol).band.quote(quote.bid, quote.ask, ts_recv_ns)
+        # The last price of a ticker may lag the trades: it only serves until the first trade has come.
+        if not self.desk.has_price(quote.symbol):
+            made.events += self.desk.price(quote.symbol, quote.last, quote.ts_event_ns, ts_recv_ns)
+
+    def _market_of(self, symbol: str) -> "_Market":
+        market = self._markets.get(symbol)
+        if market is None:
+            market = self._markets[symbol] = _Market()
+        return market
 
     def _lateness(self, made: "_Made", items: Iterable[object], ts_recv_ns: int) -> None:
         """Tell the private link how late its own words are, where that is worth telling (A22); a snapshot speaks of old times."""
@@ -304,11 +319,6 @@ class Pipeline:
         if isinstance(item, m.SnapshotTaken):
             self._snapshot(made, item, ts_recv_ns)
             self._step_link(made, links.SnapshotArrived(ts_recv_ns=ts_recv_ns, asked_ns=self._asked_ns))
-        elif isinstance(item, m.QuoteChanged):
-            self._markets.setdefault(item.symbol, _Market()).band.quote(item.bid, item.ask, ts_recv_ns)
-            # The last price of a ticker may lag the trades: it only serves until the first trade has come.
-            if not self.desk.has_price(item.symbol):
-                made.events += self.desk.price(item.symbol, item.last, item.ts_event_ns, ts_recv_ns)
         elif isinstance(item, m.BalanceChanged | m.ForeignFill | m.ForeignOrder):
             self.counters[type(item).__name__] += 1
             made.events += self.custody.take(item)
@@ -589,6 +599,7 @@ class Pipeline:
             made.refresh = True
         lookups = self.translator.lookups
         if made.is_empty and not lookups.questions:
+            self._spare = made
             return _NOTHING
         outgoing: list[Outgoing] = []
         for event in made.events:
@@ -641,7 +652,9 @@ class _Made:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.events or self.refusals or self.notices or self.refresh or self.new_token or self.reconnect)
+        return not (
+            self.events or self.refusals or self.notices or self.exposures or self.refresh or self.new_token or self.reconnect
+        )
 
 
 _NOTHING = Output()

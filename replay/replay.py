@@ -67,7 +67,7 @@ def replay_records(records: Iterable[Record], settings: Settings, executor: str 
     pipeline = Pipeline(settings, executor)
     expected: deque[bytes] = deque()
     inputs = frames = events = 0
-    last = "the beginning"
+    last: Record | None = None
     restored: list[bytes] = []
     for record in records:
         if record.kind == "event":
@@ -79,18 +79,22 @@ def replay_records(records: Iterable[Record], settings: Settings, executor: str 
             made = expected.popleft() if expected else b""
             if made != data:
                 recorded = data.decode("utf-8", "backslashreplace")
-                return Verdict(inputs, frames, events, Divergence(record.seq, last, recorded, made.decode()))
+                return Verdict(inputs, frames, events, Divergence(record.seq, _place_of(last), recorded, made.decode()))
         elif record.kind in INPUTS:
             if restored:
                 pipeline.restore(event_from(data) for data in restored)
                 restored.clear()
             if expected:
-                return Verdict(inputs, frames, events, Divergence(record.seq, last, "", expected[0].decode()))
+                return Verdict(inputs, frames, events, Divergence(record.seq, _place_of(last), "", expected[0].decode()))
             inputs += 1
             frames += record.kind == "frame"
-            last = f"record {record.seq}: {record.kind} from {record.source or 'the process'}"
+            last = record
             output = pipeline.feed(record.kind, record.ts_recv_ns, record.source, record.payload)
             if output.events:
                 expected.extend(bytes_from(event) for event in output.events)
     # Events that the process had decided but not yet recorded when it was killed are missing, not wrong.
     return Verdict(inputs, frames, events, None)
+
+
+def _place_of(last: Record | None) -> str:
+    return "the beginning" if last is None else f"record {last.seq}: {last.kind} from {last.source or 'the process'}"

@@ -27,7 +27,7 @@ class VenueMessage(msgspec.Struct, frozen=True, kw_only=True):
 # --- market ---------------------------------------------------------------------------------------------------------
 
 
-class TradePrinted(VenueMessage, frozen=True, kw_only=True, tag="trade_printed"):
+class TradePrinted(VenueMessage, frozen=True, kw_only=True, gc=False, tag="trade_printed"):
     """A public trade. `trade_id` rises per symbol; `taker_side` is None where the venue did not say."""
 
     symbol: str
@@ -37,7 +37,7 @@ class TradePrinted(VenueMessage, frozen=True, kw_only=True, tag="trade_printed")
     trade_id: str
 
 
-class QuoteChanged(VenueMessage, frozen=True, kw_only=True, tag="quote_changed"):
+class QuoteChanged(VenueMessage, frozen=True, kw_only=True, gc=False, tag="quote_changed"):
     """Best bid and ask, and the last traded price that came with them (all above zero)."""
 
     symbol: str

@@ -9,6 +9,7 @@ and a nonsense in a field that nobody uses harms nothing.
 import re
 from array import array
 from decimal import Decimal
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, TypeVar, get_args
 
@@ -331,10 +332,15 @@ def number(value: object, place: str) -> Decimal:
         NotFinite: absent, not a number, not finite, or too long (see `events.values.decimal_from`).
     """
     if type(value) is str:
-        # What every number of a real frame looks like: within the limits of `decimal_from`, so that it need not look again.
-        if len(value) < 20 and value.isascii() and value.replace(".", "", 1).isdigit():
-            return Decimal(value)
-        return decimal_from(value, place)
+        known = _plain_number(value)
+        return decimal_from(value, place) if known is None else known
     if type(value) is int and -(10**MAX_NUMBER_CHARS) < value < 10**MAX_NUMBER_CHARS:
         return decimal_from(value, place)
     raise NotFinite(place, type(value).__name__)
+
+
+@lru_cache(maxsize=4096)
+def _plain_number(text: str) -> Decimal | None:
+    # What every number of a real frame looks like: within the limits of `decimal_from`, so that it need not look again. The same
+    # few prices and quantities come again and again: a quote repeats the side of the touch that did not move.
+    return Decimal(text) if len(text) < 20 and text.isascii() and text.replace(".", "", 1).isdigit() else None
