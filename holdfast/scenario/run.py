@@ -18,10 +18,10 @@ from fsm.coverage import coverage
 from fsm.model import Position
 from fsm.order import END_STATUSES
 from fsm.timers import first_deadline
-from holdfast.simulation.watch import Watch
+from holdfast.simulation.watch import NAMESPACE, Watch
 from projections.books import Books
 from replay.intents import ExitPosition, HaltPosition, TightenPosition
-from replay.pipeline import Output
+from replay.pipeline import Output, Settings
 from venues.kraken.translate import order_userref_of
 from venues.simulated.faults import FAULTS, Faults
 from venues.simulated.orders import Order
@@ -62,10 +62,13 @@ class Play:
         self.scenario, self.side, self.is_compared = scenario, side, is_compared
         settings = venue_settings(scenario)
         self.plan = plan_fields(scenario, side)
-        self.floor = Floor(px=START_PX, symbol=SYMBOL, venue=settings, fault_book=fault_book, start=False)
+        # As with the real venue: what the stream's snapshot does not prove is asked for by REST.
+        engine = Settings(namespace=NAMESPACE, symbols=(SYMBOL,), asks_rest=True)
+        self.floor = Floor(px=START_PX, symbol=SYMBOL, venue=settings, settings=engine, fault_book=fault_book, start=False)
         has_hand = any(x.word in ("owner", "says") or x.values.get("WORD") in _LIES for step in scenario.steps for x in step.clauses)
         self.watch = Watch(self.floor.gateway.exchange, PATIENCE_S, has_hand)
         self.position_id = ""
+        self.owners_qty = D(0)
         self.sent: list[str] = []
         self.problems: list[str] = []
         self.on_input: Callable[[Output], None] = lambda output: None
@@ -210,11 +213,22 @@ class Play:
         qty = D(str(values["QTY"]))
         if does == "withdraws":
             floor.owner(lambda exchange, now_ns: exchange.change_balance("SOL", -qty, now_ns))
+            self._took_away(qty)
             return
         # "sells" is a long's: it makes the position smaller.
         closes = does == "sells"
         side = self.side.exit_side if closes else self.side.entry_side
-        floor.by_hand(side.value, qty, margin=bool(self.plan["margin"]))
+        for _ in range(int(str(values.get("times", 1)))):
+            floor.by_hand(side.value, qty, margin=bool(self.plan["margin"]))
+            self._took_away(qty if closes else -qty)
+
+    def _took_away(self, qty: Decimal) -> None:
+        """Note what the owner took: first what he bought himself, then of the position, so that nothing of that is called bare."""
+        self.owners_qty -= qty
+        held = self.watch.books.held.get(self.position_id)
+        if self.owners_qty < 0 and held is not None:
+            self.watch.books.held[self.position_id] = held._replace(exited=held.exited - self.owners_qty)
+        self.owners_qty = max(self.owners_qty, D(0))
 
     # --- names --------------------------------------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ HAPPENS: Mapping[str, str] = {
     "down": "",  # it dies
     "start": "",  # it starts from its log
     "fault": "WORD [on WORD] [times N] [for TIME]",  # of the venue, by its name there
-    "owner": "WORD [QTY] [NAME]",  # by hand: buys, sells, withdraws QTY; cancels NAME
+    "owner": "WORD [QTY] [NAME] [times N]",  # by hand: buys, sells, withdraws QTY; cancels NAME
     "tells-price": "WORD",  # a ticker with that for a price: 0, NaN, 1e400
     "clock": "WORD TIME",  # of this machine jumps ahead or back
 }  # fmt: skip

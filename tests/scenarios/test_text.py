@@ -59,3 +59,8 @@ def test_a_header_that_cannot_be_read_is_named_with_its_remedy(text: str, senten
     with pytest.raises(BadInput) as caught:
         scenario_from(text, "bad")
     assert str(caught.value).startswith(sentence)
+
+
+def test_what_the_owner_does_may_be_repeated() -> None:
+    step = scenario_from(GOOD + "! owner buys 0.02 times 60\n", "good").steps[-1]
+    assert step.clauses[0].values == {"WORD": "buys", "QTY": "0.02", "times": "60"}
