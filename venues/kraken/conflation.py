@@ -5,8 +5,8 @@ While the core keeps up, everything passes. Where it does not, per symbol:
     trades      at most `TRADES_KEPT` frames wait. Beyond that the frame goes whose loss changes the path of prices least:
                 none of a straight run counts anything, of the swings the smallest goes first. The first and the last frame
                 and those with the highest and the lowest price always stay, so every fixed level that was touched is still
-                touched, and a fall from a peak is shortened at most by the smallest of some sixty swings
-                (one between two frames that always stay may be smaller still).
+                touched, and a fall from a peak is shortened by the smallest of some sixty swings at most, but for about one path in
+                two hundred (a peak that goes in several steps).
     heartbeat   the latest wins
     the rest    (instruments, status, replies) waits, at most `OTHERS_KEPT` of it; beyond, the oldest goes and is counted
 
