@@ -27,7 +27,7 @@ from fsm.table import Table
 from fsm.trail import TRAIL
 from replay.pipeline import Pipeline, Refusal, Settings
 from replay.redact import Redactor
-from replay.session import Previous, SessionWriter, manifest_from, repair
+from replay.session import Previous, SessionWriter, is_begun, manifest_from, repair
 from venues.clock import Clock
 from venues.kraken.link import LinkSettings
 from venues.kraken.rest import RestClient
@@ -299,8 +299,13 @@ def _session_path(parts: Parts, token: int) -> Path:
 
 
 def _previous(parts: Parts) -> Previous | None:
-    """Cut a torn tail off the last session and return what names its end; a session that cannot be repaired is left alone."""
+    """Cut a torn tail off the last session and return what names its end; a session that cannot be repaired is left alone.
+
+    One that was killed within its first write holds nothing: it is left as it is, and the one before it is the last.
+    """
     sessions = sorted(parts.session_dir.glob(f"*{SESSION_SUFFIX}"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+    while sessions and not is_begun(sessions[-1]):
+        log.warning("a session was ended within its first write, and holds nothing: the one before it counts", file=sessions.pop().name)
     if not sessions:
         return None
     last = sessions[-1]

@@ -15,7 +15,7 @@ import msgspec
 from events.errors import BadInput, NotFound
 
 from .anchor import Anchor, anchor_path_of, anchors_from
-from .lines import Record
+from .lines import MAX_LINE_BYTES, Record
 from .walk import Ending, Walk
 
 
@@ -87,6 +87,20 @@ def verify_session(path: str | Path, key: bytes | None = None, anchor: str | Pat
         ending=walk.ending,
         bytes=walk.offset + walk.torn_bytes,
     )
+
+
+def is_begun(path: Path) -> bool:
+    """Tell whether a session file holds anything: False where its process was killed, or its power lost, within its first write.
+
+    A file that cannot be opened is not judged: True.
+    """
+    try:
+        with path.open("rb") as file:
+            line = file.readline(MAX_LINE_BYTES)
+    except OSError:
+        return True
+    # A sector that was lost with the power reads as zeros, which no JSON holds.
+    return line.endswith(b"\n") and b"\0" not in line
 
 
 def anchors_of(path: Path, place: Path | None) -> Iterator[Anchor]:

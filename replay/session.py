@@ -35,7 +35,7 @@ from .anchor import AnchorFile, anchor_path_of
 from .chain import Chain, check_of
 from .lines import MAX_LINE_BYTES, SCHEMA, Record, body_from, line_from, manifest_line
 from .manifest import Previous, manifest_from
-from .reading import Report, Session, read_session, verify_session
+from .reading import Report, Session, is_begun, read_session, verify_session
 from .redact import Redactor
 from .repair import Repaired, repair
 
@@ -48,6 +48,7 @@ __all__ = [
     "Report",
     "Session",
     "SessionWriter",
+    "is_begun",
     "manifest_from",
     "read_session",
     "repair",

@@ -17,7 +17,8 @@ from typing import Any
 
 from tests.campaign import images, servers
 from tests.campaign.calls import SEND, SYNC, WRITE
-from tests.campaign.judge import Lives, Outcome, counted, memory_folder, trial
+from tests.campaign.judge import Lives, Outcome, counted, trial
+from tests.folders import memory_folder
 from tests.pg import Server
 
 ALL, FILES = WRITE | SYNC | SEND, WRITE | SYNC
@@ -106,7 +107,7 @@ def rows(seen: Seen) -> Iterator[str]:
 
 async def campaign(arguments: argparse.Namespace) -> list[str]:
     """Run everything that the command line asks for; return the problems."""
-    say, problems, folder = sys.stdout.write, [], memory_folder("holdfast-calls-")
+    say, problems, folder = sys.stdout.write, [], memory_folder("calls")
     until_s = time.monotonic() + arguments.duration if arguments.duration else 0.0
     async with Lives(folder) as of:
         calls = await measured(of)
@@ -119,7 +120,9 @@ async def campaign(arguments: argparse.Namespace) -> list[str]:
             seen = await run(of, every, arguments.seed, until_s=until_s)
             say("\n".join([title, *rows(seen)]) + "\n")
             problems += seen.problems
-        if not await planted(of, calls, arguments.seed):
+        if await planted(of, calls, arguments.seed):
+            say("planted: an engine that acknowledges before it commits was found\n")
+        else:
             problems.append("planted: an engine that acknowledges before it commits was not found")
         if arguments.servers:
             problems += await _servers(of, arguments.servers, say)

@@ -18,8 +18,9 @@ from events.record import bytes_from
 from events.store import open_store, recover_spool
 from replay.session import read_session, repair
 from tests.campaign.calls import SYNC
-from tests.campaign.judge import Lives, memory_folder, trial
+from tests.campaign.judge import Lives, trial
 from tests.campaign.life import KEY, named
+from tests.folders import memory_folder
 
 SECTOR = 512
 # Of a life that begins with nothing: they make the files.
@@ -215,7 +216,7 @@ def _session_problem(image: bytes, synced: bytes, path: Path) -> str:
 
 async def campaign(of: Lives, count: int, seed: int, say: Callable[[str], Any]) -> list[str]:
     """Make images of the disk of a good engine, and of one that does not sync; return the problems."""
-    chance, problems, folder = random.Random(seed), [], memory_folder("holdfast-images-")
+    chance, problems, folder = random.Random(seed), [], memory_folder("images")
     journal = await _journal(of, seed, folder, "")
     # A sync of the store fails: from there on events go to the spool.
     spooling = await _journal(of, seed, folder, "", {"at": SYNCS_BEFORE + 4, "how": "F", "error": errno.EIO, "mask": SYNC})
@@ -230,7 +231,9 @@ async def campaign(of: Lives, count: int, seed: int, say: Callable[[str], Any]) 
         say(f"power lost: {share} images of the {title}, {time.monotonic() - began_s:.0f} s, {len(found)} problems\n")
         problems += found[:20]
     hollow = await _journal(of, seed, folder, "hollow")
-    if not any("acknowledged" in text for text in store_images(hollow, 200, chance, folder / "image")):
+    if any("acknowledged" in text for text in store_images(hollow, 200, chance, folder / "image")):
+        say("planted: an engine that does not sync was found\n")
+    else:
         problems.append("planted: an engine that does not sync was not found")
     if not problems:
         shutil.rmtree(folder)

@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -20,12 +19,13 @@ from events.commands import SubmitOrder, is_risk_increasing
 from events.errors import HoldfastError
 from events.store import open_store
 from replay.replay import replay
-from replay.session import verify_session
+from replay.session import is_begun, read_session, verify_session
 from tests.campaign import life as lives
 from tests.campaign.calls import KINDS, build
 from tests.campaign.life import KEY, SYMBOL, named
 from tests.campaign.network import compared
 from tests.e2e.lives import is_covered
+from tests.folders import kept, memory_folder
 from venues.clock import Clock
 from venues.simulated import MarketFeed, SimulatedVenue, VenueSettings, pair_of
 from venues.simulated.ticks import Tick
@@ -34,12 +34,6 @@ ROOT = Path(__file__).resolve().parents[2]
 TICK_NS = 50_000_000
 LIFE_S = 60.0
 COVER_S = 6.0
-
-
-def memory_folder(prefix: str) -> Path:
-    """Return a new folder, in memory where there is such: a kill takes nothing from a file system."""
-    shm = Path("/dev/shm")
-    return Path(tempfile.mkdtemp(prefix=prefix, dir=shm if os.access(shm, os.W_OK) else None))
 
 
 @dataclass
@@ -170,7 +164,7 @@ async def trial(
     """
     outcome = Outcome(strikes)
     chance = random.Random(seed)
-    folder = memory_folder("holdfast-crash-")
+    folder = memory_folder("crash")
     store_url = store_url or str(folder / "events.db")
     plans = chance.sample(range(len(lives.PLANS)), 3)
     clock = Clock()
@@ -210,13 +204,17 @@ async def trial(
                 break
         await asyncio.sleep(0.02)
         outcome.problems += _of_end(folder, store_url, books(), durable)
+        if not any(strike.get("how") in ("F", "L") for strike in strikes):
+            outcome.problems += _of_chain(folder)
     except TimeoutError:
         outcome.problems.append("a life did not end")
     except Exception as problem:
         outcome.problems.append(f"{type(problem).__name__}: {problem}")
     finally:
         await venue.stop()
-        if not outcome.problems:
+        if outcome.problems and not plant:
+            folder = kept(folder)
+        else:
             shutil.rmtree(folder, ignore_errors=True)
     outcome.problems = [f"{text} [seed {seed}, {folder}]" for text in outcome.problems]
     return outcome
@@ -259,14 +257,26 @@ def _of_end(folder: Path, store_url: str, books: dict[str, Any], durable: set[st
         if entries & filled and named(event) not in durable:
             problems.append(f"the entry of {event.position_id} filled, and its event was never acknowledged")
     for path in sorted(folder.glob("*.session")):
-        # One whose life ended within its first write has recorded nothing.
-        if b"\n" in path.read_bytes():
+        if is_begun(path):
             try:
                 verify_session(path, KEY)
                 if not replay(path, key=KEY).identical:
                     problems.append(f"{path.name} replays otherwise")
             except HoldfastError as problem:
                 problems.append(f"{path.name}: {problem}")
+    return problems
+
+
+def _of_chain(folder: Path) -> list[str]:
+    """Return the sessions that do not name the one before them: all do, whatever was killed, unless the disk fails."""
+    problems, before = [], None
+    for path in sorted(folder.glob("*.session")):
+        if is_begun(path):
+            named_before = read_session(path, key=KEY).manifest["previous"]
+            if named_before != before:
+                problems.append(f"{path.name} names {named_before} as the session before it, which is {before}")
+            report = verify_session(path, KEY)
+            before = {"file": path.name, "last_seq": report.records, "head": report.head}
     return problems
 
 

@@ -4,10 +4,7 @@ Files are written to memory where the system has such a folder.
 """
 
 import contextlib
-import os
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 from events.errors import HoldfastError
 from events.record import PositionEvent, bytes_from, command_from, event_from, fact_from
@@ -22,6 +19,7 @@ from replay.chain import Chain, check_of
 from replay.lines import SEAL_START, line_from, parts_of
 from replay.replay import replay
 from replay.session import read_session, repair, verify_session
+from tests.folders import memory_folder
 from tests.fuzz.life import fixture, write_session
 from venues.simulated.ticks import describe
 
@@ -30,17 +28,11 @@ MAX_SENTENCE = 2_000
 Run = Callable[[bytes], None]
 
 
-def folder_in_memory() -> Path:
-    """Return a new folder for the files of one target."""
-    memory = "/dev/shm"
-    return Path(tempfile.mkdtemp(prefix="holdfast-fuzz-", dir=memory if os.access(memory, os.W_OK) else None))
-
-
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
 def session_seeds() -> list[bytes]:
-    folder = folder_in_memory()
+    folder = memory_folder("fuzz")
     seeds = []
     for number, (key, count) in enumerate(((None, 45), (b"0123456789abcdef", 45), (None, 160))):
         path = folder / f"{number}.session"
@@ -50,7 +42,7 @@ def session_seeds() -> list[bytes]:
 
 
 def sessions() -> Run:
-    folder = folder_in_memory()
+    folder = memory_folder("fuzz")
     path, anchor = folder / "a.session", folder / "a.session.anchor"
 
     def run(data: bytes) -> None:
@@ -92,7 +84,7 @@ def rechained(data: bytes) -> bytes:
 
 
 def records() -> Run:
-    path = folder_in_memory() / "a.session"
+    path = memory_folder("fuzz") / "a.session"
 
     def run(data: bytes) -> None:
         path.write_bytes(rechained(data))
@@ -106,14 +98,14 @@ def records() -> Run:
 
 
 def anchor_seeds() -> list[bytes]:
-    folder = folder_in_memory()
+    folder = memory_folder("fuzz")
     path = folder / "a.session"
     write_session(path, None, 160)
     return [path.with_name("a.session.anchor").read_bytes()]
 
 
 def anchors() -> Run:
-    folder = folder_in_memory()
+    folder = memory_folder("fuzz")
     path = folder / "a.session"
     write_session(path, None, 160)
     anchor = path.with_name("a.session.anchor")
@@ -161,7 +153,7 @@ def events_and_books() -> Run:
 
 
 def spool_seeds() -> list[bytes]:
-    folder = folder_in_memory()
+    folder = memory_folder("fuzz")
     with open_store(str(folder / "events.db")) as store:
         path = folder / "spool.jsonl"
         spool = Spool(path, store)
@@ -171,7 +163,7 @@ def spool_seeds() -> list[bytes]:
 
 
 def spools() -> Run:
-    folder = folder_in_memory()
+    folder = memory_folder("fuzz")
     path = folder / "spool.jsonl"
     store = open_store(str(folder / "events.db"))
     store.acquire_lease()
@@ -220,7 +212,7 @@ def toml_seeds() -> list[bytes]:
 
 
 def toml_file() -> Run:
-    path = folder_in_memory() / "holdfast.toml"
+    path = memory_folder("fuzz") / "holdfast.toml"
 
     def run(data: bytes) -> None:
         path.write_bytes(data)
@@ -244,7 +236,7 @@ def setting_seeds() -> list[bytes]:
 
 
 def settings_texts() -> Run:
-    empty = folder_in_memory() / "empty.toml"
+    empty = memory_folder("fuzz") / "empty.toml"
     empty.write_bytes(b"")
 
     def run(data: bytes) -> None:
@@ -274,7 +266,7 @@ def _parquet_seeds() -> list[bytes]:
         from pyarrow import parquet
     except ImportError:
         return []
-    path = folder_in_memory() / "a.parquet"
+    path = memory_folder("fuzz") / "a.parquet"
     parquet.write_table(
         pyarrow.table({"time": [1_700_000_000, 1_700_000_001], "price": ["1.5", "1.6"], "qty": ["1", "2"], "symbol": ["A", "A"]}), path
     )
@@ -282,7 +274,7 @@ def _parquet_seeds() -> list[bytes]:
 
 
 def tick_file() -> Run:
-    path = folder_in_memory() / "ticks"
+    path = memory_folder("fuzz") / "ticks"
 
     def run(data: bytes) -> None:
         path.write_bytes(data)
