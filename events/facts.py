@@ -214,7 +214,8 @@ class OrderFilled(OrderFact, frozen=True, kw_only=True, tag="order_filled.1"):
     """One execution. `trade_id` is the venue's execution id: the same id again changes nothing (I8).
 
     `last_px` is None where the venue gave none or nonsense (A16): quantity is booked, the price is asked for.
-    `cum_qty` is the venue's running total including this fill, None if it gave none.
+    `cum_qty` is the venue's running total including this fill, None if it gave none. `behind_gap` is there, and true, where
+    executions before it may be missing: after a restart a list that reaches back to it proves nothing.
     """
 
     trade_id: str
@@ -224,6 +225,7 @@ class OrderFilled(OrderFact, frozen=True, kw_only=True, tag="order_filled.1"):
     cum_qty: Decimal | None = None
     fees: tuple[Fee, ...] = ()
     liquidity_side: Literal["maker", "taker", ""] = ""
+    behind_gap: Literal[True] | msgspec.UnsetType = msgspec.UNSET
 
 
 class OrderCompleted(OrderFact, frozen=True, kw_only=True, tag="order_completed.1"):

@@ -4,7 +4,8 @@ Rules
     1. What the account holds beyond the sum of ours belongs to its owner and is nobody's business here (I12). Less than the sum
        means that somebody sold or withdrew part of ours, or that an execution of ours was never told.
     2. A balance is judged once it is settled (`GRACE_NS`), and only if it is younger than every execution of ours in that asset:
-       the two streams are not in step.
+       the two streams are not in step. A line of the ledger is as old as the venue says, whenever it comes; a whole list of balances
+       has no time and is as old as its arrival.
     3. Less than the sum is a question first: a snapshot, asked for since, with every execution in it. If it brings the missing
        execution, nothing was wrong. Without such proof nothing is adjusted, whatever the balance says; a person is told.
     4. Then the owner's own trades explain it, at their price, and what they do not explain is an adjustment; not before nothing
@@ -48,6 +49,21 @@ class OwnerTrade(NamedTuple):
     ts_recv_ns: int
 
 
+class _Balance(NamedTuple):
+    """The total of an asset, and how old it is: by the venue's clock, 0 for a whole list, and by ours."""
+
+    qty: Decimal
+    ts_event_ns: int
+    ts_recv_ns: int
+
+
+class _Filled(NamedTuple):
+    """When the newest execution of ours in an asset was made (the venue's clock), and when the last one was told (ours)."""
+
+    ts_event_ns: int
+    ts_recv_ns: int
+
+
 class Answer(NamedTuple):
     """What a snapshot proves: facts by position, and the assets that stay unexplained for so long that a person must know."""
 
@@ -70,8 +86,8 @@ class Account:
     """What is known of one account besides the orders of ours."""
 
     def __init__(self) -> None:
-        self._balances: dict[str, tuple[Decimal, int]] = {}
-        self._filled_ns: dict[str, int] = {}
+        self._balances: dict[str, _Balance] = {}
+        self._filled: dict[str, _Filled] = {}
         self._questions: dict[str, _Question] = {}
         self._trades: deque[OwnerTrade] = deque(maxlen=TRADES_KEPT)
         self._trade_ids: deque[str] = deque(maxlen=TRADES_KEPT)
@@ -79,9 +95,12 @@ class Account:
 
     # --- in -----------------------------------------------------------------------------------------------------------
 
-    def take_balance(self, asset: str, balance: Decimal, now_ns: int) -> None:
-        """Note the total of an asset; it is judged once it is settled."""
-        self._balances[asset] = (balance, now_ns)
+    def take_balance(self, asset: str, balance: Decimal, ts_event_ns: int, now_ns: int) -> None:
+        """Note the total of an asset as of `ts_event_ns` (0: a list without a time); it is judged once it is settled."""
+        known = self._balances.get(asset)
+        if known is not None and 0 < ts_event_ns < known.ts_event_ns:
+            return
+        self._balances[asset] = _Balance(balance, ts_event_ns, now_ns)
         question = self._questions.get(asset)
         if question is None or question.from_ns <= now_ns:
             self._questions[asset] = _Question(now_ns + GRACE_NS)
@@ -90,9 +109,10 @@ class Account:
         """Judge an asset at once: an order of ours found too little of it (A25)."""
         self._questions[asset] = _Question(now_ns)
 
-    def take_own_fill(self, asset: str, now_ns: int) -> None:
-        """Note an execution of ours in an asset: a balance from before it says nothing any more."""
-        self._filled_ns[asset] = now_ns
+    def take_own_fill(self, asset: str, ts_event_ns: int, now_ns: int) -> None:
+        """Note an execution of ours in an asset, made at `ts_event_ns`: a balance from before it says nothing any more."""
+        newest = self._filled.get(asset, _Filled(0, 0))
+        self._filled[asset] = _Filled(max(ts_event_ns, newest.ts_event_ns), now_ns)
 
     def take_trade(self, trade: OwnerTrade, positions: Iterable[Position]) -> tuple[tuple[str, f.ManualFillSeen], ...]:
         """Note a trade of the owner; on margin, return what it closes of ours."""
@@ -141,10 +161,19 @@ class Account:
     def missing_of(self, asset: str, positions: Iterable[Position]) -> Decimal:
         """Return how much less than the sum of ours the account holds, 0 if nothing is missing or nothing can be said."""
         known = self._balances.get(asset)
-        if known is None or known[1] < self._filled_ns.get(asset, 0):
+        if known is None or not self._is_current(asset, known):
             return Decimal(0)
         ours = sum((_qty(p) for p in positions if _is_spot_long(p, asset)), Decimal(0))
-        return max(Decimal(0), ours - known[0])
+        return max(Decimal(0), ours - known.qty)
+
+    def _is_current(self, asset: str, known: _Balance) -> bool:
+        filled = self._filled.get(asset)
+        if filled is None:
+            return True
+        if known.ts_event_ns and filled.ts_event_ns:
+            # At the same time is not after: of several executions at once, this may be the line of the first.
+            return known.ts_event_ns > filled.ts_event_ns
+        return known.ts_recv_ns >= filled.ts_recv_ns
 
     def answer(self, positions: Iterable[Position], is_complete: bool, is_settled: bool, asked_ns: int, now_ns: int) -> Answer:
         """Return what a snapshot, asked for at `asked_ns` and booked already, says of the differences that are in question."""
@@ -171,7 +200,7 @@ class Account:
 
     def short_of(self, asset: str, needed: Decimal, held_by_ours: Decimal, now_ns: int) -> f.BalanceShort:
         """Return the fact that an order found too little of an asset: what it needed, what is there beyond what ours hold (A25)."""
-        balance = self._balances.get(asset, (Decimal(0), 0))[0]
+        balance = self._balances.get(asset, _Balance(Decimal(0), 0, 0)).qty
         return f.BalanceShort(ts_recv_ns=now_ns, asset=asset, needed=needed, available=max(Decimal(0), balance - held_by_ours))
 
     def _short(self, asset: str, positions: Sequence[Position], now_ns: int) -> list[tuple[str, f.BalanceShort]]:
@@ -183,7 +212,7 @@ class Account:
         self, asset: str, missing: Decimal, positions: Sequence[Position], adjusts: bool, now_ns: int
     ) -> list[tuple[str, f.ManualFillSeen | f.PositionAdjusted]]:
         out: list[tuple[str, f.ManualFillSeen | f.PositionAdjusted]] = []
-        balance = self._balances[asset][0]
+        balance = self._balances[asset].qty
         for position in _newest_first(p for p in positions if _is_spot_long(p, asset)):
             part = left = min(missing, _qty(position))
             for trade in [t for t in self._trades if t.base == asset and t.side is Side.SELL and _concerns(t, position)]:

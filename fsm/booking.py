@@ -168,6 +168,8 @@ def _accepted(position: Position, fact: f.OrderAccepted, order_to: str) -> Posit
 
 def _looked(position: Position, fact: f.SnapshotAgreed | f.SnapshotDiffered, order_to: str) -> Position:
     """A snapshot that was asked for after a change was sent shows what became of it, also where the answer was lost."""
+    if position.unseen_child_lots:
+        position = replace(position, child_looks=position.child_looks + 1)
     changing = [o for o in position.orders if o.pending or o.listed_lots is not None]
     if not changing:
         return position
@@ -256,7 +258,7 @@ def _executed(
     if side is not position.side.entry_side:
         changes["exited_lots"] = position.exited_lots + lots
     else:
-        changes.update(filled_lots=position.filled_lots + lots, opened_ns=position.opened_ns or now_ns)
+        changes.update(filled_lots=position.filled_lots + lots, opened_ns=position.opened_ns or now_ns, child_looks=0)
         if known and px is not None:
             changes.update(entry_cost=position.entry_cost + px * qty, priced_lots=position.priced_lots + lots)
     return replace(position, **changes)

@@ -14,6 +14,9 @@ from events.values import Capabilities, Instrument, Mark, PositionSide
 
 from .order import END_STATUSES, LIVE, SUBMITTED, TRIGGERED
 
+# Snapshots in a row that must lack an attached stop before it is believed not to be there.
+CHILD_LOOKS = 2
+
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One order of a position, as far as evidence goes.
@@ -109,7 +112,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     `wanted_*` is the protection that is desired, orders say what is confirmed; `smart_stop_ticks` is the stop that an
     engine-kept trail last asked for. `watch_ns` is where the state's own clock started; it starts again with each attempt.
     `shadow_ns` and `shadow_px` say when and at which last price the stop that the venue holds should have fired.
-    `stops_lost` counts stops that somebody else cancelled. `best_px` is the best price that a fact brought since the
+    `stops_lost` counts stops that somebody else cancelled, `child_looks` the snapshots in a row that listed no stop for what an
+    entry with an attached stop has filled. `best_px` is the best price that a fact brought since the
     position opened, so that a restart does not begin the trail anew (P27). `mode` is the kind of market that it was last told of,
     `trail_activated_ns` when its profit reached the activation of an ignition plan, 0 before.
     """
@@ -152,6 +156,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     shadow_ns: int = 0
     shadow_px: Decimal | None = None
     stops_lost: int = 0
+    child_looks: int = 0
     entry_expired_ns: int = 0
     time_stop_passed: bool = False
     mark: Mark | None = None
@@ -193,6 +198,17 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     def is_tradable(self) -> bool:
         """Whether what is held is at least the venue's smallest order; below it is dust (P28)."""
         return self.held_lots >= self.min_lots
+
+    @property
+    def unseen_child_lots(self) -> int:
+        """Lots of the entry whose attached stop must rest at the venue and has not shown itself yet (A18).
+
+        The venue makes one with each execution. A list may be cut short: what two in a row do not name is not there.
+        """
+        if not (self.plan.attach_stop and self.capabilities.attached_stop) or self.child_looks >= CHILD_LOOKS:
+            return 0
+        entered = sum([o.filled_lots for o in self.orders if o.role == "entry"])
+        return max(0, entered - sum([o.qty_lots for o in self.orders if o.role == "stop"]))
 
     @property
     def is_guarded(self) -> bool:

@@ -139,12 +139,9 @@ def _leased(order: Order) -> int:
 
 def _expected_children(d: Draft) -> int:
     """Return the lots for which the venue's own attached stops are on their way: a second stop must not race them (A18)."""
-    p = d.position
-    if not (p.plan.attach_stop and p.capabilities.attached_stop) or p.state == EMERGENCY_PROTECTING or isinstance(d.fact, f.DeadlinePassed):
+    if d.position.state == EMERGENCY_PROTECTING or isinstance(d.fact, f.DeadlinePassed):
         return 0
-    entered = sum(o.filled_lots for o in p.orders if o.role == "entry")
-    stopped = sum(o.qty_lots for o in p.orders if o.role == "stop")
-    return max(0, entered - stopped)
+    return d.position.unseen_child_lots
 
 
 def _stop_order(d: Draft, lots: int) -> Commands:
@@ -241,7 +238,7 @@ def _trim(d: Draft) -> Commands:
 
 def _cancel_rest(d: Draft) -> Commands:
     """Cancel every own order that could still fill and is not being cancelled yet; ask where there is no proof."""
-    unproven = False
+    unproven = d.position.unseen_child_lots >= d.position.min_lots
     for order in d.position.open_orders():
         if order.is_triggered and d.position.exit_reason != "stop_unfilled":
             # An executing stop is the exit; it is called back only when it has not filled in time.

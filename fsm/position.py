@@ -446,7 +446,7 @@ def _way_out(position: Position, open_orders: tuple[Any, ...], reason: str) -> s
         if any(o.pending == "cancel" or o.cancel_refused for o in resting):
             return "BLOCKED"
         return "TAKE_PROFIT_OUT" if reason == "take_profit" else "PATIENT_OUT"
-    if open_orders:
+    if open_orders or position.unseen_child_lots >= position.min_lots:
         return "BLOCKED"
     if position.maker_attempts == 0 and position.capabilities.post_only:
         if reason == "take_profit" and position.plan.take_profit_style == "maker":

@@ -157,8 +157,10 @@ class Pipeline:
         known = {**self.desk.ended, **self.desk.positions}
         for key in sorted(known):
             orders += [(o.client_order_id, o.venue_order_id) for o in known[key].orders if o.venue_order_id]
-        trades = [event.fact.trade_id for event in taken if isinstance(event.fact, f.OrderFilled | f.ManualFillSeen)]
-        self.translator.restore(orders, attached, trades)
+        fills = [event.fact for event in taken if isinstance(event.fact, f.OrderFilled | f.ManualFillSeen)]
+        # Of the owner's trades the log does not say whether something before them was missing.
+        doubtful = [x.trade_id for x in fills if isinstance(x, f.ManualFillSeen) or x.behind_gap is True]
+        self.translator.restore(orders, attached, [x.trade_id for x in fills], doubtful)
         return count
 
     def feed(self, kind: str, ts_recv_ns: int, source: str, payload: str | bytes) -> Output:
@@ -294,7 +296,7 @@ class Pipeline:
         position = self.desk.get(events[0].position_id)
         assert position is not None
         if isinstance(fact, f.OrderFilled):
-            self.custody.take_own_fill(position, fact.ts_recv_ns)
+            self.custody.take_own_fill(position, fact)
             made.exposures += _exposure_of(position, fact) if is_late else []
         elif fact.reject_class == "funds":
             short = self.custody.short_for(position, fact)

@@ -96,3 +96,31 @@ def test_a18_through_the_engine_fills_and_their_children_cover_the_position_with
     floor.wait(5)
     assert (floor.state(position_id), floor.at_venue(), floor.resting()) == ("Closed", 0, [])
     assert replayed(floor)
+
+
+@both_sides
+def test_a18_an_exit_waits_for_the_attached_stop_of_what_has_filled(side: PositionSide) -> None:
+    # Fill and stop are one moment at the venue and two frames here: an exit between them would close beside the stop.
+    stage = oto(side).leave().filled("entry", "1.0").completed("entry")
+    assert (stage.state, stage.sent()) == ("CancelPending", ["submit entry 1.0 attached", "cancel entry"])
+    stage.child("1.0", "V-a")
+    assert_decision(stage, "CancelPending", "cancel stop")
+    stage.canceled("stop")
+    assert_decision(stage, "MarketExiting", "submit exit 1.0")
+
+
+@both_sides
+def test_a18_an_exit_does_not_wait_for_an_attached_stop_that_two_lists_do_not_name(side: PositionSide) -> None:
+    stage = oto(side).filled("entry", "1.0").completed("entry").leave()
+    assert (stage.state, stage.said()) == ("CancelPending", ["submit entry 1.0 attached", "refresh"])
+    assert_decision(stage.snapshot(), "CancelPending")
+    assert_decision(stage.wait(5_000), "CancelPending")
+    assert stage.said() == ["refresh"]
+    assert_decision(stage.snapshot(), "MarketExiting", "submit exit 1.0")
+
+
+@both_sides
+def test_a18_a_new_execution_is_a_new_attached_stop_to_wait_for(side: PositionSide) -> None:
+    stage = oto(side).filled("entry", "0.5").leave().snapshot("entry").snapshot("entry").filled("entry", "0.5").completed("entry")
+    assert stage.state == "CancelPending"
+    assert not any("exit" in text for text in stage.sent())

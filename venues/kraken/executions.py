@@ -323,7 +323,8 @@ class _Reading:
         if is_ours:
             cum_qty = change.cum_qty if change.cum_qty is not None and change.cum_qty >= last_qty else None
             liquidity_side = _LIQUIDITY_SIDES.get(entry.liquidity_ind or "", "")
-            self._tell(OrderFilled, record, entry, cum_qty=cum_qty, liquidity_side=liquidity_side, **fields)
+            behind_gap = True if self._orders.is_behind_gap(entry.exec_id) else msgspec.UNSET
+            self._tell(OrderFilled, record, entry, cum_qty=cum_qty, liquidity_side=liquidity_side, behind_gap=behind_gap, **fields)
         else:
             fields["ts_event_ns"] = ns_from_rfc3339(entry.timestamp)
             self.output.append(

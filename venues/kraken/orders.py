@@ -157,6 +157,17 @@ class Orders:
         """Tell whether an execution was known before any that may be missing: a list that reaches back to it lacks nothing."""
         return trade_id in self._trade_ids and (self._behind_gap is None or trade_id not in self._behind_gap)
 
+    def is_behind_gap(self, trade_id: str) -> bool:
+        """Tell whether executions before this known one may be missing."""
+        return self._behind_gap is not None and trade_id in self._behind_gap
+
+    def restore_trades(self, trade_ids: Iterable[str], behind_gap: Iterable[str]) -> None:
+        """Note the executions that a log knows, the oldest first; those `behind_gap` prove nothing about what came before them."""
+        self._behind_gap = dict.fromkeys(behind_gap, False) or None
+        for trade_id in trade_ids:
+            self._trade_ids[trade_id] = None
+        _keep_newest(self._trade_ids, TRADE_IDS_KEPT)
+
     def remember_trade(self, trade_id: str, by_rest: bool = False) -> None:
         """Note an execution as known: a snapshot must overlap with one to be complete."""
         is_behind = self._behind_gap is not None and not self.is_anchor(trade_id)

@@ -121,13 +121,20 @@ class KrakenTranslator:
             self._next_sequence.clear()
             self._pending.clear()
 
-    def restore(self, orders: Iterable[tuple[str, str]], attached: Iterable[SubmitOrder], trade_ids: Iterable[str]) -> None:
+    def restore(
+        self,
+        orders: Iterable[tuple[str, str]],
+        attached: Iterable[SubmitOrder],
+        trade_ids: Iterable[str],
+        behind_gap: Iterable[str] = (),
+    ) -> None:
         """Note what the log knows, before the first frame.
 
         Args:
             orders: (client order id, venue order id) of the orders that the log knows by both.
             attached: entries with an attached stop, which the venue knows by a number only.
             trade_ids: execution ids that are booked, the oldest first.
+            behind_gap: those of them before which executions may be missing.
 
         Without it children of earlier entries and executions of earlier orders would look foreign after a restart, and a
         snapshot could not prove that it is complete.
@@ -136,8 +143,7 @@ class KrakenTranslator:
             self._orders.tag(order_userref_of(entry.client_order_id), entry)
         for client_order_id, venue_order_id in orders:
             self._orders.bind(client_order_id, venue_order_id)
-        for trade_id in trade_ids:
-            self._orders.remember_trade(trade_id)
+        self._orders.restore_trades(trade_ids, behind_gap)
 
     @property
     def is_settled(self) -> bool:

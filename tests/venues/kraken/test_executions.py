@@ -3,6 +3,7 @@
 import json
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from events import facts as f
@@ -467,6 +468,26 @@ def test_after_a_restart_children_and_fills_of_known_orders_are_ours():
     outputs = translator.decode(json.dumps(frame), 1)
     assert kinds(outputs) == ["OrderFilled", "OrderFilled", "ChildDiscovered", "OrderAccepted", "SnapshotTaken"]
     assert outputs[-1].trades_complete
+
+
+def test_an_execution_that_was_told_behind_a_gap_bridges_none_after_a_restart():
+    # T1 and T2 are in a list that reaches back to nothing known, so something before T2 may be missing; then the process dies.
+    before = Venue()
+    before.translator.restore([(OURS, "O1")], (), ["T0"])
+    told = [x for x in snapshot_of(before, [past_trade("T1", 1), past_trade("T2", 2)]) if isinstance(x, f.OrderFilled)]
+    assert [x.behind_gap for x in told] == [True, True]
+    after = KrakenTranslator("hf")
+    after.restore([(OURS, "O1")], (), ["T0", "T1", "T2"], [x.trade_id for x in told])
+    frame = {"channel": "executions", "type": "snapshot", "data": [past_trade("T1", 1), past_trade("T2", 2)], "sequence": 1}
+    assert not after.decode(json.dumps(frame), 1)[-1].trades_complete
+    frame["data"].append(past_trade("T0", 0))
+    assert after.decode(json.dumps(frame), 1)[-1].trades_complete
+
+
+def test_an_execution_behind_no_gap_says_nothing_of_one(venue):
+    venue.tell("pending_new", ENTRY)
+    (filled,) = venue.trade("T1", 0.1)
+    assert filled.behind_gap is msgspec.UNSET
 
 
 def attached_child(order_id, parent, price=97, price_type="static", order_type="stop-loss", qty=1.0):

@@ -244,6 +244,7 @@ def test_the_documented_life_of_an_order_of_ours_gives_its_facts():
             cum_qty=Decimal("0.005"),
             fees=(Fee(asset="USD", qty=Decimal("0.3458")),),
             liquidity_side="taker",
+            behind_gap=True,
             ts_event_ns=1695378785709993000,
             **ids,
         ),

@@ -1,0 +1,57 @@
+"""The account beside the positions: which balances count, and from when on."""
+
+from events import facts as f
+from fsm.account import Account
+from tests.fsm.stage import D, Stage
+
+SECOND = 1_000_000_000
+
+
+def judged(account: Account, stage: Stage, at_s: float) -> list[str]:
+    """What an account says of a position once a complete snapshot has answered its question, `at_s` after the beginning."""
+    now_ns = int(at_s * SECOND)
+    if not account.due([stage.position], now_ns):
+        return []
+    answer = account.answer([stage.position], is_complete=True, is_settled=True, asked_ns=now_ns, now_ns=now_ns)
+    return [str(fact.open_qty) for _, fact in answer.facts if isinstance(fact, f.PositionAdjusted)]
+
+
+def test_a_balance_from_before_an_execution_of_ours_says_nothing_however_late_it_comes() -> None:
+    account, stage = Account(), Stage().protected("1.0")
+    account.take_own_fill("BTC", 10 * SECOND, 10 * SECOND)
+    account.take_balance("BTC", D("0.2"), 5 * SECOND, 11 * SECOND)
+    assert judged(account, stage, 13) == []
+    account.take_balance("BTC", D("1.2"), 10 * SECOND, 17 * SECOND)
+    assert judged(account, stage, 19) == []
+
+
+def test_the_line_of_the_first_of_several_executions_at_once_says_nothing_of_the_others() -> None:
+    account, stage = Account(), Stage().protected("1.0")
+    for _ in range(2):
+        account.take_own_fill("BTC", 10 * SECOND, 10 * SECOND)
+    account.take_balance("BTC", D("0.4"), 10 * SECOND, 11 * SECOND)
+    assert judged(account, stage, 13) == []
+
+
+def test_a_balance_from_after_the_last_execution_counts_also_where_it_is_told_first() -> None:
+    account, stage = Account(), Stage().protected("1.0")
+    account.take_balance("BTC", D("0.7"), 12 * SECOND, 12 * SECOND)
+    account.take_own_fill("BTC", 10 * SECOND, 13 * SECOND)
+    assert judged(account, stage, 15) == ["0.700"]
+
+
+def test_an_older_line_of_the_ledger_does_not_take_the_place_of_a_newer_one() -> None:
+    account, stage = Account(), Stage().protected("1.0")
+    account.take_balance("BTC", D("1.0"), 12 * SECOND, 12 * SECOND)
+    account.take_balance("BTC", D("0.2"), 11 * SECOND, 13 * SECOND)
+    assert judged(account, stage, 15) == []
+
+
+def test_a_list_of_balances_without_a_time_counts_if_it_came_after_what_was_told_of_executions() -> None:
+    account, stage = Account(), Stage().protected("1.0")
+    account.take_own_fill("BTC", 10 * SECOND, 10 * SECOND)
+    account.take_balance("BTC", D("0.7"), 0, 11 * SECOND)
+    assert judged(account, stage, 13) == ["0.700"]
+    account.take_own_fill("BTC", 14 * SECOND, 14 * SECOND)
+    account.take_balance("BTC", D("0.1"), 0, 13 * SECOND)
+    assert judged(account, stage, 30) == []
