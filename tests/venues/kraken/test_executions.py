@@ -478,10 +478,10 @@ def test_an_execution_that_was_told_behind_a_gap_bridges_none_after_a_restart():
     assert [x.behind_gap for x in told] == [True, True]
     after = KrakenTranslator("hf")
     after.restore([(OURS, "O1")], (), ["T0", "T1", "T2"], [x.trade_id for x in told])
-    frame = {"channel": "executions", "type": "snapshot", "data": [past_trade("T1", 1), past_trade("T2", 2)], "sequence": 1}
-    assert not after.decode(json.dumps(frame), 1)[-1].trades_complete
-    frame["data"].append(past_trade("T0", 0))
-    assert after.decode(json.dumps(frame), 1)[-1].trades_complete
+    listed = [past_trade("T1", 1), past_trade("T2", 2)]
+    frame = {"channel": "executions", "type": "snapshot", "sequence": 1}
+    assert not after.decode(json.dumps({**frame, "data": listed}), 1)[-1].trades_complete
+    assert after.decode(json.dumps({**frame, "data": [past_trade("T0", 0), *listed]}), 1)[-1].trades_complete
 
 
 def test_an_execution_behind_no_gap_says_nothing_of_one(venue):
