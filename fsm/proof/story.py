@@ -13,7 +13,8 @@ from events.errors import BadInput
 from ..core import Core
 from .configuration import Configuration
 from .explore import Step, Violation
-from .moves import Label, State, World
+from .moves import World
+from .parts import Label, State
 from .properties import Broken
 
 
