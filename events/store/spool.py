@@ -5,7 +5,9 @@ before it and those bytes. Each append is synced. The file is opened when the en
 folder that is missing or not writable is then found while there is still somebody to tell. A failed write or sync is not
 tried again.
 
-A torn tail (the last line of a process that was killed) is cut and reported; a wrong line before it is refused.
+A torn tail (the last line of a process that was killed) is cut and reported; a wrong line before it is refused. One that holds
+zero bytes lies in a sector that was lost with the power: it belongs to the last append, since each is synced before the next, and
+is cut with all that follows.
 """
 
 import contextlib
@@ -122,7 +124,7 @@ def recover_spool(store: Store, path: Path, disk: Disk | None = None) -> Recover
 
     Raises:
         StoreProblem: the spool belongs to another store, or the store holds another event of the same version.
-        Tampered: a line before the last does not match its chain.
+        Tampered: a line before the last does not match its chain, and holds no zero bytes.
         UnknownSchema: it was written under another schema version.
     """
     try:
@@ -148,6 +150,8 @@ def _read(path: Path, data: bytes, store: Store) -> tuple[list[PositionEvent], i
     events: list[PositionEvent] = []
     chain = ""
     for number, line in enumerate(lines, start=1):
+        if b"\0" in line:
+            return events, torn + sum(len(rest) + 1 for rest in lines[number - 1 :])
         try:
             if number == 1:
                 _check_header(path, line, store)

@@ -161,6 +161,8 @@ class Life:
                     engine.open(OpenPosition(position_id=key, epoch=assembled.lease.token, plan=plan))
             while not self._is_settled(assembled):  # noqa: ASYNC110, as a person would look
                 await asyncio.sleep(LOOK_S)
+            # As the engine does every second, which is longer than most lives: a loss of power then finds some of it synced.
+            await asyncio.to_thread(assembled.record.sync)
             self._say({"settled": sorted(desk.positions)})
             await asyncio.get_running_loop().run_in_executor(None, self._told.recv, 1)
             asked: set[str] = set()

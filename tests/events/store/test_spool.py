@@ -180,3 +180,24 @@ def test_unused_spool_leaves_no_file(store: Store, spool_path: Path) -> None:
     assert spool_path.exists()
     spool.close()
     assert not spool_path.exists()
+
+
+@pytest.mark.parametrize("lost", ["of the first event", "of the header", "of the last event"])
+def test_sectors_lost_with_the_power_within_the_last_append_are_cut_with_what_follows(store: Store, spool_path: Path, lost: str) -> None:
+    """An append is synced before the next: what was lost was never promised, and nothing behind it was."""
+    spool = Spool(spool_path, store)
+    synced = 0
+    if lost != "of the header":
+        spool.append([event("hf000001", 1)])
+        synced = spool_path.stat().st_size
+    spool.append(list(history("hf000002", 3)))
+    spool.close()
+    data = bytearray(spool_path.read_bytes())
+    start = {"of the first event": synced + 40, "of the header": 10, "of the last event": len(data) - 40}[lost]
+    data[start : start + 30] = bytes(30)
+    spool_path.write_bytes(data)
+    recovery = recover_spool(store, spool_path)
+    assert recovery.merged == {"of the first event": 1, "of the header": 0, "of the last event": 3}[lost]
+    assert recovery.torn_bytes > 0
+    assert recovery.kept_as is not None
+    assert recovery.kept_as.read_bytes() == data
