@@ -52,12 +52,17 @@ def _absence(position: Position, order: Order, fact: f.VenueOrderFact) -> str:
     return "PROVEN" if left and complete else "UNPROVEN"
 
 
+def _found(position: Position, order: Order, fact: f.VenueOrderFact) -> str:
+    return "LISTED" if isinstance(fact, f.ChildDiscovered) and not fact.parent_venue_order_id else "TOLD"
+
+
 _ENDINGS = (f.OrderCompleted, f.OrderCanceled, f.OrderExpired)
 _ORDER_ANSWERS: dict[str, Callable[[Position, Order, f.VenueOrderFact], str]] = {
     "fills": _fills,
     "books": _books,
     "operation": _operation,
     "absence": _absence,
+    "found": _found,
 }
 
 

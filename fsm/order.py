@@ -33,6 +33,7 @@ CLASSIFIERS = (
     Classifier("books", ("AGREE", "MISSING"), "whether the known executions reach the total that the venue states"),
     Classifier("operation", ("SUBMIT", "CHANGE"), "whether the fact speaks of placing the order or of changing it"),
     Classifier("absence", ("PROVEN", "UNPROVEN"), "asked after the order was sent, and no execution can be missing"),
+    Classifier("found", ("LISTED", "TOLD"), "whether a snapshot that was asked for after its end lists it, or a message tells of a child"),
 )
 
 ROWS = (
@@ -72,6 +73,8 @@ ROWS = (
     Row((ABSENT,), ("OrderFilled",), {"fills": "COMPLETE"}, FILLED, doc="it existed and filled"),
     Row((ABSENT,), ("OrderFilled",), {"fills": "PARTIAL"}, LIVE, doc="it existed; what is left of it may still rest"),
     Row(_ENDS[:-1], ("OrderFilled",), {}, "=", doc="the venue fills after it confirmed the end: booked, reported"),
+    Row((CANCELED, EXPIRED, REJECTED), ("ChildDiscovered",), {"found": "LISTED"}, LIVE, doc="called over, and it rests (P08)"),
+    Row((CANCELED, EXPIRED, REJECTED), ("ChildDiscovered",), {"found": "TOLD"}, "=", doc="late news of an end that is known"),
 )  # fmt: skip
 
 ORDER = Table(

@@ -28,8 +28,9 @@ from fsm.desk import Desk, SnapshotOrder
 from fsm.lag import Lag
 from fsm.model import Position
 from fsm.monitor import Vigil
+from fsm.order import CANCELED, EXPIRED, REJECTED
 from fsm.plans import check_plan
-from fsm.position import MAKER_EXITING, RECONCILING, TAKE_PROFIT_WORKING
+from fsm.position import FLATTENING, MAKER_EXITING, RECONCILING, TAKE_PROFIT_WORKING
 from fsm.ranges import Ranges
 from venues import messages as m
 from venues.kraken.capabilities import MARGIN, SPOT
@@ -301,6 +302,10 @@ class Pipeline:
         elif fact.reject_class == "funds":
             short = self.custody.short_for(position, fact)
             made.events += self.desk.take(short, position.position_id) if short is not None else []
+        elif fact.reject_class == "reduce_only" and position.state == FLATTENING:
+            # The account is held net: what was closed twice was somebody else's, and nothing is left that could be closed back (P24).
+            nothing = f.PositionAdjusted(ts_recv_ns=fact.ts_recv_ns, open_qty=Decimal(0), reason="no reverse position", evidence=fact.text)
+            made.take_adjusted(self.desk.take(nothing, position.position_id))
 
     def _is_late(self, fact: f.OrderFilled) -> bool:
         """Whether an execution is news behind the end of its position; one that was booked before is told again with its price."""
@@ -360,19 +365,23 @@ class Pipeline:
             made.events += self._found(order, ts_recv_ns)
         # The account first: what is put back or sold because of this snapshot is sized by what is left.
         judged = self.custody.judge(snapshot.trades_complete, self.translator.is_settled, self._asked_ns, ts_recv_ns)
-        made.events += judged.events
+        made.take_adjusted(judged.events)
         made.notices += [Notice(True, "BALANCE_UNEXPLAINED", text) for text in judged.unexplained]
         listed = [SnapshotOrder(o.client_order_id, o.venue_order_id) for o in snapshot.open_orders]
         made.events += self.desk.snapshot(listed, snapshot.trades_complete, self._asked_ns, ts_recv_ns)
         made.notices += [Notice(False, _MISMATCH_CODES[x.kind], x.text) for x in self.custody.look(ts_recv_ns)]
 
     def _found(self, order: m.OpenOrder, ts_recv_ns: int) -> list[PositionEvent]:
-        """Complete the log with an order of ours that it does not know: it left in the instant before a crash (contract 4)."""
+        """Complete the log with an order of ours that rests without its knowledge.
+
+        It left in the instant before a crash (contract 4), or the venue called it over and lists it after that (P08).
+        """
         owner = self.desk.owner_of(order.client_order_id, order.venue_order_id)
         position = None if owner is None else self.desk.get(owner)
-        if position is None or position.order(order.client_order_id, order.venue_order_id) is not None:
+        known = None if position is None else position.order(order.client_order_id, order.venue_order_id)
+        if position is None or (known is not None and not (known.status in _CALLED_OVER and known.ended_ns < self._asked_ns)):
             return []
-        if order.leaves_qty is None or order.side is None or order.parent_venue_order_id:
+        if order.leaves_qty is None or order.side is None or (known is None and order.parent_venue_order_id):
             return []
         fact = f.ChildDiscovered(
             ts_recv_ns=ts_recv_ns,
@@ -385,7 +394,7 @@ class Pipeline:
             role=_role_of(position, order),
             order_type=_order_type_of(order),
         )
-        self.counters["found_after_crash"] += 1
+        self.counters["found_after_crash" if known is None else "found_after_its_end"] += 1
         return self.desk.take(fact, position.position_id)
 
     # --- links, sender, wishes ----------------------------------------------------------------------------------------
@@ -652,6 +661,14 @@ class _Made:
         self.exposures: list[Exposure] = []
         self.refresh = self.new_token = self.reconnect = False
 
+    def take_adjusted(self, events: Iterable[PositionEvent]) -> None:
+        """Take events; an adjustment of what a position holds is told: its profit is not certain any more (P30)."""
+        for event in events:
+            self.events.append(event)
+            if isinstance(event.fact, f.PositionAdjusted):
+                text = f"{event.position_id} is set to {event.fact.open_qty}: {event.fact.reason}, {event.fact.evidence}"
+                self.notices.append(Notice(False, "POSITION_ADJUSTED", text))
+
     @property
     def is_empty(self) -> bool:
         return not (
@@ -660,6 +677,7 @@ class _Made:
 
 
 _NOTHING = Output()
+_CALLED_OVER = (CANCELED, EXPIRED, REJECTED)
 _RESTRICTED: dict[str, Literal["maintenance", "cancel_only", "post_only", "limit_only"]] = {
     "maintenance": "maintenance",
     "cancel_only": "cancel_only",

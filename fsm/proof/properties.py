@@ -84,7 +84,7 @@ def _answers(event: PositionEvent, client_order_id: str) -> bool:
 
 
 def _evidence(before: Position, event: PositionEvent, after: Position) -> list[Broken]:
-    """I6: only a word of the venue ends an order. I5: an order that ended stays so, unless absence proves wrong."""
+    """I6: only a word of the venue ends an order. I5: an order that ended stays so, unless the venue lists it after that."""
     out: list[Broken] = []
     for order in after.orders:
         known = before.order(order.client_order_id)
@@ -92,7 +92,8 @@ def _evidence(before: Position, event: PositionEvent, after: Position) -> list[B
             continue
         if order.status in END_STATUSES and not isinstance(event.fact, _WORDS[order.status]):
             out.append(Broken("I6", f"{type(event.fact).__name__} made {order.client_order_id} {order.status}"))
-        if known.status in END_STATUSES and known.status != ABSENT:
+        is_listed = isinstance(event.fact, f.ChildDiscovered) and not event.fact.parent_venue_order_id and order.status == LIVE
+        if known.status in END_STATUSES and known.status != ABSENT and not is_listed:
             out.append(Broken("I5", f"{order.client_order_id} was {known.status} and became {order.status}"))
     return out
 

@@ -73,6 +73,8 @@ class VenueBooks:
         self.minimum: dict[str, Decimal] = {}
         # An entry with an attached stop has no client id at Kraken, only the number that is derived from it.
         self.owner_of_userref: dict[int, str] = {}
+        # What closes a reverse position takes a double exit back, and enters nothing.
+        self.flattening: set[str] = set()
         self._read = 0
 
     def owner_of(self, order_id: str) -> str:
@@ -99,7 +101,9 @@ class VenueBooks:
             held = self.held.get(owner, _NOTHING)
             side = sides.get(owner)
             fee = fill.fee if fill.fee_asset == fill.pair.instrument.base else Decimal(0)
-            if side is not None and fill.buying == (side is PositionSide.LONG):
+            if fill.cl_ord_id in self.flattening:
+                self.held[owner] = held._replace(exited=held.exited - fill.qty, fees=held.fees + fee)
+            elif side is not None and fill.buying == (side is PositionSide.LONG):
                 self.held[owner] = held._replace(entered=held.entered + fill.qty, fees=held.fees + fee)
             else:
                 self.held[owner] = held._replace(exited=held.exited + fill.qty, fees=held.fees + fee)
@@ -165,6 +169,8 @@ class Watch:
         if self._pace[key, minute] > EVENTS_A_MINUTE:
             self.say(now_ns, "I14", f"{key}: more than {EVENTS_A_MINUTE} events within minute {minute}")
         for command in event.commands:
+            if isinstance(command, SubmitOrder) and command.role == "flatten":
+                self.books.flattening.add(command.client_order_id)
             if isinstance(command, SubmitOrder) and command.attached is not None:
                 self.books.owner_of_userref[order_userref_of(command.client_order_id)] = key
         if isinstance(fact, OrderFilled):

@@ -158,6 +158,8 @@ class _Reading:
         is_ours = self._orders.is_owned(record)
         if is_ours:
             self.tell_held(record)
+        # Listed as open after all: how it ends is news once more.
+        record.ended = ""
         change = self._merge(record, entry)
         if is_ours:
             self._tell_child(record, entry)
