@@ -95,6 +95,7 @@ class Parts:
     configuration: dict[str, object] = field(default_factory=dict)
     max_positions: int = 200
     hard_take_profit_bps: int = 0
+    dead_man_secs: int = 0
     session_key: bytes | None = None
     anchor_every: int = 1_000
     audit_interval_s: float = 60.0
@@ -169,6 +170,7 @@ def _assemble(
         max_positions=parts.max_positions,
         link=parts.link,
         hard_take_profit_bps=parts.hard_take_profit_bps,
+        dead_man_secs=parts.dead_man_secs,
         asks_rest=parts.rest is not None,
     )
     pipeline = Pipeline(settings)

@@ -49,7 +49,8 @@ class VenueSession(Protocol):
     async def close(self) -> None: ...
 
 
-_Item = Outgoing
+# An order, or a frame that belongs to none.
+_Item = Outgoing | str
 
 
 class Engine:
@@ -84,7 +85,7 @@ class Engine:
         self._on_page, self._on_refusal = on_page, on_refusal
         # Exits and protection never stand behind an entry (I14).
         self._urgent: deque[_Item] = deque()
-        self._entries: deque[_Item] = deque()
+        self._entries: deque[Outgoing] = deque()
         self._frames: dict[tuple[str, int, int], Outgoing] = {}
         self._later: deque[Sent] = deque()
         self._exposures: deque[Exposure] = deque()
@@ -248,6 +249,9 @@ class Engine:
         output = self.pipeline.feed(kind, ts_recv_ns, source, payload)
         for event in output.events:
             self._record.append("event", ts_recv_ns, 0, "", bytes_from(event))
+        for frame in output.frames:
+            self._urgent.append(frame)
+            self._to_send.set()
         if output.events:
             self._admit(output)
             self._look_for_broken()
@@ -321,8 +325,10 @@ class Engine:
                 self.counters["alerts"] += 1
                 log.warning("alert", code=command.code, text=command.text)
             elif outgoing.frame:
-                queue = self._entries if c.is_risk_increasing(command) else self._urgent
-                queue.append(outgoing)
+                if c.is_risk_increasing(command):
+                    self._entries.append(outgoing)
+                else:
+                    self._urgent.append(outgoing)
                 self._to_send.set()
 
     def _drop(self, gated: Iterable[Gated]) -> None:
@@ -341,8 +347,11 @@ class Engine:
             while self._urgent or self._entries:
                 if not self._urgent and self._waits_for_rate(self._entries[0]):
                     break
-                outgoing = (self._urgent or self._entries).popleft()
-                await self._send(outgoing)
+                item = self._urgent.popleft() if self._urgent else self._entries.popleft()
+                if isinstance(item, str):
+                    await self._session.send(item)
+                else:
+                    await self._send(item)
 
     def _waits_for_rate(self, entry: Outgoing) -> bool:
         """Whether an entry must wait for the venue's rate limit; the sender is woken when it need not any more."""

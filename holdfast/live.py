@@ -27,7 +27,7 @@ from replay.intents import OpenPosition
 from venues.clock import Clock
 from venues.kraken.auth import TokenFetcher
 from venues.kraken.capabilities import capabilities_of
-from venues.kraken.rest import RestClient
+from venues.kraken.rest import TIERS, CallCounter, RestClient
 from venues.kraken.session import TokenSource
 from venues.simulated import SimulatedVenue
 from venues.simulated.__main__ import feed_of
@@ -164,6 +164,7 @@ def _parts(config: Config, where: Where) -> Parts:
         configuration=msgspec.to_builtins(config),
         max_positions=config.risk.max_positions,
         hard_take_profit_bps=config.risk.hard_take_profit_bps,
+        dead_man_secs=config.venue.dead_man_secs,
         session_key=key.encode() or None,
         anchor_every=config.session.anchor_every,
         redactor=SECRETS,
@@ -178,7 +179,7 @@ async def venue_of(config: Config) -> AsyncIterator[Where]:
         _explain_key(config)
         key = read_key("venue.api_key_env", env=config.venue.api_key_env)
         secret = read_key("venue.api_secret", env=config.venue.api_secret_env, file=config.venue.api_secret_file)
-        rest = RestClient(key, secret, config.venue.rest_url)
+        rest = RestClient(key, secret, config.venue.rest_url, counter=CallCounter(*TIERS[config.venue.rest_tier]))
         yield Where(config.venue.public_url, config.venue.private_url, TokenFetcher(rest), rest, Clock())
         return
     simulated = config.simulated

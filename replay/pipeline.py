@@ -24,6 +24,7 @@ from events.record import PositionEvent
 from events.values import Capabilities, Instrument, PositionSide, Side
 from fsm import link as links
 from fsm.band import Band
+from fsm.dead_man import DeadMan
 from fsm.desk import Desk, SnapshotOrder
 from fsm.lag import Lag
 from fsm.model import Position
@@ -93,7 +94,10 @@ class Exposure(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What one input made: events in order, what is to be sent, and what the process is to do and to know."""
+    """What one input made: events in order, what is to be sent, and what the process is to do and to know.
+
+    `frames` belong to no command, and leave before everything else.
+    """
 
     events: tuple[PositionEvent, ...] = ()
     outgoing: tuple[Outgoing, ...] = ()
@@ -104,6 +108,7 @@ class Output(NamedTuple):
     notices: tuple[Notice, ...] = ()
     exposures: tuple[Exposure, ...] = ()
     questions: tuple[m.Question, ...] = ()
+    frames: tuple[str, ...] = ()
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +121,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     taker_fee_bps: Decimal = Decimal(26)
     hard_take_profit_bps: int = 0
     asks_rest: bool = False
+    dead_man_secs: int = 0
 
 
 class Pipeline:
@@ -135,6 +141,7 @@ class Pipeline:
         self._markets: dict[str, _Market] = {}
         self._private_lag = Lag()
         self.vigil = Vigil()
+        self.dead_man = DeadMan(settings.dead_man_secs)
         self.custody = Custody(self.desk, self.instruments)
         self._link_rows = links.LINK.flat() if executor == "flat" else None
         self.entries_halted = ""
@@ -198,6 +205,7 @@ class Pipeline:
             self.custody.deadline_ns(),
             self.vigil.deadline_ns(),
             self.translator.lookups.next_due_ns(),
+            self.dead_man.deadline_ns(),
         )
         return min((at_ns for at_ns in clocks if at_ns is not None), default=None)
 
@@ -342,6 +350,8 @@ class Pipeline:
             self._step_link(made, links.SequenceGapSeen(ts_recv_ns=ts_recv_ns, expected=item.expected, got=item.got))
         elif isinstance(item, m.TokenRefused):
             made.new_token = True
+        elif isinstance(item, m.DeadManAnswered):
+            self._dead_man_answered(made, item)
         elif isinstance(item, m.FrameRefused):
             # Truth may be missing in what was not understood (I11); what is odd in every snapshot must not ask for ever.
             self.counters[f"refused_{item.code}"] += 1
@@ -473,6 +483,7 @@ class Pipeline:
         if isinstance(intent, OpenPosition):
             self._open(made, intent, ts_recv_ns)
         elif isinstance(intent, Restarted):
+            self.dead_man.restarted(ts_recv_ns)
             made.events += self.desk.take_all(f.ChannelClosed(ts_recv_ns=ts_recv_ns, reason="restart", epoch=intent.epoch))
         elif isinstance(intent, AdoptExposure):
             self._adopt(made, intent, ts_recv_ns)
@@ -608,8 +619,9 @@ class Pipeline:
         if self.desk.wants_refresh:
             self.desk.wants_refresh = False
             made.refresh = True
+        frames = self._dead_man(made, now_ns)
         lookups = self.translator.lookups
-        if made.is_empty and not lookups.questions:
+        if made.is_empty and not lookups.questions and not frames:
             self._spare = made
             return _NOTHING
         outgoing: list[Outgoing] = []
@@ -637,7 +649,26 @@ class Pipeline:
             tuple(made.notices),
             tuple(made.exposures),
             questions,
+            frames,
         )
+
+    def _dead_man(self, made: "_Made", now_ns: int) -> tuple[str, ...]:
+        """Return the frame that the venue's dead-man switch needs now, if any."""
+        is_linked = self.link.state not in (links.CONNECTING, links.CLOSED)
+        timeout_secs = self.dead_man.look(self.desk.positions.values(), is_linked, now_ns)
+        if timeout_secs is None:
+            return ()
+        if self.dead_man.is_stuck:
+            text = "the venue's dead-man switch cannot be switched off; when it fires, every stop is cancelled and put back"
+            made.notices.append(Notice(True, "DEAD_MAN_STILL_ON", text))
+        return (self.translator.encode_dead_man(timeout_secs),)
+
+    def _dead_man_answered(self, made: "_Made", answer: m.DeadManAnswered) -> None:
+        if not answer.text:
+            self.dead_man.confirmed(answer.timeout_secs)
+        else:
+            text = f"the venue refused to set its dead-man switch to {answer.timeout_secs} s: {answer.text}"
+            made.notices.append(Notice(False, "DEAD_MAN_REFUSED", text))
 
 
 class _Market:

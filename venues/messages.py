@@ -178,6 +178,13 @@ class UnmatchedReply(VenueMessage, frozen=True, kw_only=True, tag="unmatched_rep
     text: str
 
 
+class DeadManAnswered(VenueMessage, frozen=True, kw_only=True, tag="dead_man_answered"):
+    """The venue's reply to a dead-man switch of `timeout_secs` (0: off); `text` is its refusal, "" for success."""
+
+    timeout_secs: int
+    text: str
+
+
 class TokenRefused(VenueMessage, frozen=True, kw_only=True, tag="token_refused"):
     """The private token or its session is no longer valid: a new one is needed."""
 
@@ -236,6 +243,7 @@ AnyMessage = (
     | SubscriptionRefused
     | RequestAccepted
     | UnmatchedReply
+    | DeadManAnswered
     | TokenRefused
     | Heartbeat
     | Ponged

@@ -44,6 +44,12 @@ class Venue(Section, frozen=True, kw_only=True):
     api_key_env: Annotated[EnvName, Meta(description="name of the environment variable that holds the API key")] = "KRAKEN_API_KEY"
     api_secret_env: Annotated[EnvName, Meta(description="name of the environment variable that holds the API secret")] = "KRAKEN_API_SECRET"
     api_secret_file: Annotated[str, Meta(description="or a file of mode 0600 that holds the API secret; it goes first")] = ""
+    dead_man_secs: Annotated[
+        int, Meta(ge=0, lt=86_400, description="the venue cancels resting entries, the owner's too, after that long without us; 0 never")
+    ] = 0
+    rest_tier: Annotated[
+        Literal["starter", "intermediate", "pro"], Meta(description="the account's tier at the venue, by which REST calls are paced")
+    ] = "starter"
 
 
 class Simulated(Section, frozen=True, kw_only=True):

@@ -128,6 +128,8 @@ class Floor:
             self.alerts += [x.code for x in event.commands if isinstance(x, c.RaiseAlert)]
             self.pages += [x.code for x in event.commands if isinstance(x, c.Page)]
         self._watch()
+        for frame in output.frames:
+            self._later(partial(self._send_frame, frame))
         for outgoing in output.outgoing:
             if outgoing.frame:
                 self.soon(partial(self._send, outgoing.command, outgoing.frame))
@@ -187,6 +189,12 @@ class Floor:
         self.feed("sent", "", payload_from(Sent(client_order_id=command.client_order_id, operation=operation, ok=ok)))  # type: ignore[arg-type]
         self.listener(frame)
         if ok and not self.holds_back(frame):
+            self._out(self._private, frame)
+
+    def _send_frame(self, frame: str) -> None:
+        """Send what belongs to no order."""
+        self.listener(frame)
+        if self._private and not self.holds_back(frame):
             self._out(self._private, frame)
 
     def _out(self, number: int, frame: str) -> None:

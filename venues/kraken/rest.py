@@ -4,7 +4,7 @@
 
 Nonces of a key must rise, so whatever uses a key shares one client, which sends one request at a time. What it asks only
 reads (the token, lists, balances): a question whose answer was lost is asked again. Calls are counted as Kraken counts them
-(docs, guide spot-rest-ratelimits: 15 calls at the lowest tier, one gone every three seconds). Time here is real time. The key is
+(`TIERS`; the lowest unless told otherwise). Time here is real time. The key is
 in no error, log or repr.
 """
 
@@ -55,10 +55,14 @@ def api_sign(secret: bytes, path: str, nonce: str, body: bytes) -> str:
     return base64.b64encode(hmac.new(secret, path.encode() + digest, hashlib.sha512).digest()).decode()
 
 
+# Calls at once and what decays in a second, by the tier of the account (docs, guide spot-rest-ratelimits).
+TIERS: Mapping[str, tuple[float, float]] = {"starter": (15.0, 0.33), "intermediate": (20.0, 0.5), "pro": (20.0, 1.0)}
+
+
 class CallCounter:
     """Kraken's counter of REST calls of a key. Pure; time comes in, in seconds."""
 
-    def __init__(self, limit: float = 15.0, decay_per_s: float = 0.33) -> None:
+    def __init__(self, limit: float = TIERS["starter"][0], decay_per_s: float = TIERS["starter"][1]) -> None:
         self._limit, self._decay_per_s = limit, decay_per_s
         self._level, self._at_s = 0.0, 0.0
 

@@ -21,6 +21,7 @@ from events.values import Instrument, Side, positive_decimal_from
 from ..messages import (
     BalanceChanged,
     Channel,
+    DeadManAnswered,
     FrameRefused,
     Heartbeat,
     InstrumentsListed,
@@ -84,6 +85,7 @@ class KrakenTranslator:
         self.lookups = Lookups(self._orders, symbols)
         self.budget = RateBudget()
         self._pending: dict[int, _Pending] = {}
+        self._switches: dict[int, int] = {}
         self._next_req_id = 1
         self._next_sequence: dict[str, int] = {}
         self._ahead_ns: deque[int] = deque(maxlen=REPLIES_TIMED)
@@ -120,6 +122,7 @@ class KrakenTranslator:
         if channel == "private":
             self._next_sequence.clear()
             self._pending.clear()
+            self._switches.clear()
 
     def restore(
         self,
@@ -189,6 +192,13 @@ class KrakenTranslator:
         self._next_req_id += 1
         return Outbound(req_id=req_id, frame_text=text)
 
+    def encode_dead_man(self, timeout_secs: int) -> str:
+        """Return the frame that sets the account's dead-man switch (0 switches it off), and remember to expect its reply."""
+        req_id = self._next_req_id
+        self._next_req_id += 1
+        self._switches[req_id] = timeout_secs
+        return encode.encode_cancel_all_after(timeout_secs, req_id)
+
     def _venue_ahead_ns(self) -> int:
         # Deadlines are compared with the venue's clock: by one of ours that is seconds behind no exit would ever be taken.
         # The middle one, so that neither a single late reply nor a single wrong time decides.
@@ -254,6 +264,9 @@ class KrakenTranslator:
             output.append(TokenRefused(text=refused, ts_event_ns=ts_event_ns, ts_recv_ns=ts_recv_ns))
         if pending is not None:
             output.append(self._from_order_reply(pending, reply, refused, ts_event_ns, ts_recv_ns))
+        elif reply.req_id is not None and reply.req_id in self._switches:
+            timeout_secs = self._switches.pop(reply.req_id)
+            output.append(DeadManAnswered(timeout_secs=timeout_secs, text=refused, ts_event_ns=ts_event_ns, ts_recv_ns=ts_recv_ns))
         elif reply.method in ("subscribe", "unsubscribe"):
             output.append(self._from_subscription(reply, refused, ts_event_ns, ts_recv_ns))
         else:
