@@ -4,11 +4,14 @@ The switch cancels every order of the account, stops included, unless it is set 
 rest while nothing is held do not outlive a lost connection. So:
 
 Rules
-    1. It is on only while each live position holds nothing and has no order but entries, none with an attached stop.
+    1. It is on only while each live position holds nothing and has no order but entries, none with an attached stop. It is set
+       again only by what is known: while the link's truth is in doubt it is left as it is, for a stop may rest that the log lacks.
     2. As soon as that is not so it is switched off, by a frame that leaves before whatever the same input sends: before the stop.
     3. Off is asked for again until the venue confirms it, or until the time has passed at which a set switch has fired. What it then
        took is seen as any stop that somebody else cancelled is: protection first (I1).
     4. A life before this one may have left it on: a restart counts as if it had.
+    5. What was sent over a link that is gone may still be on its way, and arrive behind a confirmed "off" of the next link: off is
+       asked for once more when it must have arrived.
 """
 
 from collections.abc import Iterable
@@ -34,27 +37,35 @@ class DeadMan:
         self._next_ns = 0
         self._may_fire_until_ns = 0
         self._off_tries = 0
-        self._wants_on = self._is_linked = False
+        self._on_ns: int | None = None
+        self._stray_until_ns = 0
+        self._wants_on = self._is_linked = self._is_known = False
 
     def restarted(self, now_ns: int) -> None:
         """Count with a switch that an earlier life left on."""
         if self._timeout_secs:
             self._may_fire_until_ns = now_ns + self._timeout_secs * SECOND_NS + TRANSIT_NS
+            self._stray_until_ns = now_ns + TRANSIT_NS
 
-    def look(self, positions: Iterable[Position], is_linked: bool, now_ns: int) -> int | None:
-        """Return the seconds to set the switch to (0 switches it off), None if nothing is to be sent."""
+    def look(self, positions: Iterable[Position], is_linked: bool, is_known: bool, now_ns: int) -> int | None:
+        """Return the seconds to set the switch to (0 switches it off), None if nothing is to be sent.
+
+        `is_known`: what the positions say has been compared with the venue since the link was opened, and nothing is in doubt.
+        """
         if not self._timeout_secs:
             return None
         wants_on = _only_entries_rest(positions)
         if wants_on != self._wants_on or not is_linked:
             # What was asked for over a link that is gone may never have arrived.
             self._asked_secs, self._next_ns = None, 0
-        self._wants_on, self._is_linked = wants_on, is_linked
+        if not is_linked and self._on_ns is not None:
+            self._stray_until_ns, self._on_ns = self._on_ns + TRANSIT_NS, None
+        self._wants_on, self._is_linked, self._is_known = wants_on, is_linked, is_known
         due_ns = self.deadline_ns()
         if due_ns is None or now_ns < due_ns:
             return None
         if wants_on:
-            self._off_tries = 0
+            self._off_tries, self._on_ns = 0, now_ns
             self._may_fire_until_ns = now_ns + self._timeout_secs * SECOND_NS + TRANSIT_NS
             return self._ask(self._timeout_secs, now_ns + self._timeout_secs * SECOND_NS // REFRESHES)
         if now_ns >= self._may_fire_until_ns:
@@ -63,16 +74,22 @@ class DeadMan:
         self._off_tries += 1
         return self._ask(0, now_ns + OFF_AGAIN_NS)
 
-    def confirmed(self, timeout_secs: int) -> None:
+    def confirmed(self, timeout_secs: int, now_ns: int) -> None:
         """Take the venue's word that a request was carried out; only off is worth noting, and not if on was asked for since."""
-        if timeout_secs == self._asked_secs == 0:
+        if not timeout_secs == self._asked_secs == 0:
+            return
+        if now_ns >= self._stray_until_ns:
             self._off()
+        else:
+            self._off_tries, self._next_ns = 0, self._stray_until_ns
 
     def deadline_ns(self) -> int | None:
         """Return when `look` has something to do, None if nothing is due. A time that has passed means at once."""
-        if not self._is_linked or not (self._wants_on or self._may_fire_until_ns):
+        if not self._is_linked:
             return None
-        return self._next_ns if self._wants_on else min(self._next_ns, self._may_fire_until_ns)
+        if self._wants_on:
+            return self._next_ns if self._is_known else None
+        return min(self._next_ns, self._may_fire_until_ns) if self._may_fire_until_ns else None
 
     @property
     def is_stuck(self) -> bool:

@@ -655,7 +655,9 @@ class Pipeline:
     def _dead_man(self, made: "_Made", now_ns: int) -> tuple[str, ...]:
         """Return the frame that the venue's dead-man switch needs now, if any."""
         is_linked = self.link.state not in (links.CONNECTING, links.CLOSED)
-        timeout_secs = self.dead_man.look(self.desk.positions.values(), is_linked, now_ns)
+        positions = self.desk.positions.values()
+        is_known = not self.link.entries_halted and all(position.state != RECONCILING for position in positions)
+        timeout_secs = self.dead_man.look(positions, is_linked, is_known, now_ns)
         if timeout_secs is None:
             return ()
         if self.dead_man.is_stuck:
@@ -665,7 +667,7 @@ class Pipeline:
 
     def _dead_man_answered(self, made: "_Made", answer: m.DeadManAnswered) -> None:
         if not answer.text:
-            self.dead_man.confirmed(answer.timeout_secs)
+            self.dead_man.confirmed(answer.timeout_secs, answer.ts_recv_ns)
         else:
             text = f"the venue refused to set its dead-man switch to {answer.timeout_secs} s: {answer.text}"
             made.notices.append(Notice(False, "DEAD_MAN_REFUSED", text))

@@ -129,7 +129,7 @@ class Floor:
             self.pages += [x.code for x in event.commands if isinstance(x, c.Page)]
         self._watch()
         for frame in output.frames:
-            self._later(partial(self._send_frame, frame))
+            self.soon(partial(self._send_frame, frame))
         for outgoing in output.outgoing:
             if outgoing.frame:
                 self.soon(partial(self._send, outgoing.command, outgoing.frame))
