@@ -7,8 +7,8 @@ import pytest
 
 from events import facts as f
 from events.values import PositionSide
-from replay.pipeline import Settings
 from holdfast.scenario.floor import MS, SYMBOL, Floor, replayed
+from replay.pipeline import Settings
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 SECS = 60
