@@ -179,7 +179,14 @@ def test_x11_a_request_of_the_link_before_that_arrives_late_takes_no_stop(side: 
     floor = switch.floor
     position_id = switch.resting_entry(side)
     late: list[str] = []
-    floor.holds_back = lambda text: '"timeout":60' in text and not late.append(text)
+
+    def delays(text: str) -> bool:
+        if '"timeout":60' not in text:
+            return False
+        late.append(text)
+        return True
+
+    floor.holds_back = delays
     floor.wait(21)
     assert late
     floor.cut()
