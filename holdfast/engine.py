@@ -42,6 +42,8 @@ class VenueSession(Protocol):
     async def run(self) -> None: ...
     def inputs(self) -> AsyncIterator[SessionInput]: ...
     async def send(self, frame_text: str) -> bool: ...
+    @property
+    def is_private_clear(self) -> bool: ...
     def refresh_truth(self) -> None: ...
     def ask(self, question: Question) -> None: ...
     def refresh_token(self) -> None: ...
@@ -178,6 +180,8 @@ class Engine:
                 if item.channel == "private" and item.state == "closed":
                     self.link_problem = item.reason
                     self._withdraw_held()
+            if self._urgent:
+                await self._send_urgent()
             self._look_synced()
 
     def _look_synced(self) -> None:
@@ -347,11 +351,15 @@ class Engine:
             while self._urgent or self._entries:
                 if not self._urgent and self._waits_for_rate(self._entries[0]):
                     break
-                item = self._urgent.popleft() if self._urgent else self._entries.popleft()
-                if isinstance(item, str):
-                    await self._session.send(item)
-                else:
-                    await self._send(item)
+                await self._send(self._urgent.popleft() if self._urgent else self._entries.popleft())
+
+    async def _send_urgent(self) -> None:
+        """Send protection and exits before the next input is taken, and before the loop turns and the writer gets its turn.
+
+        Only while the socket takes them at once: the intake does not wait for a slow one, the sender does.
+        """
+        while self._urgent and self._session.is_private_clear:
+            await self._send(self._urgent.popleft())
 
     def _waits_for_rate(self, entry: Outgoing) -> bool:
         """Whether an entry must wait for the venue's rate limit; the sender is woken when it need not any more."""
@@ -366,7 +374,10 @@ class Engine:
         self._loop.call_later(self._clock.real_seconds(wait_ns / 1e9), self._to_send.set)
         return True
 
-    async def _send(self, outgoing: Outgoing) -> None:
+    async def _send(self, outgoing: _Item) -> None:
+        if isinstance(outgoing, str):
+            await self._session.send(outgoing)
+            return
         command = outgoing.command
         if self._is_void(outgoing):
             self.counters["void"] += 1

@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from events.commands import AmendOrder, CancelOrder, SubmitOrder, is_risk_increasing
+from events.record import event_from
+from replay.replay import INPUTS
+from replay.session import read_session
 from tests.e2e.processes import ROOT, environment
 
+_ORDERS = SubmitOrder | AmendOrder | CancelOrder
 CODES = {"windows": 7}
 
 
@@ -63,3 +68,20 @@ def test_the_settings_for_a_live_engine_are_fine(tmp_path: Path) -> None:
     source, target = line.split("  #")[0].split()[1:]
     (tmp_path / target).write_text((ROOT / source).read_text())
     assert run("python3 run.py config check", tmp_path).returncode == 0
+
+
+def test_protection_and_exits_of_the_demo_left_before_the_next_input_was_taken(folder: Path) -> None:
+    (path,) = (folder / "holdfast-demo" / "last").glob("*.session")
+    sent, waited = 0, []
+    kind, is_due = "", False
+    for record in read_session(path):
+        if record.kind == "event":
+            event = event_from(record.payload.encode() if isinstance(record.payload, str) else record.payload)
+            is_due |= kind == "frame" and any(isinstance(x, _ORDERS) and not is_risk_increasing(x) for x in event.commands)
+        elif record.kind in INPUTS:
+            sent += is_due and record.kind == "sent"
+            waited += [record.seq] if is_due and record.kind != "sent" else []
+            kind, is_due = record.kind, False
+    assert sent > 30
+    # A socket that is gone or full is the sender's matter.
+    assert len(waited) <= sent // 10

@@ -100,6 +100,12 @@ class Link:
         """True while frames can be sent and received."""
         return self._ws is not None and self._ws.state is State.OPEN
 
+    @property
+    def is_clear(self) -> bool:
+        """True while a frame would go to the kernel at once: the socket is open, and nothing waits to be written."""
+        ws = self._ws
+        return ws is not None and ws.state is State.OPEN and not ws.transport.get_write_buffer_size()
+
     async def run(self) -> None:
         """Keep the socket open until `stop`.
 

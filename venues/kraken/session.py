@@ -183,6 +183,11 @@ class KrakenSession:
         return self._private.is_open
 
     @property
+    def is_private_clear(self) -> bool:
+        """True while a request would leave at once, so that `send` need not wait."""
+        return self._private.is_clear
+
+    @property
     def waiting_count(self) -> dict[Channel, int]:
         """Inputs that the core has not taken yet."""
         return {"private": len(self._private_inputs), "public": len(self._market)}
