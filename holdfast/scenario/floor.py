@@ -260,12 +260,16 @@ class Floor:
         self._out(private, encode.encode_subscribe("balances", self._request(), is_private=True, snapshot=True))
         self._subscribe_executions()
 
-    def cut(self, *, back: bool = False) -> None:
-        """Cut both sockets; with `back` they are opened again at once."""
+    def drop(self) -> None:
+        """End both connections; the engine does not hear of it until `cut`."""
         for number in list(self._connections):
             self.gateway.disconnect(number)
         self._connections.clear()
         self._private, self._is_asked = 0, False
+
+    def cut(self, *, back: bool = False) -> None:
+        """Cut both sockets; with `back` they are opened again at once."""
+        self.drop()
         self.feed("link", "private", payload_from(Link(state="closed", reason="cut")))
         self.feed("link", "public", payload_from(Link(state="closed", reason="cut")))
         if back:

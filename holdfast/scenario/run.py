@@ -142,6 +142,8 @@ class Play:
                 floor.wait(_ns(values["TIME"]) / SECOND, trades=word == "wait")
             case "cut":
                 floor.cut()
+            case "breaks":
+                floor.drop()
             case "live":
                 floor.connect()
             case "crash":
@@ -313,6 +315,9 @@ class Play:
             return qty == D(str(wanted)) or f"{qty.normalize():f}"
         if word == "unprotected":
             return floor.bare_ns <= _ns(wanted) or f"{floor.bare_ns // 1_000_000} ms"
+        if word == "stopless":
+            # By the venue's own books, where only a stop that rests covers anything.
+            return self.watch.bare_ms_max * 1_000_000 <= _ns(wanted) or f"{self.watch.bare_ms_max} ms"
         if word in ("paged", "alerted"):
             codes = floor.pages if word == "paged" else floor.alerts
             return wanted in codes or f"{codes}"

@@ -44,6 +44,7 @@ HAPPENS: Mapping[str, str] = {
     "wait": "TIME",  # the market prints its last price each second meanwhile
     "silence": "TIME",  # nothing trades
     "cut": "",  # both links close
+    "breaks": "",  # they are gone, and the engine has not heard of it yet: what it sends does not leave
     "live": "",  # they open again
     "crash": "",  # the process dies, and starts from its log
     "down": "",  # it dies
@@ -54,7 +55,8 @@ HAPPENS: Mapping[str, str] = {
     "clock": "WORD TIME",  # of this machine jumps ahead or back
 }  # fmt: skip
 HOLDS: Mapping[str, str] = {
-    "held": "QTY", "covered": "QTY", "bare": "QTY", "unprotected": "TIME", "reason": "WORD", "paged": "WORD", "alerted": "WORD",
+    "held": "QTY", "covered": "QTY", "bare": "QTY", "unprotected": "TIME", "stopless": "TIME", "reason": "WORD", "paged": "WORD",
+    "alerted": "WORD",
     "quiet": "", "stop": "PX", "trail": "BPS", "resting": "[NAME...]", "flat": "", "account": "QTY", "entries": "N", "live": "N",
     "refused": "", "event": "WORD",
 }  # fmt: skip

@@ -64,3 +64,9 @@ def test_a_header_that_cannot_be_read_is_named_with_its_remedy(text: str, senten
 def test_what_the_owner_does_may_be_repeated() -> None:
     step = scenario_from(GOOD + "! owner buys 0.02 times 60\n", "good").steps[-1]
     assert step.clauses[0].values == {"WORD": "buys", "QTY": "0.02", "times": "60"}
+
+
+def test_a_socket_may_be_gone_before_the_engine_hears_of_it_and_the_venues_books_may_be_held() -> None:
+    steps = scenario_from(GOOD + "! breaks\n= stopless 5 s\n", "good").steps[-2:]
+    assert [step.clauses[0].word for step in steps] == ["breaks", "stopless"]
+    assert steps[1].clauses[0].values == {"TIME": 5_000_000_000}
