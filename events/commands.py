@@ -70,13 +70,6 @@ class QueryOrder(msgspec.Struct, frozen=True, kw_only=True, tag="query_order.1")
     symbol: str
 
 
-class QueryTrades(msgspec.Struct, frozen=True, kw_only=True, tag="query_trades.1"):
-    """Ask for the executions of a symbol since `since_ns`, until they overlap with one that is known."""
-
-    symbol: str
-    since_ns: int
-
-
 class RefreshTruth(msgspec.Struct, frozen=True, kw_only=True, tag="refresh_truth.1"):
     """Ask for a fresh snapshot of the account's orders and trades."""
 
@@ -113,7 +106,7 @@ class NoteCoverage(msgspec.Struct, frozen=True, kw_only=True, tag="note_coverage
 
 
 OrderCommand = SubmitOrder | AmendOrder | CancelOrder
-QueryCommand = QueryOrder | QueryTrades | RefreshTruth
+QueryCommand = QueryOrder | RefreshTruth
 NoticeCommand = RaiseAlert | Page | NoteCoverage
 AnyCommand = OrderCommand | QueryCommand | NoticeCommand
 

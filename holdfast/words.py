@@ -38,8 +38,6 @@ def command_text(command: c.AnyCommand) -> str:
             return f"cancel {command.client_order_id}"
         case c.QueryOrder():
             return f"query {command.client_order_id}"
-        case c.QueryTrades():
-            return "query trades"
         case c.RefreshTruth():
             return "refresh truth"
         case c.RaiseAlert():

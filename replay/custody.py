@@ -34,6 +34,7 @@ class Custody:
         self._desk, self._instruments = desk, instruments
         self._account = Account()
         self._monitor = Monitor()
+        self._needed: dict[str, f.BalanceShort] = {}
         self._seen_orders: deque[str] = deque(maxlen=ORDERS_KEPT)
 
     def take(self, message: m.BalanceChanged | m.ForeignFill | m.ForeignOrder) -> list[PositionEvent]:
@@ -84,8 +85,26 @@ class Custody:
             return None
         asset, qty = position.instrument.base, position.instrument.qty
         self._account.doubt(asset, fact.ts_recv_ns)
-        others = sum((o.leaves_lots for p in self._sharing(asset) for o in p.open_orders("stop", "take_profit", "exit")), 0)
-        return self._account.short_of(asset, qty(order.qty_lots), qty(others), fact.ts_recv_ns)
+        short = self._account.short_of(asset, qty(order.qty_lots), qty(self._leaves_of(asset)), fact.ts_recv_ns)
+        self._needed[position.position_id] = short
+        return short
+
+    def held_by_others(self, told: m.BalanceHeld) -> tuple[str, ...]:
+        """Return a sentence for each position whose order found too little of an asset, where orders that are not ours hold it (A25)."""
+        out = []
+        for key in sorted(key for key, short in self._needed.items() if short.asset == told.asset):
+            needed, position = self._needed.pop(key).needed, self._desk.positions.get(key)
+            if position is None or told.balance - told.held >= needed:
+                continue
+            others = told.held - position.instrument.qty(self._leaves_of(told.asset))
+            if others > 0:
+                text = f"{key}: needs {needed:f} {told.asset}; orders that are not its own hold {others:f} of {told.balance:f}: cancel them"
+                out.append(text)
+        return tuple(out)
+
+    def _leaves_of(self, asset: str) -> int:
+        """Return what our own orders that sell hold of an asset, in lots."""
+        return sum(o.leaves_lots for p in self._sharing(asset) for o in p.open_orders("stop", "take_profit", "exit"))
 
     def _sharing(self, asset: str) -> list[Position]:
         positions = self._desk.positions

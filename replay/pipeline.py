@@ -279,11 +279,8 @@ class Pipeline:
             else:
                 self._message(made, item, ts_recv_ns, source)
 
-    def _question(self, event: PositionEvent, command: c.QueryOrder | c.QueryTrades, now_ns: int) -> None:
+    def _question(self, event: PositionEvent, command: c.QueryOrder, now_ns: int) -> None:
         if not self.settings.asks_rest:
-            return
-        if isinstance(command, c.QueryTrades):
-            self.translator.lookups.trades(command.since_ns, now_ns)
             return
         position = self.desk.get(event.position_id)
         order = None if position is None else position.order(command.client_order_id, command.venue_order_id)
@@ -309,7 +306,10 @@ class Pipeline:
             made.exposures += _exposure_of(position, fact) if is_late else []
         elif fact.reject_class == "funds":
             short = self.custody.short_for(position, fact)
-            made.events += self.desk.take(short, position.position_id) if short is not None else []
+            if short is not None:
+                made.events += self.desk.take(short, position.position_id)
+                if self.settings.asks_rest:
+                    self.translator.lookups.balance(short.asset, fact.ts_recv_ns)
         elif fact.reject_class == "reduce_only" and position.state == FLATTENING:
             # The account is held net: what was closed twice was somebody else's, and nothing is left that could be closed back (P24).
             nothing = f.PositionAdjusted(ts_recv_ns=fact.ts_recv_ns, open_qty=Decimal(0), reason="no reverse position", evidence=fact.text)
@@ -337,6 +337,8 @@ class Pipeline:
         elif isinstance(item, m.BalanceChanged | m.ForeignFill | m.ForeignOrder):
             self.counters[type(item).__name__] += 1
             made.events += self.custody.take(item)
+        elif isinstance(item, m.BalanceHeld):
+            made.notices += [Notice(False, "FUNDS_HELD", text) for text in self.custody.held_by_others(item)]
         elif isinstance(item, m.TradesCompleted):
             self.counters["trades_completed"] += 1
             made.refresh = True
@@ -633,7 +635,7 @@ class Pipeline:
                     made.events += self._left_out(event, command, now_ns)
                 elif isinstance(command, c.SubmitOrder | c.AmendOrder | c.CancelOrder):
                     frame = self.translator.encode(command, now_ns).frame_text
-                elif isinstance(command, c.RefreshTruth | c.QueryOrder | c.QueryTrades):
+                elif isinstance(command, c.RefreshTruth | c.QueryOrder):
                     made.refresh = True
                     if not isinstance(command, c.RefreshTruth):
                         self._question(event, command, now_ns)

@@ -103,6 +103,14 @@ class BalanceChanged(VenueMessage, frozen=True, kw_only=True, tag="balance_chang
     balance: Decimal
 
 
+class BalanceHeld(VenueMessage, frozen=True, kw_only=True, tag="balance_held"):
+    """Total of one asset and what open orders hold of it, ours and others', in units of the asset; by REST: a minute old at worst."""
+
+    asset: str
+    balance: Decimal
+    held: Decimal
+
+
 class TradesCompleted(VenueMessage, frozen=True, kw_only=True, tag="trades_completed"):
     """The gap in what is known of the executions is closed: a snapshot may prove absence again (K8)."""
 
@@ -235,6 +243,7 @@ AnyMessage = (
     | VenueStatus
     | SnapshotTaken
     | BalanceChanged
+    | BalanceHeld
     | TradesCompleted
     | ForeignOrder
     | ForeignFill

@@ -25,7 +25,7 @@ def command(
     answered, the exit code is 5. With venue.kind "simulated" the venue runs inside this process and needs no key.
 
     With --validate nothing is opened: each order of each plan (entry, stop, exit) is checked by the venue and shown with its
-    verdict; if one is refused, the exit code is 3.
+    verdict; if one is refused the exit code is 3, else if one could not be checked it is 5.
     """
     from holdfast.live import run_live
     from holdfast.quiet import live_logs
@@ -55,7 +55,10 @@ def _validate(config: Config, output: Format) -> int:
 
     rows = asyncio.run(check_plans(config))
     print_rows(rows, output)
-    refused = sum(row.verdict == "refused" for row in rows)
+    refused, unchecked = (sum(row.verdict == verdict for row in rows) for verdict in ("refused", "unchecked"))
     if refused:
         raise BadInput("positions", f"the venue refuses {refused} of {len(rows)} orders", "change the plans as the reasons say")
+    if unchecked:
+        problem = f"it could not check {unchecked} of {len(rows)} orders, which sell what the entry has yet to buy"
+        raise VenueProblem(config.venue.kind, problem, "validate while the account holds it, or begin with what you can lose")
     return 0

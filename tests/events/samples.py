@@ -130,7 +130,6 @@ COMMANDS: tuple[c.AnyCommand, ...] = (
     ),
     c.CancelOrder(**_NAMED),
     c.QueryOrder(**_NAMED),
-    c.QueryTrades(symbol="BTC/EUR", since_ns=1_723_075_100_000_000_000),
     c.RefreshTruth(symbol="BTC/EUR"),
     c.RaiseAlert(code="EXIT_TIME_STOP_MISCONFIGURED", text="a time stop of 0 s is taken as 60 s"),
     c.Page(code="PROTECTION_FAILED", text="0.0125 BTC without a stop for 3 s"),

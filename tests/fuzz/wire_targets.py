@@ -164,13 +164,15 @@ def token_replies() -> Run:
 
 def rest_answers() -> Run:
     def run(data: bytes) -> None:
-        # Lists of orders by id, open and closed, pages of trades: each question gets the same answer until none is left.
-        for wish in ("order by id", "order", "trades"):
+        # Lists of orders by id, open and closed, pages of trades, balances: each question gets the same answer until none is left.
+        for wish in ("order by id", "order", "trades", "balance"):
             translator = KrakenTranslator("hf", (SYMBOL,))
             translator.restore([("hf000003100010", "OSYSC6-Y5GR9-M7LY0F")], (), ())
             lookups, now_ns = translator.lookups, START_NS
             if wish == "trades":
-                lookups.trades(0, now_ns)
+                lookups.bridge(0, now_ns, now_ns)
+            elif wish == "balance":
+                lookups.balance("BTC", now_ns)
             else:
                 lookups.order("hf000003100010", "OSYSC6-Y5GR9-M7LY0F" if wish == "order by id" else "", START_NS - 1, now_ns)
             for _ in range(4):

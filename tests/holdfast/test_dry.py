@@ -49,6 +49,27 @@ async def test_a_plan_that_the_engine_itself_refuses_is_told_as_refused() -> Non
     assert "stop" in row.reason
 
 
+@pytest.mark.parametrize(
+    ("qty", "there", "code", "said"),
+    [
+        ("0.3", "0", 5, "could not check 2 of 3 orders"),
+        ("0.3", "0.3", 0, ""),
+        ("0.00001", "0", 3, "under the venue's minimum"),
+        ("300", "0", 3, "refuses 1 of 3 orders"),
+    ],
+)
+def test_only_a_run_whose_orders_were_all_checked_and_taken_ends_with_0(tmp_path: Path, qty: str, there: str, code: int, said: str) -> None:
+    position = f'[[positions]]\nsymbol = "BTC/USD"\nside = "long"\nqty = "{qty}"\ntrail_offset_bps = 300\n'
+    balances = f'[simulated.settings.balances]\nUSD = "1000000"\nBTC = "{there}"\n'
+    (tmp_path / "holdfast.toml").write_text(f"{balances}\n{position}")
+    command = [sys.executable, "-m", "holdfast", "run", "--validate", "--set", "log.level=error"]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST__")}
+    ended = subprocess.run(command, cwd=tmp_path, env={**clean, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+    assert ended.returncode == code, ended.stderr
+    assert said in ended.stderr
+    assert ended.stderr.count("\n") == (code != 0)
+
+
 @pytest.mark.parametrize("option", [(), ("--validate",)])
 def test_without_a_key_kraken_is_not_asked_and_one_sentence_says_what_is_needed(tmp_path: Path, option: tuple[str, ...]) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST__", "KRAKEN_"))}

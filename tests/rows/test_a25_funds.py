@@ -4,7 +4,8 @@ import pytest
 
 from events import facts as f
 from events.values import PositionSide
-from holdfast.scenario.floor import MS, Floor, replayed
+from holdfast.scenario.floor import MS, SYMBOL, Floor, replayed
+from replay.pipeline import Settings
 from tests.fsm.stage import D, Stage, assert_decision
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
@@ -71,3 +72,39 @@ def test_a25_through_the_engine_the_owners_own_order_that_holds_the_balance_is_n
     assert "limit sell 0.5" in floor.resting()
     assert floor.pages
     assert floor.facts(f.ManualOrderSeen, position_id)
+
+
+def told_of(floor: Floor) -> list[str]:
+    """Collect what people are told from here on."""
+    told: list[str] = []
+    floor.watcher = lambda kind, output: told.extend(notice.text for notice in output.notices if notice.code == "FUNDS_HELD")
+    return told
+
+
+def test_a25_where_the_owners_order_holds_the_balance_a_person_learns_how_much_by_rest() -> None:
+    floor = Floor(settings=Settings(namespace="hf", symbols=(SYMBOL,), asks_rest=True))
+    position_id = floor.protected()
+    told = told_of(floor)
+    floor.cut()
+    order_id = floor.gateway.exchange.open_orders()[0].order_id
+    floor.owner(lambda exchange, now_ns: exchange.cancel(order_id, "", now_ns))
+    floor.rest_by_hand("sell", "0.5", 70_000)
+    floor.connect()
+    floor.wait(20)
+    text = f"{position_id}: needs 0.50000000 BTC; orders that are not its own hold 0.5000000000 of 0.5000000000: cancel them"
+    assert told
+    assert set(told) == {text}
+    assert replayed(floor)
+
+
+@pytest.mark.parametrize("fault", ["rest_empty", "rest_refused", "rest_429", ""], ids=lambda fault: fault or "answered")
+def test_a25_where_nobody_else_holds_anything_or_rest_does_not_say_nobody_is_accused(fault: str) -> None:
+    floor = Floor(settings=Settings(namespace="hf", symbols=(SYMBOL,), asks_rest=True))
+    told = told_of(floor)
+    if fault:
+        floor.faults.arm(fault, on="rest:BalanceEx", count=None)
+    floor.faults.arm("reject", on="add_order:trailing-stop", text="EOrder:Insufficient funds", count=2)
+    position_id = floor.open(qty="0.2")
+    floor.wait(5)
+    assert (floor.state(position_id), told) == ("Protected", [])
+    assert replayed(floor)

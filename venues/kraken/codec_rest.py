@@ -7,6 +7,7 @@ that were charged in the base currency).
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from events.errors import BadInput
 
 from .codec import ExecEntry, FeeEntry, Unreadable, checked_size, number
+from .names import asset_of
 from .times import NS_PER_S, rfc3339_ns_from
 
 _ENDS = {"closed": "filled", "canceled": "canceled", "expired": "expired"}
@@ -55,6 +57,13 @@ class RestTrade(msgspec.Struct, frozen=True):
     maker: bool | None = None
 
 
+class RestBalance(msgspec.Struct, frozen=True):
+    """An asset of BalanceEx: the total, and what open orders hold of it."""
+
+    balance: Any
+    hold_trade: Any = "0"
+
+
 class _Orders(msgspec.Struct, frozen=True):
     open: dict[str, RestOrder] = {}
     closed: dict[str, RestOrder] = {}
@@ -74,6 +83,7 @@ _envelope = msgspec.json.Decoder(_Envelope)
 _listed = msgspec.json.Decoder(_Orders, float_hook=str)
 _queried = msgspec.json.Decoder(dict[str, RestOrder], float_hook=str)
 _trades = msgspec.json.Decoder(_Trades, float_hook=str)
+_balances = msgspec.json.Decoder(dict[str, RestBalance], float_hook=str)
 
 
 class Refused(BadInput):
@@ -112,6 +122,15 @@ def trades_from(text: str) -> tuple[dict[str, RestTrade], int | None]:
     """Return the trades of a page by execution id, and how many there are in all. Raises Refused, Unreadable."""
     found: _Trades = _result(text, _trades)
     return found.trades, found.count
+
+
+def balance_from(text: str, asset: str) -> tuple[Decimal, Decimal]:
+    """Return the total of an asset in a BalanceEx answer and what open orders hold of it. Raises Refused, Unreadable, BadInput."""
+    found: dict[str, RestBalance] = _result(text, _balances)
+    for name, balance in found.items():
+        if asset_of(name) == asset:
+            return number(balance.balance, "balance"), number(balance.hold_trade, "hold_trade")
+    return Decimal(0), Decimal(0)
 
 
 def ns_from_seconds(value: Any) -> int:

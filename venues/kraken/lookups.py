@@ -7,6 +7,7 @@ Rules
     lists is told as absent as of `LAG_NS` before the first of these questions, and only if it had been sent by then.
     After a gap that a snapshot does not bridge (K8), trades are read backwards until they overlap with one that was known before
     it; they must also overlap with the snapshot itself, or be asked for `LAG_NS` after it: else REST may still be behind it.
+    A balance is asked for where an order found too little: what others' orders hold only REST tells.
     Before trades are told, their orders are asked for, so that no fill of ours is taken for somebody else's.
 
 One question is out at a time; the same question is asked at most once in `PAUSE_NS`. Every number comes from a counter, so that a
@@ -23,7 +24,7 @@ import msgspec
 from events.errors import BadInput
 from events.facts import OrderNotFound
 
-from ..messages import FrameRefused, Question, QuestionAnswered, TradesCompleted
+from ..messages import BalanceHeld, FrameRefused, Question, QuestionAnswered, TradesCompleted
 from . import codec_rest, executions
 from .codec import ExecEntry, number
 from .executions import Output
@@ -53,6 +54,12 @@ class _Search(msgspec.Struct):
     found: bool = False
 
 
+class _Holding(msgspec.Struct):
+    """What open orders hold of one asset."""
+
+    asset: str
+
+
 class _Walk(msgspec.Struct):
     """One reading of the trades, backwards from now to `since_ns`, or to what `bridges` asks for."""
 
@@ -79,8 +86,8 @@ class Lookups:
         self.counters: Counter[str] = Counter()
         self._number = 0
         self._out: Question | None = None
-        self._work: _Search | _Walk | None = None
-        self._waiting: deque[_Search | _Walk] = deque()
+        self._work: _Search | _Walk | _Holding | None = None
+        self._waiting: deque[_Search | _Walk | _Holding] = deque()
         self._asked_ns: dict[str, int] = {}
         # (when, since, gap) of the next try to close a gap
         self._again: tuple[int, int, int] | None = None
@@ -95,10 +102,10 @@ class Lookups:
         step: Literal["by_id", "open"] = "by_id" if venue_order_id else "open"
         self._add(_Search(client_order_id, venue_order_id, sent_ns, step=step), now_ns)
 
-    def trades(self, since_ns: int, now_ns: int) -> None:
-        """Read all executions since then."""
-        if self._is_due("trades", now_ns):
-            self._add(_Walk(since_ns), now_ns)
+    def balance(self, asset: str, now_ns: int) -> None:
+        """Ask what open orders hold of an asset: the stream tells totals only."""
+        if self._is_due(f"balance {asset}", now_ns):
+            self._add(_Holding(asset), now_ns)
 
     def bridge(self, since_ns: int, gap_ns: int, now_ns: int) -> None:
         """Close the gap in what is known of the executions, seen at `gap_ns`; nothing before `since_ns` matters."""
@@ -126,7 +133,7 @@ class Lookups:
         self._asked_ns[key] = now_ns
         return True
 
-    def _add(self, work: _Search | _Walk, now_ns: int) -> None:
+    def _add(self, work: _Search | _Walk | _Holding, now_ns: int) -> None:
         self._waiting.append(work)
         self._next(now_ns)
 
@@ -144,6 +151,9 @@ class Lookups:
                 raise BadInput("REST question", answer.problem, "ask again later")
             if isinstance(work, _Search):
                 self._searched(work, answer, output)
+            elif isinstance(work, _Holding):
+                balance, held = codec_rest.balance_from(answer.text, work.asset)
+                output.append(BalanceHeld(asset=work.asset, balance=balance, held=held, ts_recv_ns=answer.ts_recv_ns))
             elif work is not None:
                 self._walked(work, answer, output)
         except codec_rest.Refused as refused:
@@ -175,6 +185,8 @@ class Lookups:
         if isinstance(self._work, _Search):
             self._work.begun_ns = now_ns
             self._ask_search(self._work, now_ns)
+        elif isinstance(self._work, _Holding):
+            self._ask("BalanceEx", {}, now_ns)
         else:
             self._work.begun_ns = now_ns
             self._ask_page(self._work, now_ns)

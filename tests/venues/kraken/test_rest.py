@@ -4,14 +4,18 @@ import base64
 import threading
 import time
 import urllib.parse
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 
 from events.errors import BadInput, VenueProblem
+from holdfast.config.tree import Venue
 from venues.kraken import rest
-from venues.kraken.rest import CallCounter, RestClient, errors_in
+from venues.kraken.codec_rest import balance_from
+from venues.kraken.rest import TIERS, CallCounter, RestClient, errors_in
 
 SECRET = base64.b64encode(b"a secret of ours").decode()
 FINE = (200, '{"error":[],"result":{}}')
@@ -110,6 +114,36 @@ def test_calls_are_counted_as_the_venue_counts_them():
     assert counter.wait_s(2, 4.0) == 0
     counter.exhausted(10.0)
     assert counter.wait_s(1, 10.0) == pytest.approx(1 / 0.33)
+
+
+@pytest.mark.parametrize("tier", get_args(get_args(Venue.__annotations__["rest_tier"])[0]))
+def test_every_tier_of_the_settings_has_its_pace(tier):
+    limit, decay_per_s = TIERS[tier]
+    counter = CallCounter(*TIERS[tier])
+    counter.exhausted(0.0)
+    assert counter.wait_s(1, 0.0) == pytest.approx(1 / decay_per_s)
+    assert counter.wait_s(int(limit), limit / decay_per_s + 1e-6) == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ('{"XXBT":{"balance":"0.5","hold_trade":"0.2"},"ZUSD":{"balance":"9"}}', ("0.5", "0.2")),
+        ('{"XBT.M":{"balance":"7","hold_trade":"7"},"XBT":{"balance":0.25}}', ("0.25", "0")),
+        ('{"ZUSD":{"balance":"9","hold_trade":"9"}}', ("0", "0")),
+    ],
+)
+def test_what_open_orders_hold_is_read_by_asset(rows, told):
+    assert balance_from(f'{{"error":[],"result":{rows}}}', "BTC") == (Decimal(told[0]), Decimal(told[1]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"error":["EAPI:Invalid key"]}', '{"result":{"XXBT":{"balance":"NaN"}}}', '{"result":{"XXBT":{"balance":"1e999999"}}}'],
+)
+def test_a_balance_that_cannot_be_read_is_refused(text):
+    with pytest.raises(BadInput):
+        balance_from(text, "BTC")
 
 
 def test_warnings_and_nonsense_are_no_refusals():
