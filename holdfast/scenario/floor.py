@@ -42,6 +42,8 @@ BALANCES = {"USD": D(1_000_000), "BTC": D(0)}
 # The engine asks for the whole truth now and then; here as often as a test needs it.
 AUDIT_NS = 10 * SECOND
 REST_NS = 200 * MS
+# The session's pause between two questions for the whole truth (`LinkSettings.refresh_interval_s`).
+REFRESH_NS = 100 * MS
 
 
 class Floor:
@@ -88,6 +90,7 @@ class Floor:
         self._private = 0
         self._count = 0
         self._is_asked = self._is_wanted = False
+        self._asked_ns = 0
         self._later_on: list[tuple[int, int, Callable[[], object]]] = []
         self._nonce = 0
         self._todo: deque[Callable[[], object]] = deque()
@@ -216,18 +219,29 @@ class Floor:
         if channel == "private" and '"channel":"executions"' in effect.text and '"type":"snapshot"' in effect.text:
             self._is_asked = False
             if self._is_wanted:
+                self._is_wanted = False
                 self._ask()
 
     def _ask(self) -> None:
         if self._is_asked or not self._private:
             self._is_wanted = True
             return
+        if self.now_ns < self._asked_ns + REFRESH_NS:
+            if not self._is_wanted:
+                self._is_wanted = True
+                self.after(self._asked_ns + REFRESH_NS - self.now_ns, self._ask_if_wanted)
+            return
         self._is_asked, self._is_wanted = True, False
         self._out(self._private, encode.encode_unsubscribe("executions", self._request(), is_private=True))
         self._subscribe_executions()
 
+    def _ask_if_wanted(self) -> None:
+        if self._is_wanted:
+            self._is_wanted = False
+            self._ask()
+
     def _subscribe_executions(self) -> None:
-        self._is_asked = True
+        self._is_asked, self._asked_ns = True, self.now_ns
         self.feed("link", "private", payload_from(Link(state="asked")))
         options = {"snap_orders": True, "snap_trades": True, "order_status": True, "ratecounter": True}
         self._out(self._private, encode.encode_subscribe("executions", self._request(), is_private=True, **options))  # type: ignore[arg-type]

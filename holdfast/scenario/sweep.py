@@ -1,0 +1,210 @@
+"""Each scenario again with each fault at each message boundary: the invariants after every input, and in the end everything settles.
+
+Rules
+    A boundary of a fault of the venue is a message that it can strike (`venues/simulated/faults.py`): request, reply, frame, answer by
+    REST. A boundary of the others is an input that made events. A clean run counts them all, then each is struck in a run of its own.
+    What the script expects is not compared: the fault changes it. Where a step of the script cannot happen any more, it is left out.
+    After the script faults are off, the venue is open and the links are up; each position must be protected or ended within
+    `SETTLE_S`, then it is told to leave, and must be closed, with no order of ours left at the venue (I13).
+    A position that cannot leave may halt instead, if a person is told.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+from events.values import PositionSide
+from fsm.coverage import unprotected_lots
+from replay.pipeline import Output
+from venues.simulated.faults import ArmedFault, Faults
+from venues.simulated.settings import System
+
+from .floor import SECOND, Floor
+from .run import Play
+from .text import REFUSALS, Scenario
+
+SETTLE_S = 60
+LEAVE_S = 120
+CUT_S, CLOSED_S, JUMP_S = 3, 20, 30
+_MODES: tuple[System, ...] = ("cancel_only", "post_only", "limit_only", "maintenance")
+
+
+class Operator(NamedTuple):
+    """One fault by name. `strikes` are the faults of the venue that make it, `act` what is done at an input that made events.
+
+    `lasts_s` is how long it takes away a means to protect: it adds to the bound of the time without protection.
+    """
+
+    name: str
+    strikes: tuple[tuple[str, dict[str, object]], ...] = ()
+    act: Callable[[Floor, Output], None] | None = None
+    lasts_s: float = 0
+
+
+def _crash(floor: Floor, output: Output, *, kept: bool, sent: bool) -> None:
+    floor.die(keeping=output if kept else None, sending=output if sent else None)
+
+
+def _cut(floor: Floor, output: Output) -> None:
+    def back() -> None:
+        if not floor.is_connected and not floor.is_dead:
+            floor.connect()
+
+    floor.queue(floor.cut)
+    floor.after(CUT_S * SECOND, back)
+
+
+def _mode(floor: Floor, output: Output, *, system: System) -> None:
+    floor.queue(partial(floor.mode, system))
+    floor.after(CLOSED_S * SECOND, partial(floor.mode, "online"))
+
+
+def _jump(floor: Floor, output: Output, *, seconds: float) -> None:
+    floor.lag_ns -= int(seconds * SECOND)
+
+
+def _venue(name: str, lasts_s: float = 0, **options: object) -> Operator:
+    return Operator(name, ((name, options),), lasts_s=lasts_s)
+
+
+OPERATORS: tuple[Operator, ...] = (
+    _venue("drop_frame"),
+    _venue("duplicate_frame"),
+    _venue("reorder_frames"),
+    _venue("delay_frame", 6),
+    _venue("sequence_gap"),
+    _venue("non_json"),
+    _venue("stall", 6),
+    _venue("zero_price"),
+    _venue("truncated_snapshot"),
+    _venue("close_mid_stream"),
+    Operator("cut_truncated", (("close_mid_stream", {}), ("truncated_snapshot", {"after": 1}))),
+    _venue("ack_lost_applied"),
+    _venue("ack_lost_not_applied"),
+    *(Operator(f"reject_{name}", (("reject", {"text": text}),)) for name, text in REFUSALS.items()),
+    _venue("late_request", 6),
+    _venue("close_before_apply"),
+    _venue("close_before_reply"),
+    _venue("close_after_reply"),
+    _venue("split_fill"),
+    _venue("base_fee"),
+    _venue("trigger_during_amend"),
+    _venue("trail_rebase"),
+    _venue("fill_during_cancel"),
+    _venue("partial_fill_during_cancel"),
+    _venue("fill_after_cancel_ack"),
+    _venue("rest_429"),
+    _venue("rest_refused"),
+    _venue("rest_empty"),
+    _venue("rest_partial"),
+    _venue("rest_stale", seconds=60.0),
+    Operator("cut", act=_cut, lasts_s=CUT_S),
+    Operator("crash_before_append", act=partial(_crash, kept=False, sent=False)),
+    Operator("crash_after_append", act=partial(_crash, kept=True, sent=False)),
+    Operator("crash_after_send", act=partial(_crash, kept=True, sent=True)),
+    Operator("clock_ahead", act=partial(_jump, seconds=JUMP_S)),
+    Operator("clock_back", act=partial(_jump, seconds=-JUMP_S), lasts_s=JUMP_S),
+    *(Operator(f"mode_{system}", act=partial(_mode, system=system), lasts_s=CLOSED_S) for system in _MODES),
+)
+
+
+class Case(NamedTuple):
+    """One run: a scenario, a side, a fault (by name), and which message it strikes."""
+
+    scenario: Scenario
+    side: PositionSide
+    operator: str
+    boundary: int
+
+
+class Struck(NamedTuple):
+    """What came of one run. `has_struck` is False where the fault found nothing to strike."""
+
+    case: Case
+    has_struck: bool
+    problems: tuple[str, ...]
+    bare_ms: int
+
+
+class _Listening(Faults):
+    """The faults of a venue, and which messages each could have struck."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.asked: list[tuple[str, str]] = []
+
+    def take(self, name: str, label: str) -> ArmedFault | None:
+        self.asked.append((name, label))
+        return super().take(name, label)
+
+
+def cases_of(scenario: Scenario, side: PositionSide) -> Iterator[Case]:
+    """Yield every case of a scenario for a side: each fault at each boundary of a run without it."""
+    book = _Listening()
+    inputs = 0
+
+    def count(output: Output) -> None:
+        nonlocal inputs
+        inputs += bool(output.events)
+
+    play = Play(scenario, side, fault_book=book, is_compared=False)
+    play.on_input = count
+    play.play()
+    for operator in OPERATORS:
+        boundaries = inputs
+        if operator.strikes:
+            name = operator.strikes[0][0]
+            probe = ArmedFault(name)
+            boundaries = sum(asked == name and probe.matches(label) for asked, label in book.asked)
+        for boundary in range(boundaries):
+            yield Case(scenario, side, operator.name, boundary)
+
+
+def run(case: Case) -> Struck:
+    """Run one case to its end."""
+    operator = next(x for x in OPERATORS if x.name == case.operator)
+    book = Faults(1)
+    armed = [book.arm(name, **{"after": case.boundary, **options}) for name, options in operator.strikes[:1]]  # type: ignore[arg-type]
+    armed += [book.arm(name, **options) for name, options in operator.strikes[1:]]  # type: ignore[arg-type]
+    play = Play(case.scenario, case.side, fault_book=book, is_compared=False)
+    left = case.boundary
+    is_done = False
+
+    def act(output: Output) -> None:
+        nonlocal left, is_done
+        if is_done or not output.events or operator.act is None:
+            return
+        if left:
+            left -= 1
+            return
+        is_done = True
+        operator.act(play.floor, output)
+
+    play.on_input = act
+    outcome = play.play(at_end=lambda: settle(play))
+    has_struck = is_done if operator.act is not None else armed[0].struck > 0
+    return Struck(case, has_struck, outcome.problems, outcome.bare_ms)
+
+
+def settle(play: Play) -> None:
+    """End the faults, and see whether everything ends too. Adds to the problems of the play what does not."""
+    floor = play.floor
+    floor.faults.disarm()
+    floor.is_back_at_once = True
+    if floor.is_dead:
+        floor.kill()
+    floor.mode("online")
+    if not floor.is_connected:
+        floor.connect()
+    floor.wait(SETTLE_S)
+    for position_id, position in sorted(floor.pipeline.desk.positions.items()):
+        if unprotected_lots(position) and not floor.pages:
+            play.problems.append(f"I13: {position_id} is bare in {position.state} {SETTLE_S} s after the last fault, and nobody is told")
+    for position_id in sorted(floor.pipeline.desk.positions):
+        floor.leave(position_id)
+    floor.wait(LEAVE_S)
+    for position_id, position in sorted(floor.pipeline.desk.positions.items()):
+        if not (position.state == "Halted" and floor.pages):
+            play.problems.append(f"I13: {position_id} is still {position.state} {LEAVE_S} s after it was told to leave")
+    if not floor.pipeline.desk.positions and (left := play.watch.books.ours_open()):
+        play.problems.append(f"I12: no position lives, and these orders of ours are open: {', '.join(left)}")
