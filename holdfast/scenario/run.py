@@ -362,14 +362,13 @@ class Play:
     # --- the invariants -----------------------------------------------------------------------------------------------
 
     def _took(self, kind: str, output: Output) -> None:
-        self.on_input(output)
-        if self.floor.is_dead:
-            return
         for event in output.events:
             if isinstance(event.fact, f.PositionAdopted):
                 self.watch.sides[event.position_id], self.watch.planned[event.position_id] = event.fact.plan.side, event.fact.plan.qty
             self.watch.event(event, self.floor.now_ns)
-        self.sent += [text for x in output.outgoing if x.frame and (text := self.text_of(x.event.position_id, x.command))]
+        self.on_input(output)
+        if not self.floor.is_dead:
+            self.sent += [text for x in output.outgoing if x.frame and (text := self.text_of(x.event.position_id, x.command))]
 
     def text_of(self, position_id: str, command: c.AnyCommand) -> str:
         """Return an order command as a script writes it."""

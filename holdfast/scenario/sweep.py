@@ -9,18 +9,23 @@ Rules
     A position that cannot leave may halt instead, if a person is told.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
+import msgspec
+
 from events.values import PositionSide
 from fsm.coverage import unprotected_lots
+from fsm.monitor import BOUND_NS
 from replay.pipeline import Output
 from venues.simulated.faults import ArmedFault, Faults
 from venues.simulated.settings import System
 
 from .floor import SECOND, Floor
 from .run import Play
+from .table import bound_ms, sides_of
 from .text import REFUSALS, Scenario
 
 SETTLE_S = 60
@@ -126,6 +131,22 @@ class Struck(NamedTuple):
     bare_ms: int
 
 
+class FaultRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one scenario and side with faults: how many runs, in how many something broke, and the worst of them.
+
+    `worst_ms` is the longest time without protection, `worst_by` the fault and which message it struck, from 0.
+    """
+
+    scenario: str
+    side: PositionSide
+    runs: int
+    broken: int
+    worst_ms: int
+    worst_by: str
+    bound_ms: int
+    problems: tuple[str, ...]
+
+
 class _Listening(Faults):
     """The faults of a venue, and which messages each could have struck."""
 
@@ -182,8 +203,11 @@ def run(case: Case) -> Struck:
 
     play.on_input = act
     outcome = play.play(at_end=lambda: settle(play))
+    problems = list(outcome.problems)
+    if outcome.bare_ms > bound_of(case) and not play.floor.pages:
+        problems.append(f"I1: without protection for {outcome.bare_ms} ms, {bound_of(case)} ms are allowed, and nobody is told")
     has_struck = is_done if operator.act is not None else armed[0].struck > 0
-    return Struck(case, has_struck, outcome.problems, outcome.bare_ms)
+    return Struck(case, has_struck, tuple(problems), outcome.bare_ms)
 
 
 def settle(play: Play) -> None:
@@ -208,3 +232,62 @@ def settle(play: Play) -> None:
             play.problems.append(f"I13: {position_id} is still {position.state} {LEAVE_S} s after it was told to leave")
     if not floor.pipeline.desk.positions and (left := play.watch.books.ours_open()):
         play.problems.append(f"I12: no position lives, and these orders of ours are open: {', '.join(left)}")
+
+
+# --- many -----------------------------------------------------------------------------------------------------------
+
+
+def cases(chosen: Sequence[Scenario], sides: str = "both", every: int = 1) -> list[Case]:
+    """Return all cases of scenarios for their sides, or each `every`-th of them."""
+    found = [case for scenario in chosen for side in sides_of(scenario, sides) for case in cases_of(scenario, side)]
+    return found[::every]
+
+
+def run_all(chosen: Sequence[Case], jobs: int, on_progress: Callable[[int], None] = lambda done: None) -> list[Struck]:
+    """Run cases on `jobs` processes and return what came of them, in their order."""
+    if jobs == 1:
+        out = []
+        for case in chosen:
+            out.append(run(case))
+            on_progress(len(out))
+        return out
+    out = []
+    with ProcessPoolExecutor(jobs) as pool:
+        for struck in pool.map(run, chosen, chunksize=8):
+            out.append(struck)
+            on_progress(len(out))
+    return out
+
+
+def fault_rows(found: Sequence[Struck]) -> list[FaultRow]:
+    """Sum up runs, a row for each scenario and side."""
+    groups: dict[tuple[str, PositionSide], list[Struck]] = {}
+    for struck in found:
+        if struck.has_struck:
+            groups.setdefault((struck.case.scenario.place, struck.case.side), []).append(struck)
+    out = []
+    for (name, side), runs in groups.items():
+        worst = max(runs, key=lambda x: x.bare_ms)
+        out.append(
+            FaultRow(
+                scenario=name,
+                side=side,
+                runs=len(runs),
+                broken=sum(bool(x.problems) for x in runs),
+                worst_ms=worst.bare_ms,
+                worst_by=_shown(worst.case) if worst.bare_ms else "",
+                bound_ms=max(bound_of(x.case) for x in runs),
+                problems=tuple(f"{_shown(x.case)}: {problem}" for x in runs for problem in x.problems),
+            )
+        )
+    return out
+
+
+def _shown(case: Case) -> str:
+    return f"{case.operator} {case.boundary}"
+
+
+def bound_of(case: Case) -> int:
+    """Return the longest time without protection that a case allows, in ms: the script's, what the fault lasts, and the alarm's."""
+    operator = next(x for x in OPERATORS if x.name == case.operator)
+    return bound_ms(case.scenario) + int(operator.lasts_s * 1_000) + BOUND_NS // 1_000_000
