@@ -220,6 +220,14 @@ def _rejected(position: Position, fact: f.OrderRejected, order_to: str) -> Posit
     return replace(position, protect_attempts=position.protect_attempts + 1)
 
 
+def _not_found(position: Position, fact: f.OrderNotFound, order_to: str) -> Position:
+    order = position.order(fact.client_order_id, fact.venue_order_id)
+    position = _touch(position, fact, order_to)
+    if order is None or order.role != "stop" or order.status not in OPEN_STATUSES or order_to not in END_STATUSES:
+        return position
+    return replace(position, protect_attempts=position.protect_attempts + 1)
+
+
 def _filled(position: Position, fact: f.OrderFilled, order_to: str) -> Position:
     if fact.trade_id in position.trade_ids:
         return _priced_late(_touch(position, fact, order_to), fact)
@@ -362,7 +370,9 @@ def _unknown(position: Position, fact: f.OutcomeUnknown, order_to: str) -> Posit
         order = _unanswered(order)
         position = replace(position, tighten_attempts=position.tighten_attempts + 1)
     elif fact.operation == "cancel":
-        order = _settled(order)
+        # Asked again by a clock, not by the next word of the order: a venue that is down says both as fast as it is asked (I14).
+        # While nothing is to be closed an entry has a clock of its own for that.
+        order = replace(_settled(order), cancel_refused=order.role != "entry" or bool(position.exit_reason))
     return with_order(position, order)
 
 
@@ -511,7 +521,7 @@ _BOOKINGS: dict[type, Callable[[Position, Any, str], Position]] = {
     f.CancelRejected: _cancel_failed,
     f.OrderExpired: _ended,
     f.ChildDiscovered: _child,
-    f.OrderNotFound: _touch,
+    f.OrderNotFound: _not_found,
     f.OutcomeUnknown: _unknown,
     f.StopReported: _stop_reported,
     f.ExitRequested: _exit_requested,

@@ -111,6 +111,10 @@ def _cover(d: Draft) -> Commands:
                 yield _note(d, "amend", order)
                 return
         return
+    if p.protect_attempts > 1 and isinstance(d.fact, f.OrderNotFound | f.SnapshotAgreed | f.SnapshotDiffered):
+        # The first stop that vanished is sent again at once. A venue that takes none would be sent one with each answer (I14): from the
+        # second on the watch does it.
+        return
     if missing >= p.min_lots:
         client_order_id = d.next_id()
         for command in _stop_order(d, missing):
