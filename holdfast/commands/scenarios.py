@@ -54,7 +54,7 @@ def command(
     if faults:
         struck = _with_faults(chosen, side, every, jobs or os.cpu_count() or 1)
     _print(found, struck, "json" if json else output)
-    told: "list[Row | FaultRow]" = [*found, *struck]
+    told: list[Row | FaultRow] = [*found, *struck]
     problems = [f"{row.scenario} {row.side.value}: {problem}" for row in told for problem in row.problems]
     for problem in problems:
         sys.stderr.write(f"holdfast: {problem}\n")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import partial
 from http import HTTPStatus
+from operator import itemgetter
 from typing import TypeVar
 from urllib.parse import urlencode
 
@@ -91,7 +92,7 @@ class Floor:
         self._count = 0
         self._is_asked = self._is_wanted = False
         self._asked_ns = 0
-        self._later_on: list[tuple[int, int, Callable[[], object]]] = []
+        self._later_on: list[tuple[int, Callable[[], object]]] = []
         self._nonce = 0
         self._todo: deque[Callable[[], object]] = deque()
         self._is_busy = False
@@ -150,7 +151,7 @@ class Floor:
 
     def after(self, delay_ns: int, work: Callable[[], object]) -> None:
         """Do `work` once that much time has passed."""
-        self._later_on.append((self.now_ns + delay_ns, len(self._later_on), work))
+        self._later_on.append((self.now_ns + delay_ns, work))
 
     def _answer(self, question: Question, epoch: int) -> None:
         """Ask by REST as the session does; who asked may be dead by now."""
@@ -364,9 +365,9 @@ class Floor:
         while self.now_ns < until_ns:
             self.now_ns = min(self.now_ns + 100 * MS, until_ns)
             self._deliver(self.gateway.advance(self.now_ns))
-            due = sorted(x for x in self._later_on if x[0] <= self.now_ns)
+            due = sorted((x for x in self._later_on if x[0] <= self.now_ns), key=itemgetter(0))
             self._later_on = [x for x in self._later_on if x[0] > self.now_ns]
-            for _, _, work in due:
+            for _, work in due:
                 work()
             if self.is_dead:
                 self._watch()

@@ -5,7 +5,8 @@ import pytest
 from events import facts as f
 from events.values import PositionSide
 from fsm.monitor import quantity_mismatch
-from holdfast.scenario.floor import Floor, replayed
+from holdfast.scenario.floor import SYMBOL, Floor, replayed
+from replay.pipeline import Settings
 from tests.fsm.stage import MARGIN, D, Stage
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
@@ -143,14 +144,14 @@ def test_a26_the_owners_order_on_the_symbol_is_told_once_and_never_touched(side:
 
 
 def test_a26_without_a_complete_snapshot_nothing_is_adjusted_and_a_person_is_told() -> None:
-    floor = Floor()
+    floor = Floor(settings=Settings(namespace="hf", symbols=(SYMBOL,)))
     position_id = floor.protected()
     floor.cut()
     order_id = floor.gateway.exchange.open_orders()[0].order_id
     floor.owner(lambda exchange, now_ns: exchange.cancel(order_id, "", now_ns))
     for _ in range(60):
         floor.by_hand("sell", "0.001")
-    # The snapshot holds the last fifty trades: what happened before them nobody can say.
+    # Nobody asks by REST here. The snapshot holds the last fifty trades: what happened before them nobody can say.
     floor.connect()
     floor.wait(60)
     assert floor.facts(f.PositionAdjusted) + floor.facts(f.ManualFillSeen) == []

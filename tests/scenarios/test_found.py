@@ -1,0 +1,26 @@
+"""What the sweep found: each with the fault that showed it, mended since."""
+
+import pytest
+
+from events.values import PositionSide
+from holdfast.scenario.sweep import Case, run
+from holdfast.scenario.table import scenarios
+
+both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
+
+
+@both_sides
+@pytest.mark.parametrize(("name", "boundary"), [("P05", 5), ("P02-stopped", 1), ("P03-silent", 4)])
+def test_a_venue_in_maintenance_is_not_asked_again_as_fast_as_it_answers(name: str, boundary: int, side: PositionSide) -> None:
+    assert run(Case(scenarios([name])[0], side, "mode_maintenance", boundary)).problems == ()
+
+
+@both_sides
+def test_a_stop_that_vanished_behind_a_stalled_stream_is_proven_absent_beside_it(side: PositionSide) -> None:
+    struck = run(Case(scenarios(["P04-lost"])[0], side, "stall", 0))
+    assert (struck.problems, struck.bare_ms <= 1_000) == ((), True)
+
+
+@both_sides
+def test_a_balance_from_before_a_fill_takes_nothing_away(side: PositionSide) -> None:
+    assert run(Case(scenarios(["P02-stopped"])[0], side, "delay_frame", 4)).problems == ()
