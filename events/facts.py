@@ -364,6 +364,15 @@ class MarketModeChanged(Fact, frozen=True, kw_only=True, tag="market_mode_change
     basis: str
 
 
+VenueMode = Literal["online", "limit_only", "post_only", "cancel_only", "maintenance"]
+
+
+class VenueModeChanged(Fact, frozen=True, kw_only=True, tag="venue_mode_changed.1"):
+    """The venue says which orders it takes for this symbol now (X16)."""
+
+    mode: VenueMode
+
+
 class ChannelClosed(Fact, frozen=True, kw_only=True, tag="channel_closed.1"):
     """The private channel is gone: what was in flight is unknown. A restart is such a gap too, with the new `epoch`."""
 
@@ -449,7 +458,7 @@ VenueOrderFact = (
     | OutcomeUnknown
     | StopReported
 )
-MarketFact = LevelCrossed | TrailDistanceChanged | DeadlinePassed | MarketModeChanged
+MarketFact = LevelCrossed | TrailDistanceChanged | DeadlinePassed | MarketModeChanged | VenueModeChanged
 TruthFact = ChannelClosed | ChannelLive | SnapshotAgreed | SnapshotDiffered | TruthStale | BalanceShort
 OperatorFact = ManualOrderSeen | ManualFillSeen | PositionAdjusted
 AnyFact = IntentFact | VenueOrderFact | MarketFact | TruthFact | OperatorFact

@@ -427,6 +427,10 @@ def _mode(position: Position, fact: f.MarketModeChanged, order_to: str) -> Posit
     return replace(position, mode=fact.mode)
 
 
+def _venue_mode(position: Position, fact: f.VenueModeChanged, order_to: str) -> Position:
+    return replace(position, venue_mode=fact.mode)
+
+
 def _deadline(position: Position, fact: f.DeadlinePassed, order_to: str) -> Position:
     if fact.which == "watch":
         return _without_shadow(replace(position, watch_count=position.watch_count + 1), fact.mark)
@@ -530,6 +534,7 @@ _BOOKINGS: dict[type, Callable[[Position, Any, str], Position]] = {
     f.LevelCrossed: _crossed,
     f.DeadlinePassed: _deadline,
     f.MarketModeChanged: _mode,
+    f.VenueModeChanged: _venue_mode,
     f.ChannelClosed: _channel_closed,
     f.SnapshotAgreed: _looked,
     f.SnapshotDiffered: _looked,

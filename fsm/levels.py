@@ -36,12 +36,17 @@ class ArmedTrail(NamedTuple):
     trail_offset_bps: int
 
 
+def is_decided(position: Position) -> bool:
+    """Whether it is to leave already, and only its clocks or the venue say when: each tick anew would be a storm (I14)."""
+    return bool(position.exit_reason) and position.state not in _RESTING
+
+
 def armed_levels(position: Position, hard_take_profit_bps: int = 0) -> tuple[ArmedLevel, ...]:
     """Return the levels that are to be armed in the index, in a fixed order; none once the exit cannot be called back.
 
     `hard_take_profit_bps` is the monitor's own take-profit, over every position whatever its plan says (A9); 0 for none.
     """
-    if position.state not in _ARMED or not position.is_tradable:
+    if position.state not in _ARMED or not position.is_tradable or is_decided(position):
         return ()
     sign, plan, instrument = position.side.sign, position.plan, position.instrument
     worse: Direction = "at_or_below" if sign > 0 else "at_or_above"
@@ -76,7 +81,7 @@ def armed_levels(position: Position, hard_take_profit_bps: int = 0) -> tuple[Arm
 
 def armed_trail(position: Position) -> ArmedTrail | None:
     """Return the trail to be shadowed, None where the position has none or no price to start from."""
-    if position.state not in _ARMED or not position.is_tradable or position.wanted_trail_offset_bps is None:
+    if position.state not in _ARMED or not position.is_tradable or position.wanted_trail_offset_bps is None or is_decided(position):
         return None
     if position.plan.trail_style == "engine":
         return None

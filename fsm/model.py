@@ -9,7 +9,7 @@ from typing import Literal, NewType
 import msgspec
 
 from events.commands import OrderType, Role
-from events.facts import MarketMode, Plan
+from events.facts import MarketMode, Plan, VenueMode
 from events.values import Capabilities, Instrument, Mark, PositionSide
 
 from .order import END_STATUSES, LIVE, SUBMITTED, TRIGGERED
@@ -115,7 +115,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     `stops_lost` counts stops that somebody else cancelled, `child_looks` the snapshots in a row that listed no stop for what an
     entry with an attached stop has filled. `best_px` is the best price that a fact brought since the
     position opened, so that a restart does not begin the trail anew (P27). `mode` is the kind of market that it was last told of,
-    `trail_activated_ns` when its profit reached the activation of an ignition plan, 0 before.
+    `trail_activated_ns` when its profit reached the activation of an ignition plan, 0 before. `venue_mode` is what the venue takes.
     """
 
     position_id: str
@@ -163,6 +163,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     best_px: Decimal | None = None
     mode: MarketMode | None = None
     trail_activated_ns: int = 0
+    venue_mode: VenueMode = "online"
 
     @property
     def side(self) -> PositionSide:
@@ -209,6 +210,11 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
             return 0
         entered = sum([o.filled_lots for o in self.orders if o.role == "entry"])
         return max(0, entered - sum([o.qty_lots for o in self.orders if o.role == "stop"]))
+
+    @property
+    def takes_exits(self) -> bool:
+        """Whether the venue takes an exit at all, as far as it has said."""
+        return self.venue_mode in ("online", "limit_only")
 
     @property
     def is_guarded(self) -> bool:

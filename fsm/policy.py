@@ -274,15 +274,16 @@ def _exit_market(d: Draft) -> Commands:
     if not lots:
         return
     rung = p.exit_attempts % EXIT_ATTEMPTS
-    limit = _marketable_limit(p) if rung == EXIT_ATTEMPTS - 1 else None
+    limit = _marketable_limit(p, p.side.sign) if rung == EXIT_ATTEMPTS - 1 or p.venue_mode == "limit_only" else None
     yield _exit_order(d, lots, "exit", limit_price=limit, immediate_or_cancel=limit is not None)
 
 
-def _marketable_limit(p: Position) -> Decimal | None:
+def _marketable_limit(p: Position, sign: int) -> Decimal | None:
+    """Return a limit that takes, for what closes a long (`sign` 1) or a short."""
     if p.mark is None:
         return None
-    level = p.mark.px * (10_000 - p.side.sign * MARKETABLE_LIMIT_BPS) / 10_000
-    return p.instrument.price(p.instrument.floor_ticks(level) if p.side.sign > 0 else p.instrument.ceil_ticks(level))
+    level = p.mark.px * (10_000 - sign * MARKETABLE_LIMIT_BPS) / 10_000
+    return p.instrument.price(p.instrument.floor_ticks(level) if sign > 0 else p.instrument.ceil_ticks(level))
 
 
 def _exit_order(
@@ -336,13 +337,16 @@ def _flatten(d: Draft) -> Commands:
     lots = p.reverse_lots - sum(o.leaves_lots for o in p.open_orders("flatten"))
     if lots < p.min_lots:
         return
+    limit = _marketable_limit(p, -p.side.sign) if p.venue_mode == "limit_only" else None
     yield c.SubmitOrder(
         client_order_id=d.next_id(),
         symbol=p.plan.symbol,
         role="flatten",
         side=p.side.entry_side,
-        order_type="market",
+        order_type="market" if limit is None else "limit",
         qty=p.instrument.qty(lots),
+        limit_price=limit,
+        immediate_or_cancel=limit is not None,
         reduce_only=is_guaranteed(p),
         margin=p.plan.margin,
         deadline_ns=d.now_ns + p.plan.timing.market_deadline_ms * 1_000_000,
@@ -400,6 +404,13 @@ def _page_link(d: Draft) -> Commands:
 
 def _is_page_due(p: Position) -> bool:
     return p.watch_count % PAGE_EVERY_WATCHES == PAGE_AFTER_WATCHES
+
+
+def _page_waiting(d: Draft) -> Commands:
+    p = d.position
+    if not isinstance(d.fact, f.DeadlinePassed) or d.fact.which != "watch" or _is_page_due(p):
+        text = f"{p.position_id}: it is to leave ({p.exit_reason}), a venue in {p.venue_mode} takes no exit; its stop stands"
+        yield c.Page(code="EXIT_WAITS_FOR_VENUE", text=text)
 
 
 def _page_exposure(d: Draft) -> Commands:
@@ -470,6 +481,7 @@ BUILDERS: Mapping[str, Callable[[Draft], Commands]] = {
     "page_long": _page_long,
     "page_triggered": _page("STOP_TRIGGERED_UNFILLED", "{p.position_id}: its stop fired and is not filled"),
     "page_exposure": _page_exposure,
+    "page_waiting": _page_waiting,
     "page_link": _page_link,
     "alert_lost": _alert_lost,
     "page_halted": _page_halted,

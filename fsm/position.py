@@ -76,7 +76,7 @@ STAYING = (
     "RESIZE_OUT", "SHORT", "BARE",
 )  # fmt: skip
 OVER = ("FLIPPED", "NEVER", "DONE", "LEFTOVERS")
-GOING = ("STOP_OUT", "TAKE_PROFIT_OUT", "PATIENT_OUT", "MARKET_OUT", "BLOCKED", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT", "CLEAR")
+GOING = ("WAITING", "STOP_OUT", "TAKE_PROFIT_OUT", "PATIENT_OUT", "MARKET_OUT", "BLOCKED", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT", "CLEAR")
 
 CLASSIFIERS = (
     Classifier("which", ("entry", "time_stop", "watch"), "which deadline passed"),
@@ -85,7 +85,8 @@ CLASSIFIERS = (
     Classifier("refusal", ("THROUGH_MARKET", "FUNDS", "OTHER"), "whether a stop was refused because its level is crossed, or for want of funds"),
     Classifier("ignition", ("OUT", "STAY"), "whether an ignition position is held, has never taken off, and the market is quiet (A7)"),
     Classifier("ladder", ("AGAIN", "SPENT"), "whether the attempts of this rung are used up"),
-    Classifier("upkeep", ("SHADOW_FIRED", "MISALIGNED", "SURPLUS", "FINE"), "what a routine look at a covered position finds"),
+    Classifier("upkeep", ("WAITING", "SHADOW_FIRED", "MISALIGNED", "SURPLUS", "FINE"), "what a routine look at a covered position finds"),
+    Classifier("market", ("OPEN", "SHUT"), "whether the venue takes exits now"),
     Classifier("tightenable", ("YES", "NO"), "a confirmed live stop differs from the wanted one and nothing is in flight on it"),
     Classifier("situation", (*OVER, *STAYING, *GOING), "where the evidence puts the position"),
     Classifier("way_out", (*OVER, *GOING), "where the evidence puts it once it is to be closed"),
@@ -110,6 +111,7 @@ SETTLE: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     "RESIZE_OUT": (RESIZING, (), "a change of quantity is in flight; all that is held is covered meanwhile"),
     "SHORT": (RESIZING, ("cover",), "part is covered: move coverage to the whole by the venue's best means (A10)"),
     "BARE": (PROTECTION_PENDING, ("cover",), "held, with no confirmed protection"),
+    "WAITING": (PROTECTED, ("cancel_entry", "page_waiting"), "the venue takes no exit now: the stop stays until it does (X16)"),
     "STOP_OUT": (STOP_TRIGGERED, (), "the stop is executing: nothing else is sent for its quantity, and it is not called back (P14)"),
     "TAKE_PROFIT_OUT": (TAKE_PROFIT_WORKING, (), "the take-profit rests"),
     "PATIENT_OUT": (MAKER_EXITING, (), "the patient exit rests"),
@@ -261,6 +263,17 @@ ROWS: tuple[Row, ...] = (
     *leave((*_STAY, EMERGENCY_PROTECTING, HALTED), ("MarketModeChanged",), "ignition", {"ignition": "OUT"}),
     Row((RECONCILING,), ("MarketModeChanged",), {"ignition": "OUT"}, SAME, (), "the exit follows as soon as the snapshot has come", "ignition"),
     Row((*_STAY, EMERGENCY_PROTECTING, HALTED, RECONCILING), ("MarketModeChanged",), {"ignition": "STAY"}, SAME, (), "known from now on"),
+    # --- which orders the venue takes (X16): a stop is not given up for an exit that cannot be sent
+    *settle(
+        (*_STAY, CANCEL_PENDING, *_RESTING, MARKET_EXITING, EMERGENCY_PROTECTING, FLATTENING), ("VenueModeChanged",), {"market": "OPEN"},
+        BARE=(SAME, ("cover",), "what is missing goes out anew"),
+        SHORT=(SAME, ("cover",), "what is missing goes out anew"),
+    ),
+    Row(
+        (*_STAY, CANCEL_PENDING, *_RESTING, MARKET_EXITING, EMERGENCY_PROTECTING, FLATTENING), ("VenueModeChanged",), {"market": "SHUT"},
+        SAME, (), "known from now on",
+    ),
+    Row((RECONCILING, HALTED), ("VenueModeChanged",), {}, SAME, (), "known from now on"),
     # --- deadlines: the entry's
     Row((ENTRY_PENDING, PROTECTED_PENDING_FILL), ("DeadlinePassed",), {"which": "entry"}, ENTRY_CANCEL_PENDING, ("cancel_entry",), "the entry's time is up"),
     Row((*_OPEN, EMERGENCY_PROTECTING, RECONCILING, HALTED), ("DeadlinePassed",), {"which": "entry"}, SAME, ("cancel_entry",), "the entry's time is up; what has filled has its own matter"),
@@ -282,8 +295,9 @@ ROWS: tuple[Row, ...] = (
         BARE=(EMERGENCY_PROTECTING, ("cover", "alert_unprotected"), "still nothing confirmed"),
         SHORT=(EMERGENCY_PROTECTING, ("cover", "alert_unprotected"), "still nothing confirmed for the rest"),
     ),
-    Row((TIGHTENING,), ("DeadlinePassed",), {"which": "watch", "upkeep": ("FINE", "MISALIGNED", "SURPLUS")}, SAME, ("refresh",), "no word of the amend: ask; the old stop stands"),
+    Row((TIGHTENING,), ("DeadlinePassed",), {"which": "watch", "upkeep": ("FINE", "MISALIGNED", "SURPLUS", "WAITING")}, SAME, ("refresh",), "no word of the amend: ask; the old stop stands"),
     Row((PROTECTED, PROTECTED_PENDING_FILL), ("DeadlinePassed",), {"which": "watch", "upkeep": "FINE"}, SAME, ("refresh",), "a routine look"),
+    Row((PROTECTED, PROTECTED_PENDING_FILL), ("DeadlinePassed",), {"which": "watch", "upkeep": "WAITING"}, SAME, ("cover", "refresh", "page_waiting"), "the venue still takes no exit: the stop stays"),
     Row((PROTECTED, PROTECTED_PENDING_FILL), ("DeadlinePassed",), {"which": "watch", "upkeep": "MISALIGNED"}, TIGHTENING, ("converge",), "try the refused tightening again, ever less often"),
     Row((PROTECTED, PROTECTED_PENDING_FILL), ("DeadlinePassed",), {"which": "watch", "upkeep": "SURPLUS"}, RESIZING, ("converge",), "try the refused trimming again"),
     *leave((PROTECTED, PROTECTED_PENDING_FILL, TIGHTENING), ("DeadlinePassed",), "stop_crossed", {"which": "watch", "upkeep": "SHADOW_FIRED"}),
@@ -441,6 +455,8 @@ def _way_out(position: Position, open_orders: tuple[Any, ...], reason: str) -> s
     executing = [o for o in open_orders if o.is_triggered]
     if executing and reason != "stop_unfilled":
         return "STOP_OUT" if len(executing) == len(open_orders) else "BLOCKED"
+    if not position.takes_exits and any(o.protects_lots and o.pending != "cancel" for o in open_orders):
+        return "WAITING"
     resting = [o for o in open_orders if o.role == "take_profit"]
     if resting:
         if any(o.pending == "cancel" or o.cancel_refused for o in resting):
@@ -487,6 +503,9 @@ def misaligned(position: Position) -> tuple[Order, ...]:
     loose, means, trail = looser(position), means_of(position), position.wanted_trail_offset_bps
     if not loose or means == "amend":
         return loose
+    if means == "cancel_create" and not position.takes_exits:
+        # What is cancelled now could not be placed again.
+        return ()
     replaced = sum(o.protects_lots for o in position.orders) - sum(o.protects_lots for o in loose)
     if is_replacing(position) or (means == "place_then_cancel" and replaced >= position.held_lots):
         # The better stop is on its way, or rests already: then the old one is a surplus.
@@ -529,7 +548,7 @@ def trims(position: Position) -> tuple[tuple[Order, int], ...]:
             surplus -= lots
         if not surplus:
             break
-    if not out and free and not is_guaranteed(position):
+    if not out and free and not is_guaranteed(position) and position.takes_exits:
         # None can be made smaller: the smallest goes, and what it leaves bare is covered anew.
         out.append((min(free, key=lambda o: o.protects_lots), 0))
     return tuple(out)
@@ -591,11 +610,17 @@ def _ladder(position: Position, fact: Any) -> str:
 
 
 def _upkeep(position: Position, fact: Any) -> str:
+    if position.exit_reason and not position.takes_exits:
+        return "WAITING"
     if position.shadow_ns and fact.ts_recv_ns - position.shadow_ns >= position.plan.timing.trigger_timeout_ms * 1_000_000:
         return "SHADOW_FIRED"
     if misaligned(position):
         return "MISALIGNED"
     return "SURPLUS" if trims(position) else "FINE"
+
+
+def _market(position: Position, fact: Any) -> str:
+    return "OPEN" if position.takes_exits else "SHUT"
 
 
 def _tightenable(position: Position, fact: Any) -> str:
@@ -621,6 +646,7 @@ ANSWERS: Mapping[str, Callable[[Position, Any], str]] = {
     "ignition": _ignition,
     "ladder": _ladder,
     "upkeep": _upkeep,
+    "market": _market,
     "tightenable": _tightenable,
     "situation": _situation_answer,
     "way_out": _way_out_answer,

@@ -96,7 +96,7 @@ _LIMIT_OF = {state: attrgetter(name) for state, name in WATCH.items()}
 def watch_at_ns(position: Position) -> int:
     """Return when the state's own clock runs out; sooner while the venue's stop is due, later after each refused tightening."""
     timing: Timing = position.plan.timing
-    if position.shadow_ns and position.state in (s.PROTECTED, s.PROTECTED_PENDING_FILL, s.TIGHTENING):
+    if position.shadow_ns and position.takes_exits and position.state in (s.PROTECTED, s.PROTECTED_PENDING_FILL, s.TIGHTENING):
         return max(position.shadow_ns, position.watch_ns) + timing.trigger_timeout_ms * MS
     if position.tighten_attempts and position.state in (s.PROTECTED, s.PROTECTED_PENDING_FILL):
         return position.watch_ns + (timing.amend_timeout_ms << min(position.tighten_attempts, 6)) * MS

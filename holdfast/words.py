@@ -71,6 +71,8 @@ def fact_text(fact: f.AnyFact, position: Position | None) -> str:
             return f"the trail may be {fact.trail_offset_bps} bps: {fact.basis}"
         case f.MarketModeChanged():
             return f"the market is {fact.mode}: {fact.basis}"
+        case f.VenueModeChanged():
+            return f"the venue is {fact.mode} for this symbol"
         case f.DeadlinePassed():
             return f"{_CLOCKS[fact.which]} ran out, seen {time_text(max(0, fact.ts_recv_ns - fact.at_ns))} later"
         case f.ChannelClosed():

@@ -136,6 +136,7 @@ class Pipeline:
         self.translator = KrakenTranslator(settings.namespace, settings.symbols)
         self.instruments: dict[str, Instrument] = {}
         self.venue_system = ""
+        self._statuses: dict[str, str] = {}
         self.link = links.new_link(PRIVATE, 0, settings.link)
         self.ranges = Ranges(settings.taker_fee_bps)
         self._markets: dict[str, _Market] = {}
@@ -344,6 +345,8 @@ class Pipeline:
             made.refresh = True
         elif isinstance(item, m.InstrumentsListed):
             self.instruments.update((i.symbol, i) for i in item.instruments)
+            self._statuses.update((i.symbol, status) for i, status in zip(item.instruments, item.statuses, strict=True))
+            self._tell_modes(made, ts_recv_ns)
         elif isinstance(item, m.VenueStatus):
             self._system(made, item.system, ts_recv_ns)
         elif isinstance(item, m.SequenceGap):
@@ -368,6 +371,20 @@ class Pipeline:
         mode = _RESTRICTED.get(system)
         fact = links.MaintenanceOver(ts_recv_ns=ts_recv_ns) if mode is None else links.Maintenance(ts_recv_ns=ts_recv_ns, mode=mode)
         self._step_link(made, fact)
+        self._tell_modes(made, ts_recv_ns)
+
+    def _tell_modes(self, made: "_Made", ts_recv_ns: int) -> None:
+        """Tell each position what the venue takes for its symbol, where it knows otherwise (X16)."""
+        for key in sorted(self.desk.positions):
+            position = self.desk.positions[key]
+            mode = self._mode_of(position.plan.symbol)
+            if mode != position.venue_mode:
+                made.events += self.desk.take(f.VenueModeChanged(ts_recv_ns=ts_recv_ns, mode=mode), key)
+
+    def _mode_of(self, symbol: str) -> f.VenueMode:
+        """Return the narrower of what the whole venue and this pair take."""
+        said = {self.venue_system, _PAIR_MODES.get(status := self._statuses.get(symbol, ""), status)}
+        return next((mode for mode in _MODES if mode in said), "online")
 
     def _snapshot(self, made: "_Made", snapshot: m.SnapshotTaken, ts_recv_ns: int) -> None:
         self.counters["snapshot"] += 1
@@ -542,6 +559,7 @@ class Pipeline:
                 epoch=intent.epoch,
             )
         )
+        self._tell_modes(made, ts_recv_ns)
 
     def _open(self, made: "_Made", intent: OpenPosition, ts_recv_ns: int) -> None:
         plan = intent.plan
@@ -575,6 +593,8 @@ class Pipeline:
             raise BadInput(place, f"entries are halted: {self.entries_halted}", "mend that first; protection and exits go on")
         if self.venue_system not in ("", "online"):
             raise BadInput(place, f"the venue is in {self.venue_system}", "ask again when it is online")
+        if (mode := self._mode_of(intent.plan.symbol)) != "online":
+            raise BadInput(place, f"{intent.plan.symbol} is in {mode}", "ask again when it is online")
         if self.link.entries_halted:
             raise BadInput(place, f"the private link is {self.link.state}", "ask again when it is live; protection and exits go on")
         if self.desk.get(intent.position_id) is not None:
@@ -721,6 +741,9 @@ _RESTRICTED: dict[str, Literal["maintenance", "cancel_only", "post_only", "limit
 }
 
 
+# The narrowest first. An unknown word is taken for online: then the venue's refusals tell.
+_MODES: tuple[f.VenueMode, ...] = ("maintenance", "cancel_only", "post_only", "limit_only")
+_PAIR_MODES = {"delisted": "cancel_only", "work_in_progress": "cancel_only"}
 _MISMATCH_CODES = {"bare": "QUANTITY_MISMATCH", "short": "QUANTITY_MISMATCH", "surplus": "QUANTITY_MISMATCH", "stop_drift": "STOP_DRIFT"}
 
 

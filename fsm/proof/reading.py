@@ -13,7 +13,7 @@ from ..desk import Desk, SnapshotOrder
 from .mind import MS, PID, Time, client_id
 from .venue import CHILD, MID, Message, Rules
 
-_WISHES = frozenset({"exit", "tighten", "distance", "market", "halt", "foreign", "stale", "short", "old price", "adjusted"})
+_WISHES = frozenset({"exit", "tighten", "distance", "market", "venue mode", "halt", "foreign", "stale", "short", "old price", "adjusted"})
 _TYPES = {"market": "market", "ioc": "limit", "limit": "limit", "post": "limit", "static": "stop-loss", "trailing": "trailing-stop"}
 replace = msgspec.structs.replace
 
@@ -87,6 +87,8 @@ class Reader(NamedTuple):
             return f.MarketModeChanged(ts_recv_ns=now_ns, mode=rest[0], basis="proof")
         if kind == "halt":
             return f.HaltRequested(ts_recv_ns=now_ns, reason="proof")
+    if kind == "venue mode":
+        return f.VenueModeChanged(ts_recv_ns=now_ns, mode=rest[0])
         if kind == "foreign":
             return f.ManualOrderSeen(ts_recv_ns=now_ns, venue_order_id="foreign", side=self.plan.side.exit_side, qty=self.instrument.qty(1))
         if kind == "stale":

@@ -1,0 +1,142 @@
+"""A13, X16: an exit that the venue does not take now: the stop that could not be put back is not given up for it."""
+
+import json
+
+import pytest
+
+from events import commands as c
+from events import facts as f
+from events.facts import TightenStep
+from events.values import PositionSide
+from holdfast.scenario.floor import MS, D, Floor, commands_of, replayed
+from tests.fsm.stage import NO_AMEND, Stage, assert_decision
+
+both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
+SHUT = pytest.mark.parametrize("mode", ["cancel_only", "post_only", "maintenance"])
+
+
+def told(stage: Stage, mode: f.VenueMode) -> Stage:
+    return stage.take(f.VenueModeChanged(ts_recv_ns=stage.now_ns, mode=mode))
+
+
+@both_sides
+@pytest.mark.parametrize("mode", ["cancel_only", "post_only"])
+def test_a13_through_the_engine_a_market_that_takes_no_exit_keeps_the_stop_until_it_does(side: PositionSide, mode: str) -> None:
+    floor = Floor()
+    position_id = floor.protected(side, time_stop_secs=20)
+    floor.bare_ns = 0
+    floor.mode(mode)  # type: ignore[arg-type]
+    floor.wait(60)
+    assert (floor.reasons(position_id), floor.state(position_id)) == (["time_stop"], "Protected")
+    assert floor.resting() == [f"trailing-stop {side.exit_side.value} 0.5"]
+    assert (floor.bare_ns, "EXIT_WAITS_FOR_VENUE" in floor.pages) == (0, True)
+    assert commands_of(floor, position_id, c.CancelOrder) == []
+    floor.mode("online")
+    floor.wait(2)
+    assert (floor.state(position_id), floor.at_venue(), floor.resting()) == ("Closed", 0, [])
+    assert replayed(floor)
+
+
+@both_sides
+def test_a13_through_the_engine_a_limit_only_market_gets_a_limit_at_once(side: PositionSide) -> None:
+    floor = Floor()
+    position_id = floor.protected(side)
+    floor.mode("limit_only")
+    floor.leave(position_id)
+    floor.wait(2)
+    assert (floor.state(position_id), floor.at_venue(), floor.facts(f.OrderRejected)) == ("Closed", 0, [])
+    exits = [x for x in commands_of(floor, position_id, c.SubmitOrder) if x.role == "exit"]
+    assert [(x.order_type, x.immediate_or_cancel) for x in exits] == [("limit", True)]
+
+
+@both_sides
+def test_a13_through_the_engine_a_pair_may_be_shut_while_the_venue_is_online(side: PositionSide) -> None:
+    floor = Floor()
+    sent: list[str] = []
+    kept: list[str] = []
+
+    def keep(text: str) -> str:
+        kept.extend([text] if '"channel":"instrument"' in text else [])
+        return text
+
+    floor.altered = keep
+    floor.cut(back=True)
+    floor.wait(1)
+    position_id = floor.protected(side)
+    frame = json.loads(kept[-1])
+    for pair in frame["data"]["pairs"]:
+        pair["status"] = "cancel_only"
+    floor.feed("frame", "public", json.dumps({**frame, "type": "update"}))
+    floor.listener = sent.append
+    floor.leave(position_id)
+    floor.wait(1)
+    assert (sent, floor.state(position_id), len(floor.resting())) == ([], "Protected", 1)
+    floor.open(side)
+    assert floor.refusals[-1].startswith("position hf000002: BTC/USD is in cancel_only")
+    for pair in frame["data"]["pairs"]:
+        pair["status"] = "online"
+    floor.feed("frame", "public", json.dumps({**frame, "type": "update"}))
+    floor.wait(2)
+    assert (floor.state(position_id), floor.at_venue()) == ("Closed", 0)
+
+
+@both_sides
+def test_a13_a_wish_to_leave_outlives_a_restart_and_a_lost_link_while_the_market_is_shut(side: PositionSide) -> None:
+    floor = Floor()
+    position_id = floor.protected(side)
+    floor.mode("cancel_only")
+    floor.leave(position_id)
+    floor.kill()
+    floor.wait(3)
+    floor.cut(back=True)
+    floor.wait(15)
+    assert (floor.state(position_id), len(floor.resting())) == ("Protected", 1)
+    floor.kill(meanwhile=lambda: floor.mode("online"))
+    floor.wait(3)
+    assert (floor.state(position_id), floor.reasons(position_id), floor.at_venue()) == ("Closed", ["operator"], 0)
+
+
+@both_sides
+@SHUT
+def test_a13_an_exit_that_waits_is_told_at_once_and_then_seldom(side: PositionSide, mode: f.VenueMode) -> None:
+    stage = told(Stage(side, panic_pnl_bps=-100).protected(), mode)
+    stage.price("98.9")
+    assert_decision(stage, "Protected")
+    assert stage.paged == ["EXIT_WAITS_FOR_VENUE"]
+    for _ in range(30):
+        stage.wait(60_000).price("98.8").price("98.9")
+    assert (stage.state, stage.sent(), stage.position.exit_reason) == ("Protected", [], "panic")
+    assert 3 <= len(stage.paged) <= 8
+    told(stage, "online")
+    assert_decision(stage, "CancelPending", "cancel stop")
+
+
+@both_sides
+def test_a13_the_stop_that_fires_in_a_shut_market_is_the_exit(side: PositionSide) -> None:
+    stage = told(Stage(side).protected(), "cancel_only").leave().triggered("stop").filled("stop", "1.0")
+    assert_decision(stage, "Closed")
+    assert stage.position.exit_reason == "operator"
+
+
+@both_sides
+def test_a13_a_cancel_that_was_out_before_the_market_shut_is_followed_by_an_exit_as_soon_as_it_opens(side: PositionSide) -> None:
+    stage = Stage(side).protected().leave()
+    assert_decision(stage, "CancelPending", "cancel stop")
+    told(stage, "cancel_only").canceled("stop")
+    for _ in range(3):
+        stage.rejected("exit", "venue_state").snapshot()
+    stage.rejected("stop", "venue_state")
+    assert (stage.state, stage.bare) == ("EmergencyProtecting", D("1.0"))
+    stage.said()
+    told(stage, "online")
+    assert_decision(stage, "MarketExiting", "submit exit 1.0")
+
+
+@both_sides
+def test_a13_a_shut_market_never_makes_a_stop_go_for_a_better_one(side: PositionSide) -> None:
+    tighten = (TightenStep(profit_bps=100, trail_offset_bps=100),)
+    stage = told(Stage(side, NO_AMEND, tighten=tighten).protected(), "cancel_only").price(101).wait(130_000)
+    assert (stage.state, stage.sent()) == ("Protected", [])
+    told(stage, "online")
+    assert_decision(stage, "Tightening", "cancel stop")
+    assert stage.now_ns > 130_000 * MS
