@@ -45,6 +45,8 @@ class World(Steps):
         level = self.venues[state.venue].level
         if self._mind(state).level != level:
             return ("we see the price", level), self._told(state, ("price", level), OTHER)
+        if (mode := self._unheard_mode(state)) is not None:
+            return ("we hear what the market takes", mode), self._told(state, ("venue mode", mode), OTHER)
         ref, lots, _ = self._owing(state.venue)
         if ref >= 0:
             return self._paid(state, ref, lots)
@@ -62,6 +64,9 @@ class World(Steps):
             level = self.venues[state.venue].level
             if self._mind(state).level != level and fair[0] != "we see the price":
                 yield ("we see the price", level), self._told(state, ("price", level), OTHER)
+            mode = self._unheard_mode(state)
+            if mode is not None and fair[0] != "we hear what the market takes":
+                yield ("we hear what the market takes", mode), self._told(state, ("venue mode", mode), OTHER)
         mind, saved, _, up, down, _ = state
         for label, venue, words, rest, cause in self._market(state.venue, state.rest):
             if label != fair:
@@ -70,6 +75,12 @@ class World(Steps):
         if allowed and not is_dead:
             yield from self._faults(state, allowed)
             yield from self._wishes(state, allowed)
+
+    def _unheard_mode(self, state: State) -> str | None:
+        """Return what the market takes where the position knows otherwise; each connection begins with the venue's word on it."""
+        mode, position = self.venues[state.venue].mode, self._mind(state).position
+        is_news = mode != position.venue_mode and position.state in LIVE and self.rests[state.rest].link == "up"
+        return mode if is_news else None
 
     @remembered
     def _market(self, number: int, rest: int) -> tuple[tuple[Label, int, int, int, str], ...]:

@@ -87,8 +87,8 @@ class Reader(NamedTuple):
             return f.MarketModeChanged(ts_recv_ns=now_ns, mode=rest[0], basis="proof")
         if kind == "halt":
             return f.HaltRequested(ts_recv_ns=now_ns, reason="proof")
-    if kind == "venue mode":
-        return f.VenueModeChanged(ts_recv_ns=now_ns, mode=rest[0])
+        if kind == "venue mode":
+            return f.VenueModeChanged(ts_recv_ns=now_ns, mode=rest[0])
         if kind == "foreign":
             return f.ManualOrderSeen(ts_recv_ns=now_ns, venue_order_id="foreign", side=self.plan.side.exit_side, qty=self.instrument.qty(1))
         if kind == "stale":
