@@ -1,6 +1,7 @@
 """The manifest of a session: which program, which configuration, when, and what it continues."""
 
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TypedDict
 
@@ -44,6 +45,7 @@ def manifest_from(
     }
 
 
+@cache
 def _version(name: str) -> str:
     try:
         return version(name)

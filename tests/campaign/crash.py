@@ -48,12 +48,15 @@ async def measured(of: Lives, mask: int = ALL) -> tuple[int, int]:
 
 
 def kills(points: int, doubles: int, calls: tuple[int, int], seed: int) -> Iterator[Strikes]:
-    """Yield kills before, after and within calls, spread over a life; then such with a second one in the recovery."""
+    """Yield kills before, after and within calls, spread over a life; among them such with a second one in the recovery."""
     chance = random.Random(seed)
-    for number in range(points):
-        yield ({"at": number * calls[0] // points + 1, "how": chance.choice("BBBAAAH"), "mask": ALL},)
-    for _ in range(doubles):
-        yield tuple({"at": chance.randint(1, count), "how": chance.choice("BAH"), "mask": ALL} for count in calls)
+    every: list[Strikes] = [
+        ({"at": number * calls[0] // points + 1, "how": chance.choice("BBBAAAH"), "mask": ALL},) for number in range(points)
+    ]
+    every += [tuple({"at": chance.randint(1, count), "how": chance.choice("BAH"), "mask": ALL} for count in calls) for _ in range(doubles)]
+    # Mixed, so that a run that is cut short has some of each.
+    chance.shuffle(every)
+    return iter(every)
 
 
 def failures(limit: int, calls: int) -> Iterator[Strikes]:
