@@ -7,6 +7,7 @@ In each run a mistake is planted in both parts, which must be found. Exit code 0
 import argparse
 import asyncio
 import errno
+import itertools
 import random
 import shutil
 import sys
@@ -60,15 +61,20 @@ def kills(points: int, doubles: int, calls: tuple[int, int], seed: int) -> Itera
 
 
 def failures(limit: int, calls: int) -> Iterator[Strikes]:
-    """Yield an error at the Nth call on files, for every N, once and from there on, of every kind of error in turn."""
-    every = [
-        ({"at": at, "how": how, "error": ERRORS[(at + number) % len(ERRORS)], "mask": FILES},)
-        for at in range(1, calls + 1)
-        for number, how in enumerate("FL")
+    """Yield an error at the Nth call on files, for every N, once and from there on; kinds of error in turn, then the other two."""
+    turns = [
+        [
+            ({"at": at, "how": how, "error": ERRORS[(at + number + turn) % len(ERRORS)], "mask": FILES},)
+            for at in range(1, calls + 1)
+            for number, how in enumerate("FL")
+        ]
+        for turn in range(len(ERRORS))
     ]
-    # Where there is no time for all of them, they are spread, and once and lasting take turns.
-    count = min(limit, len(every))
-    yield from (every[number * len(every) // count // 2 * 2 + number % 2] for number in range(count))
+    if limit >= len(turns[0]):
+        yield from itertools.islice(itertools.chain(*turns), limit)
+    else:
+        # Where there is no time for all of them, they are spread, and once and lasting take turns.
+        yield from (turns[0][number * len(turns[0]) // limit // 2 * 2 + number % 2] for number in range(limit))
 
 
 async def run(of: Lives, every: Iterator[Strikes], seed: int, *, plant: str = "", until_s: float = 0.0, at_once: int = AT_ONCE) -> Seen:

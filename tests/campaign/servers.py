@@ -15,8 +15,9 @@ BEGINS_S = 8.0
 
 
 async def kill(of: Lives, server: Server, number: int) -> Outcome:
-    """Kill the server at a moment of a life, start it again once that life is over, and let the next life take over."""
+    """Kill the server at a moment of a life, start it again at once or when that life is over, and let the next life take over."""
     chance = random.Random(number)
+    is_back = False
 
     async def strike() -> None:
         # So many words are what a life says that is left alone; one that said too little to reach the number has ended.
@@ -26,9 +27,17 @@ async def kill(of: Lives, server: Server, number: int) -> Outcome:
                 while len(of.latest) < said:  # noqa: ASYNC110, words come over a socket
                     await asyncio.sleep(0.002)
         await asyncio.to_thread(server.stop, signal.SIGKILL)
+        if number % 2:
+            await come_back()
+
+    async def come_back() -> None:
+        nonlocal is_back
+        if not is_back:
+            await start(server)
+            is_back = True
 
     url = f"{server.url}&schema=crash_{number}"
-    return await trial(of, [{"how": "L"}], number, store_url=url, beside=strike, between=lambda: start(server))
+    return await trial(of, [{"how": "L"}], number, store_url=url, beside=strike, between=come_back)
 
 
 async def start(server: Server) -> None:
