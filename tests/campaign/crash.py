@@ -44,6 +44,8 @@ class Seen:
 async def measured(of: Lives, mask: int = ALL) -> tuple[int, int]:
     """Return how many calls a life makes, and one that takes over from it half-way."""
     whole = await trial(of, [{"mask": mask, "how": "B"}], 1)
+    if whole.problems:
+        raise RuntimeError(f"a life that nothing strikes does not hold: {whole.problems}")
     cut = await trial(of, [{"mask": mask, "how": "B", "at": whole.lives[0].count // 2}, {"mask": mask, "how": "B"}], 1)
     return whole.lives[0].count, max(ended.count for ended in cut.lives[1:])
 

@@ -38,7 +38,7 @@ from venues.kraken.rest import RestClient
 
 SYMBOL = "BTC/USD"
 KEY = b"a key of the campaign, 32 bytes."
-PATIENCE_S = 25.0
+PATIENCE_S = 60.0
 LOOK_S = 0.005
 SETTLED = {"Protected", "ProtectedPendingFill"}
 TIMEOUT, REFUSED, BROKEN = 3, 4, 5
@@ -200,7 +200,7 @@ def _warm() -> None:
 
 
 def serve() -> None:
-    """Fork a life for each line of standard input, and print a line when it has ended."""
+    """Fork a life for each line of standard input, and print a line when it has ended; the first one when lives can begin."""
     calls = Calls()
     _warm()
     woken, wake = socket.socketpair()
@@ -209,6 +209,8 @@ def serve() -> None:
     signal.set_wakeup_fd(wake.fileno())
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     living: dict[int, tuple[int, CallsPlan]] = {}
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     rest = b""
     while True:
         ready, _, _ = select.select([0, woken.fileno()], [], [])
