@@ -174,7 +174,7 @@ def _assemble(
         asks_rest=parts.rest is not None,
     )
     pipeline = Pipeline(settings)
-    histories, known = _live_histories(store)
+    histories, known = live_histories(store)
     record = SessionWriter.create(
         _session_path(parts, lease.token),
         manifest_from(
@@ -265,7 +265,7 @@ def _in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
         loop.call_soon_threadsafe(call)
 
 
-def _live_histories(store: Store) -> tuple[list[PositionEvent], int]:
+def live_histories(store: Store) -> tuple[list[PositionEvent], int]:
     """Return the histories of the positions that have not ended, or have just done so, and the highest position number in the store.
 
     The venue may tell an execution behind the end of a position only after the restart: whose it is must be known (A8).

@@ -22,7 +22,7 @@ from fsm.model import Position
 from replay.intents import AdoptExposure, Answer, ExitPosition, Link, OpenPosition, Restarted, Sent, payload_from
 from replay.pipeline import Output, Pipeline, Settings
 from venues.kraken import encode
-from venues.kraken.rest import api_sign
+from venues.kraken.rest import CallCounter, api_sign
 from venues.kraken.translate import SESSION_REQ_ID_BASE
 from venues.messages import Question
 from venues.simulated.delivery import Effect, Send
@@ -53,7 +53,7 @@ class Floor:
     `lag_ns` is how far our clock is behind the venue's (above zero: behind). `bare_ns` is the longest unprotected time so far.
     `listener` hears every request, `holds_back` tells which requests get lost on their way, `altered` what becomes of the venue's frames.
     `watcher` sees every input that was taken and what it made, before anything of it is sent; it may end the process by `die`;
-    `looker` is called whenever something may have changed.
+    `looker` is called whenever something may have changed, `recalled` tells what the next life finds of the log.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class Floor:
         self._asked_ns = 0
         self._later_on: list[tuple[int, Callable[[], object]]] = []
         self._nonce = 0
+        self._calls = CallCounter()
         self._todo: deque[Callable[[], object]] = deque()
         self._is_busy = False
         self.altered: Callable[[str], str] = lambda text: text
@@ -101,6 +102,7 @@ class Floor:
         self.holds_back: Callable[[str], bool] = lambda text: False
         self.watcher: Callable[[str, Output], None] = lambda kind, output: None
         self.looker: Callable[[], None] = lambda: None
+        self.recalled: Callable[[list[PositionEvent]], list[PositionEvent]] = lambda events: events
         self.is_dead, self.is_back_at_once = False, True
         self.lived_from = 0
         if start:
@@ -146,7 +148,11 @@ class Floor:
         elif output.refresh:
             self.soon(self._ask)
         for question in output.questions:
-            self.after(REST_NS, partial(self._answer, question, self.epoch))
+            # Paced as the session's client paces them: one that asks faster is refused.
+            now_s = self.now_ns / SECOND
+            wait_s = self._calls.wait_s(question.cost, now_s)
+            self._calls.note(question.cost, now_s + wait_s)
+            self.after(REST_NS + int(wait_s * SECOND), partial(self._answer, question, self.epoch))
         return output
 
     def after(self, delay_ns: int, work: Callable[[], object]) -> None:
@@ -311,10 +317,11 @@ class Floor:
         self.is_dead = False
         self.epoch += 1
         self.inputs.clear()
+        recalled = self.recalled(self.events)
         self.lived_from = len(self.events)
         self.pipeline = Pipeline(self.settings, "flat")
         # As the process does: the live ones, and those that have just ended.
-        self.pipeline.restore(self.events)
+        self.pipeline.restore(recalled)
         self.intent(Restarted(epoch=self.epoch))
         self.connect()
 
