@@ -204,7 +204,8 @@ def _effective(position: Position, order: Order, effective_stop: Decimal | None)
         return order
     rounding = position.instrument.floor_ticks if position.side.sign > 0 else position.instrument.ceil_ticks
     ticks, known = rounding(effective_stop), order.effective_stop_ticks
-    return replace(order, effective_stop_ticks=ticks, stop_loosened=known is not None and (ticks - known) * position.side.sign < 0)
+    loosened = known is not None and (ticks - known) * position.side.sign < 0
+    return replace(order, effective_stop_ticks=ticks, effective_trail_bps=order.trail_offset_bps, stop_loosened=loosened)
 
 
 def _rejected(position: Position, fact: f.OrderRejected, order_to: str) -> Position:

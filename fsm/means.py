@@ -12,8 +12,8 @@ A replacement must be better where it stands now: a trailing stop that is placed
 from events.commands import Means
 
 from .model import Order, Position
-from .order import SUBMITTED, UNKNOWN
-from .prices import trail_stop_ticks
+from .order import END_STATUSES, SUBMITTED, UNKNOWN
+from .prices import BPS, trail_stop_ticks
 
 # Points that a transaction adds to Kraken's counter of the pair, by the age of the order in seconds (venues.md 1.12).
 CANCEL_POINTS = ((5, 8), (10, 6), (15, 5), (45, 4), (90, 2), (300, 1))
@@ -48,6 +48,31 @@ def _points(table: tuple[tuple[int, int], ...], age_ns: int) -> int:
 def is_replacing(position: Position) -> bool:
     """Whether a better stop is on its way while the old one stands."""
     return means_of(position) == "place_then_cancel" and any(o.role == "stop" and o.status in (SUBMITTED, UNKNOWN) for o in position.orders)
+
+
+def wanted_trail_of(position: Position, order: Order) -> int | None:
+    """Return the distance that a live trailing stop is to have: the wanted one, or nearer where it stands looser than one that was lost.
+
+    A stop that is put back begins at the price of that moment: with its old distance it would stand looser (I3). The price follows from
+    where the venue says that it stands. Only where a stop is amended: another one in its place would begin anew again.
+    """
+    wanted, stands, trail = position.wanted_trail_offset_bps, order.effective_stop_ticks, order.trail_offset_bps
+    sign = position.side.sign
+    if wanted is None or stands is None or not trail or not position.capabilities.amend_in_place:
+        return wanted
+    if trail != order.effective_trail_bps or trail < wanted:
+        # The report is from before a change of the distance, or it has come nearer for this already.
+        return wanted
+    lost = [
+        o.effective_stop_ticks * sign
+        for o in position.orders
+        if o.role == "stop" and o.status in END_STATUSES and not o.filled_lots and o.effective_stop_ticks is not None
+    ]
+    best = max(lost, default=None)
+    if best is None or stands * sign >= best:
+        return wanted
+    peak = stands * BPS // (BPS - sign * trail)
+    return min(wanted, max(1, (peak * sign - best) * BPS // peak))
 
 
 def is_better_anew(position: Position, order: Order, trail_offset_bps: int) -> bool:

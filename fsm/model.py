@@ -25,8 +25,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     it is confirmed the old values count; `ceiling_lots` is the largest total that an amend without a clear answer may have
     given it, `listed_lots` the total that a snapshot listed meanwhile. `cum_lots` is the total that the venue stated where
     it is more than we booked. `deadline_ns` is the venue's last moment to take it, 0 where the request named none.
-    `effective_stop_ticks` is what the venue last reported, None if it never did; `stop_loosened` if that report was worse
-    than the one before.
+    `effective_stop_ticks` is what the venue last reported, None if it never did, and `effective_trail_bps` its distance then;
+    `stop_loosened` if that report was worse than the one before.
     """
 
     client_order_id: str
@@ -43,6 +43,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     trigger_ticks: int | None = None
     trail_offset_bps: int | None = None
     effective_stop_ticks: int | None = None
+    effective_trail_bps: int | None = None
     stop_loosened: bool = False
     decided_ns: int
     deadline_ns: int = 0

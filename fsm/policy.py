@@ -12,7 +12,7 @@ from events import facts as f
 from events.ids import client_order_id_from
 
 from .coverage import unprotected_lots
-from .means import is_guaranteed, means_of, rate_points
+from .means import is_guaranteed, means_of, rate_points, wanted_trail_of
 from .model import Order, Position, StaticStopId, TrailingStopId, static_stop_id, trailing_stop_id
 from .order import ENDED, LIVE, SUBMITTED, TRIGGERED, UNKNOWN
 from .position import EMERGENCY_PROTECTING, EXIT_ATTEMPTS, PROTECT_ATTEMPTS, looser, misaligned, trims
@@ -214,8 +214,8 @@ def _converge(d: Draft) -> Commands:
         elif means == "cancel_create":
             # What it protected is created anew at the wanted level once it is gone.
             yield _cancel(d, order)
-        elif (trail := trailing_stop_id(order)) is not None and p.wanted_trail_offset_bps is not None:
-            yield amend_trail(d, trail, p.wanted_trail_offset_bps)
+        elif (trail := trailing_stop_id(order)) is not None and (offset_bps := wanted_trail_of(p, order)) is not None:
+            yield amend_trail(d, trail, offset_bps)
         elif (static := static_stop_id(order)) is not None and p.wanted_stop_ticks is not None:
             yield amend_static(d, static, p.instrument.price(p.wanted_stop_ticks))
         yield _note(d, means, order)

@@ -19,7 +19,7 @@ from typing import Any
 
 from events import facts as f
 
-from .means import is_better_anew, is_guaranteed, is_replacing, means_of
+from .means import is_better_anew, is_guaranteed, is_replacing, means_of, wanted_trail_of
 from .model import Order, Position
 from .order import LIVE
 from .table import ANY, SAME, Classifier, Row, State, Table
@@ -515,12 +515,13 @@ def misaligned(position: Position) -> tuple[Order, ...]:
 
 def looser(position: Position) -> tuple[Order, ...]:
     """Return the confirmed live stops that are looser than what is wanted, with nothing in flight on them."""
-    sign, trail, stop = position.side.sign, position.wanted_trail_offset_bps, position.wanted_stop_ticks
+    sign, stop = position.side.sign, position.wanted_stop_ticks
     out = []
     for order in position.orders:
         if order.role != "stop" or order.status != LIVE or order.pending:
             continue
         if order.order_type == "trailing-stop":
+            trail = wanted_trail_of(position, order)
             is_loose = trail is not None and (order.trail_offset_bps or trail) > trail
         else:
             is_loose = stop is not None and order.trigger_ticks is not None and (stop - order.trigger_ticks) * sign > 0

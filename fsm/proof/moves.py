@@ -50,6 +50,9 @@ class World(Steps):
         ref, lots, _ = self._owing(state.venue)
         if ref >= 0:
             return self._paid(state, ref, lots)
+        if self.venues[state.venue].mode != "online":
+            # A market that is shut is a fault too, and faults stop.
+            return self._open_again(state)
         return self._tick(state, forced=True)
 
     def _others(self, state: State, fair: Label) -> Iterator[tuple[Label, State]]:
@@ -75,6 +78,10 @@ class World(Steps):
         if allowed and not is_dead:
             yield from self._faults(state, allowed)
             yield from self._wishes(state, allowed)
+
+    def _open_again(self, state: State) -> tuple[Label, State]:
+        venue, words = self._numbered(self.venues[state.venue]._replace(mode="online"), ())
+        return ("market", "online"), self._said(state._replace(venue=venue), words, OTHER)
 
     def _unheard_mode(self, state: State) -> str | None:
         """Return what the market takes where the position knows otherwise; each connection begins with the venue's word on it."""
