@@ -1,9 +1,12 @@
 """The scenario format: what is written is read back, and what cannot be read is named with its line and the remedy."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from events.errors import BadInput
-from holdfast.scenario.text import scenario_from
+from holdfast.scenario.text import HAPPENS, HOLDS, VENUE_DOES, scenario_from
 
 GOOD = """name: P05 a cancel is refused because the stop has filled
 source: P05, freqtrade #5101
@@ -70,3 +73,9 @@ def test_a_socket_may_be_gone_before_the_engine_hears_of_it_and_the_venues_books
     steps = scenario_from(GOOD + "! breaks\n= stopless 5 s\n", "good").steps[-2:]
     assert [step.clauses[0].word for step in steps] == ["breaks", "stopless"]
     assert steps[1].clauses[0].values == {"TIME": 5_000_000_000}
+
+
+def test_every_word_of_the_language_is_in_its_document() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"[a-z-]+", " ".join(re.findall(r"`([^`\n]+)`", text))))
+    assert {*VENUE_DOES, *HAPPENS, *HOLDS} <= told
