@@ -15,7 +15,7 @@ from .coverage import unprotected_lots
 from .means import is_guaranteed, means_of, rate_points, wanted_trail_of
 from .model import Order, Position, StaticStopId, TrailingStopId, static_stop_id, trailing_stop_id
 from .order import ENDED, LIVE, SUBMITTED, TRIGGERED, UNKNOWN
-from .position import EMERGENCY_PROTECTING, EXIT_ATTEMPTS, PROTECT_ATTEMPTS, looser, misaligned, trims
+from .position import EMERGENCY_PROTECTING, EXIT_ATTEMPTS, PROTECT_ATTEMPTS, PROTECTION_PENDING, looser, misaligned, trims
 
 # Degraded trail where a plan gives none (A8).
 EMERGENCY_TRAIL_OFFSET_BPS = 80
@@ -111,7 +111,8 @@ def _cover(d: Draft) -> Commands:
                 yield _note(d, "amend", order)
                 return
         return
-    if p.protect_attempts >= PROTECT_ATTEMPTS and isinstance(d.fact, f.OrderNotFound | f.SnapshotAgreed | f.SnapshotDiffered):
+    is_loop = p.state in (PROTECTION_PENDING, EMERGENCY_PROTECTING) and p.protect_attempts >= PROTECT_ATTEMPTS
+    if is_loop and isinstance(d.fact, f.OrderNotFound | f.SnapshotAgreed | f.SnapshotDiffered):
         # A stop that vanished is sent again at once. A venue that takes none would be sent one with each answer (I14): once the attempts
         # are used up the watch does it.
         return

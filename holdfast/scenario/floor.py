@@ -325,6 +325,10 @@ class Floor:
         self.intent(Restarted(epoch=self.epoch))
         self.connect()
 
+    def lose(self, count: int) -> None:
+        """Forget the last events of the log, as a torn tail does."""
+        del self.events[max(0, len(self.events) - count) :]
+
     # --- wishes -------------------------------------------------------------------------------------------------------
 
     def intent(self, intent: object) -> Output:

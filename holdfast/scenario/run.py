@@ -6,13 +6,15 @@ I1 to I5 and the sum of the leases by the desk itself, I13 by the clock that a b
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import msgspec
 
 from events import commands as c
 from events import facts as f
-from events.errors import BadInput, HoldfastError
+from events.errors import BadInput, HoldfastError, StoreLocked
+from events.store import open_store
 from events.values import PositionSide
 from fsm.coverage import coverage
 from fsm.model import Position
@@ -20,7 +22,7 @@ from fsm.order import END_STATUSES
 from fsm.timers import first_deadline
 from holdfast.simulation.watch import NAMESPACE, Watch
 from projections.books import Books
-from replay.intents import ExitPosition, HaltPosition, TightenPosition
+from replay.intents import EntriesHalted, EntriesResumed, ExitPosition, HaltPosition, TightenPosition
 from replay.pipeline import Output, Settings
 from venues.kraken.translate import order_userref_of
 from venues.simulated.faults import FAULTS, Faults
@@ -62,9 +64,7 @@ class Play:
         self.scenario, self.side, self.is_compared = scenario, side, is_compared
         settings = venue_settings(scenario)
         self.plan = plan_fields(scenario, side)
-        # As with the real venue: what the stream's snapshot does not prove is asked for by REST.
-        engine = Settings(namespace=NAMESPACE, symbols=(SYMBOL,), asks_rest=True)
-        self.floor = Floor(px=START_PX, symbol=SYMBOL, venue=settings, settings=engine, fault_book=fault_book, start=False)
+        self.floor = Floor(px=START_PX, symbol=SYMBOL, venue=settings, settings=engine_settings(scenario), fault_book=fault_book, start=False)
         has_hand = any(x.word in ("owner", "says") or x.values.get("WORD") in _LIES for step in scenario.steps for x in step.clauses)
         self.watch = Watch(self.floor.gateway.exchange, PATIENCE_S, has_hand)
         self.position_id = ""
@@ -158,6 +158,17 @@ class Play:
                 self._fault(values)
             case "owner":
                 self._owner(values)
+            case "rests-by-hand":
+                floor.rest_by_hand("buy", values["QTY"], values["PX"])
+            case "halt-entries":
+                floor.intent(EntriesHalted(reason="a person said so"))
+            case "resume-entries":
+                floor.intent(EntriesResumed())
+            case "second":
+                self._second()
+            case "torn":
+                lost = int(str(values["N"]))
+                floor.kill(lambda: floor.lose(lost))
             case "tells-price":
                 px = values["WORD"]
                 floor.feed(
@@ -192,6 +203,20 @@ class Play:
             case "says":
                 order, told = self._order(values["NAME"]), str(values["WORD"])
                 floor.owner(lambda exchange, now_ns: exchange.tell_again(order, told, now_ns))
+
+    def _second(self) -> None:
+        """Start another engine on the store that this one holds: a real store, as the process opens it first of all."""
+        with TemporaryDirectory() as folder:
+            url = f"{folder}/events.db"
+            first, second = open_store(url), open_store(url)
+            try:
+                first.acquire_lease()
+                second.acquire_lease().release()
+            except StoreLocked as refusal:
+                self.floor.refusals.append(str(refusal))
+            finally:
+                second.close()
+                first.close()
 
     def _open(self) -> None:
         self.position_id = self.floor.next_position_id()
@@ -342,6 +367,7 @@ class Play:
             ),
             "live": lambda: (len(floor.pipeline.desk.positions), int(str(wanted))),
             "refused": lambda: (bool(floor.refusals), True),
+            "by-hand": lambda: (sum(not self.watch.books.owner_of(o.order_id) for o in exchange.open_orders()), int(str(wanted))),
             "event": lambda: (wanted if wanted in {type(e.fact).__name__ for e in floor.events} else "none", wanted),
         }
         found_, wanted_ = answers[word]()
@@ -447,6 +473,18 @@ def venue_settings(scenario: Scenario) -> VenueSettings:
         raise BadInput(f"{scenario.place}: venue", str(problem), "write fields of the simulated venue's settings") from None
 
 
+def engine_settings(scenario: Scenario) -> Settings:
+    """Return the settings of a scenario's engine. Raises BadInput."""
+    given: dict[str, object] = {"namespace": NAMESPACE, "symbols": (SYMBOL,), "asks_rest": True, **scenario.engine}
+    unknown = sorted(set(given) - set(Settings.__struct_fields__))
+    try:
+        if unknown:
+            raise ValueError(f"there is no field {unknown[0]}")
+        return msgspec.convert(given, Settings, strict=False)
+    except (msgspec.ValidationError, ValueError) as problem:
+        raise BadInput(f"{scenario.place}: engine", str(problem), "write fields of the pipeline's settings") from None
+
+
 def plan_fields(scenario: Scenario, side: PositionSide) -> dict[str, object]:
     """Return the fields of a scenario's plan for `side`, prices mirrored. Raises BadInput."""
     written = dict(scenario.plan)
@@ -496,5 +534,6 @@ def check_words(scenario: Scenario) -> None:
     if not any(clause.word == "unprotected" for step in scenario.steps for clause in step.clauses):
         raise BadInput(scenario.place, "it does not bound the time without protection", "hold it somewhere: `= unprotected 1 s`")
     venue_settings(scenario)
+    engine_settings(scenario)
     for side in PositionSide:
         plan_fields(scenario, side)

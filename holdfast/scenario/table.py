@@ -82,6 +82,6 @@ def rows(chosen: Sequence[Scenario], sides: str = "both") -> Iterator[Row]:
                 held=not outcome.problems,
                 unprotected_ms=outcome.bare_ms,
                 bound_ms=bound_ms(scenario),
-                about=scenario.name.removeprefix(scenario.place).strip(),
+                about=scenario.name.removeprefix(scenario.place.partition("-")[0]).strip(),
                 problems=outcome.problems,
             )

@@ -51,6 +51,11 @@ HAPPENS: Mapping[str, str] = {
     "start": "",  # it starts from its log
     "fault": "WORD [on WORD] [times N] [for TIME]",  # of the venue, by its name there
     "owner": "WORD [QTY] [NAME] [times N]",  # by hand: buys, sells, withdraws QTY; cancels NAME
+    "rests-by-hand": "QTY PX",  # the owner lets a limit order to buy rest, at a price as it is written
+    "halt-entries": "",  # the kill switch: no entry may leave
+    "resume-entries": "",
+    "second": "",  # another engine starts on the store of this one
+    "torn": "N",  # the process dies, and starts from a log without its last N events
     "tells-price": "WORD",  # a ticker with that for a price: 0, NaN, 1e400
     "clock": "WORD TIME",  # of this machine jumps ahead or back
 }  # fmt: skip
@@ -58,7 +63,7 @@ HOLDS: Mapping[str, str] = {
     "held": "QTY", "covered": "QTY", "bare": "QTY", "unprotected": "TIME", "stopless": "TIME", "reason": "WORD", "paged": "WORD",
     "alerted": "WORD",
     "quiet": "", "stop": "PX", "trail": "BPS", "resting": "[NAME...]", "flat": "", "account": "QTY", "entries": "N", "live": "N",
-    "refused": "", "event": "WORD",
+    "refused": "", "event": "WORD", "by-hand": "N",
 }  # fmt: skip
 SENDS = ("submit", "amend", "cancel")
 REFUSALS: Mapping[str, str] = {
@@ -96,13 +101,16 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """One scenario: its header and its steps. `plan` and `venue` are fields of `Plan` and of the simulated venue's settings, as text."""
+    """One scenario: its header and its steps. `plan` and `venue` are fields of `Plan` and of the simulated venue's settings, as text,
+    `engine` those of the pipeline's.
+    """
 
     name: str
     source: str
     steps: tuple[Step, ...]
     plan: dict[str, str] = {}
     venue: dict[str, str] = {}
+    engine: dict[str, str] = {}
     sides: Sides = "both"
     place: str = ""
 
@@ -133,7 +141,7 @@ def scenario_from(text: str, place: str) -> Scenario:
     return _checked(header, tuple(steps), place)
 
 
-_HEADER = ("name", "source", "plan", "venue", "sides")
+_HEADER = ("name", "source", "plan", "venue", "engine", "sides")
 
 
 def _checked(header: dict[str, str], steps: tuple[Step, ...], place: str) -> Scenario:
@@ -145,8 +153,9 @@ def _checked(header: dict[str, str], steps: tuple[Step, ...], place: str) -> Sce
         raise BadInput(place, f"sides {sides!r} is not known", "use both, long or short")
     if not steps:
         raise BadInput(place, "nothing happens in it", "write at least one step, for example `! open`")
-    plan, venue = (_fields(header.get(key, ""), f"{place}: {key}") for key in ("plan", "venue"))
-    return Scenario(name=header["name"], source=header["source"], steps=steps, plan=plan, venue=venue, sides=sides, place=place)  # type: ignore[arg-type]
+    plan, venue, engine = (_fields(header.get(key, ""), f"{place}: {key}") for key in ("plan", "venue", "engine"))
+    named = {"name": header["name"], "source": header["source"]}
+    return Scenario(**named, steps=steps, plan=plan, venue=venue, engine=engine, sides=sides, place=place)  # type: ignore[arg-type]
 
 
 def _fields(text: str, place: str) -> dict[str, str]:
