@@ -64,7 +64,8 @@ class Play:
         self.scenario, self.side, self.is_compared = scenario, side, is_compared
         settings = venue_settings(scenario)
         self.plan = plan_fields(scenario, side)
-        self.floor = Floor(px=START_PX, symbol=SYMBOL, venue=settings, settings=engine_settings(scenario), fault_book=fault_book, start=False)
+        engine = engine_settings(scenario)
+        self.floor = Floor(px=START_PX, symbol=SYMBOL, venue=settings, settings=engine, fault_book=fault_book, start=False)
         has_hand = any(x.word in ("owner", "says") or x.values.get("WORD") in _LIES for step in scenario.steps for x in step.clauses)
         self.watch = Watch(self.floor.gateway.exchange, PATIENCE_S, has_hand)
         self.position_id = ""
