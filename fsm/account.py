@@ -3,9 +3,8 @@
 Rules
     1. What the account holds beyond the sum of ours belongs to its owner and is nobody's business here (I12). Less than the sum
        means that somebody sold or withdrew part of ours, or that an execution of ours was never told.
-    2. A balance is judged once it is settled (`GRACE_NS`), and only if it is younger than every execution of ours in that asset:
-       the two streams are not in step. A line of the ledger is as old as the venue says, whenever it comes; a whole list of balances
-       has no time and is as old as its arrival.
+    2. A balance is judged once it is settled (`GRACE_NS`), and only if every execution of ours in that asset is in it: the two streams
+       are not in step. It is in it if its own line of the ledger came, or a balance from after it by the venue's clock.
     3. Less than the sum is a question first: a snapshot, asked for since, with every execution in it. If it brings the missing
        execution, nothing was wrong. Without such proof nothing is adjusted, whatever the balance says; a person is told.
     4. Then the owner's own trades explain it, at their price, and what they do not explain is an adjustment; not before nothing
@@ -50,18 +49,10 @@ class OwnerTrade(NamedTuple):
 
 
 class _Balance(NamedTuple):
-    """The total of an asset, and how old it is: by the venue's clock, 0 for a whole list, and by ours."""
+    """The total of an asset, as of the venue's time `ts_event_ns`."""
 
     qty: Decimal
     ts_event_ns: int
-    ts_recv_ns: int
-
-
-class _Filled(NamedTuple):
-    """When the newest execution of ours in an asset was made (the venue's clock), and when the last one was told (ours)."""
-
-    ts_event_ns: int
-    ts_recv_ns: int
 
 
 class Answer(NamedTuple):
@@ -87,7 +78,8 @@ class Account:
 
     def __init__(self) -> None:
         self._balances: dict[str, _Balance] = {}
-        self._filled: dict[str, _Filled] = {}
+        self._not_in_balance: dict[str, dict[str, int]] = {}
+        self._lines: deque[str] = deque(maxlen=TRADES_KEPT)
         self._questions: dict[str, _Question] = {}
         self._trades: deque[OwnerTrade] = deque(maxlen=TRADES_KEPT)
         self._trade_ids: deque[str] = deque(maxlen=TRADES_KEPT)
@@ -95,12 +87,18 @@ class Account:
 
     # --- in -----------------------------------------------------------------------------------------------------------
 
-    def take_balance(self, asset: str, balance: Decimal, ts_event_ns: int, now_ns: int) -> None:
-        """Note the total of an asset as of `ts_event_ns` (0: a list without a time); it is judged once it is settled."""
-        known = self._balances.get(asset)
-        if known is not None and 0 < ts_event_ns < known.ts_event_ns:
-            return
-        self._balances[asset] = _Balance(balance, ts_event_ns, now_ns)
+    def take_balance(self, asset: str, balance: Decimal, of_trade: str | None, ts_event_ns: int, now_ns: int) -> None:
+        """Note the total of an asset at `ts_event_ns`, after the execution `of_trade` (None: in a list); it is judged once settled."""
+        known, missing = self._balances.get(asset), self._not_in_balance.get(asset, {})
+        if of_trade is not None:
+            self._lines.append(of_trade)
+            missing.pop(of_trade, None)
+            if known is not None and ts_event_ns < known.ts_event_ns:
+                return
+        self._balances[asset] = _Balance(balance, ts_event_ns)
+        # A list came behind an answer of that time, a line may be the first of several at once.
+        before_ns = ts_event_ns + 1 if of_trade is None else ts_event_ns
+        self._not_in_balance[asset] = {trade_id: at_ns for trade_id, at_ns in missing.items() if at_ns >= before_ns}
         question = self._questions.get(asset)
         if question is None or question.from_ns <= now_ns:
             self._questions[asset] = _Question(now_ns + GRACE_NS)
@@ -109,10 +107,11 @@ class Account:
         """Judge an asset at once: an order of ours found too little of it (A25)."""
         self._questions[asset] = _Question(now_ns)
 
-    def take_own_fill(self, asset: str, ts_event_ns: int, now_ns: int) -> None:
-        """Note an execution of ours in an asset, made at `ts_event_ns`: a balance from before it says nothing any more."""
-        newest = self._filled.get(asset, _Filled(0, 0))
-        self._filled[asset] = _Filled(max(ts_event_ns, newest.ts_event_ns), now_ns)
+    def take_own_fill(self, asset: str, trade_id: str, ts_event_ns: int) -> None:
+        """Note an execution of ours in an asset: a balance without it says nothing any more."""
+        known = self._balances.get(asset)
+        if trade_id not in self._lines and (known is None or ts_event_ns >= known.ts_event_ns):
+            self._not_in_balance.setdefault(asset, {})[trade_id] = ts_event_ns
 
     def take_trade(self, trade: OwnerTrade, positions: Iterable[Position]) -> tuple[tuple[str, f.ManualFillSeen], ...]:
         """Note a trade of the owner; on margin, return what it closes of ours."""
@@ -161,19 +160,10 @@ class Account:
     def missing_of(self, asset: str, positions: Iterable[Position]) -> Decimal:
         """Return how much less than the sum of ours the account holds, 0 if nothing is missing or nothing can be said."""
         known = self._balances.get(asset)
-        if known is None or not self._is_current(asset, known):
+        if known is None or self._not_in_balance.get(asset):
             return Decimal(0)
         ours = sum((_qty(p) for p in positions if _is_spot_long(p, asset)), Decimal(0))
         return max(Decimal(0), ours - known.qty)
-
-    def _is_current(self, asset: str, known: _Balance) -> bool:
-        filled = self._filled.get(asset)
-        if filled is None:
-            return True
-        if known.ts_event_ns and filled.ts_event_ns:
-            # At the same time is not after: of several executions at once, this may be the line of the first.
-            return known.ts_event_ns > filled.ts_event_ns
-        return known.ts_recv_ns >= filled.ts_recv_ns
 
     def answer(self, positions: Iterable[Position], is_complete: bool, is_settled: bool, asked_ns: int, now_ns: int) -> Answer:
         """Return what a snapshot, asked for at `asked_ns` and booked already, says of the differences that are in question."""
@@ -200,7 +190,7 @@ class Account:
 
     def short_of(self, asset: str, needed: Decimal, held_by_ours: Decimal, now_ns: int) -> f.BalanceShort:
         """Return the fact that an order found too little of an asset: what it needed, what is there beyond what ours hold (A25)."""
-        balance = self._balances.get(asset, _Balance(Decimal(0), 0, 0)).qty
+        balance = self._balances.get(asset, _Balance(Decimal(0), 0)).qty
         return f.BalanceShort(ts_recv_ns=now_ns, asset=asset, needed=needed, available=max(Decimal(0), balance - held_by_ours))
 
     def _short(self, asset: str, positions: Sequence[Position], now_ns: int) -> list[tuple[str, f.BalanceShort]]:

@@ -15,6 +15,7 @@ from events.values import Mark, Side
 
 from .model import Order, Position, fee_lots_of
 from .order import END_STATUSES, LIVE, OPEN_STATUSES, SUBMITTED, UNKNOWN
+from .position import RECONCILING
 
 replace = msgspec.structs.replace
 
@@ -173,7 +174,8 @@ def _accepted(position: Position, fact: f.OrderAccepted, order_to: str) -> Posit
 
 def _looked(position: Position, fact: f.SnapshotAgreed | f.SnapshotDiffered, order_to: str) -> Position:
     """A snapshot that was asked for after a change was sent shows what became of it, also where the answer was lost."""
-    if position.unseen_child_lots:
+    # The first word of a new link ends a waiting, and may lack executions: it is no look.
+    if position.unseen_child_lots and position.state != RECONCILING:
         position = replace(position, child_looks=position.child_looks + 1)
     changing = [o for o in position.orders if o.pending or o.listed_lots is not None]
     if not changing:

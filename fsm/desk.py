@@ -24,7 +24,7 @@ from .levels import ArmedLevel, ArmedTrail, armed_levels, armed_trail, trail_sta
 from .model import Position
 from .monitor import Mismatch, quantity_mismatch, stop_mismatch
 from .order import LIVE, TRIGGERED
-from .position import LIVE_STATES
+from .position import LIVE_STATES, RECONCILING
 from .prices import FAR, PriceIndex
 from .smart import LOOK, STOP, Smart
 from .timers import deadlines, first_deadline
@@ -258,6 +258,9 @@ class Desk:
                 differences += bool(found)
                 out += found
             position = self.positions.get(key)
+            if position is not None and position.unseen_child_lots and not trades_complete and position.state != RECONCILING:
+                # Its stop may have come and gone among the executions that are missing.
+                continue
             if position is not None and not doubted:
                 mark = self._mark(position, now_ns)
                 word: f.AnyFact = f.SnapshotAgreed(ts_recv_ns=now_ns, asked_ns=asked_ns, mark=mark)
@@ -278,6 +281,10 @@ class Desk:
         """Return the id of the position that an order belongs to, None if it is not ours (I12)."""
         found = self._by_venue_id.get(venue_order_id) if venue_order_id else None
         return found or position_id_of(client_order_id, self._namespace)
+
+    def note_owner(self, venue_order_id: str, position_id: str) -> None:
+        """Note whose order a venue's order is: an attached stop can show itself before its entry has an id of the venue in the log."""
+        self._by_venue_id.setdefault(venue_order_id, position_id)
 
     def get(self, position_id: str) -> Position | None:
         """Return a position, live or ended."""

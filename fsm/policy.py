@@ -72,7 +72,7 @@ def _submit_entry(d: Draft) -> Commands:
         qty=plan.qty,
         limit_price=plan.entry_price,
         margin=plan.margin,
-        deadline_ns=d.now_ns + plan.timing.market_deadline_ms * 1_000_000 if plan.entry_type == "market" else 0,
+        deadline_ns=d.now_ns + plan.timing.market_deadline_ms * 1_000_000,
         attached=attached,
     )
 

@@ -40,7 +40,7 @@ class Custody:
     def take(self, message: m.BalanceChanged | m.ForeignFill | m.ForeignOrder) -> list[PositionEvent]:
         """Take a word about what is not ours; return what it means for positions at once."""
         if isinstance(message, m.BalanceChanged):
-            self._account.take_balance(message.asset, message.balance, message.ts_event_ns, message.ts_recv_ns)
+            self._account.take_balance(message.asset, message.balance, message.of_trade, message.ts_event_ns, message.ts_recv_ns)
             return []
         if isinstance(message, m.ForeignOrder):
             return self._owners_order(message)
@@ -75,8 +75,9 @@ class Custody:
         return out
 
     def take_own_fill(self, position: Position, fact: f.OrderFilled) -> None:
-        """Note an execution of ours."""
-        self._account.take_own_fill(position.instrument.base, fact.ts_event_ns, fact.ts_recv_ns)
+        """Note an execution of ours; one on margin moves no balance of the base asset."""
+        if not position.plan.margin:
+            self._account.take_own_fill(position.instrument.base, fact.trade_id, fact.ts_event_ns)
 
     def short_for(self, position: Position, fact: f.OrderRejected) -> f.BalanceShort | None:
         """Return what an order that was refused for want of funds needed, and what is there for it; None for an entry (A25)."""

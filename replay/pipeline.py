@@ -295,6 +295,10 @@ class Pipeline:
 
     def _fact(self, made: "_Made", fact: f.AnyFact) -> None:
         """Take a venue's word about an order of ours, and what it means for the account and for what has ended."""
+        if isinstance(fact, f.ChildDiscovered):
+            owner = self.desk.owner_of(self.translator.known_client_id(fact.parent_venue_order_id))
+            if owner is not None:
+                self.desk.note_owner(fact.parent_venue_order_id, owner)
         is_late = isinstance(fact, f.OrderFilled) and self._is_late(fact)
         events = self.desk.take(fact)
         made.events += events

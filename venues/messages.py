@@ -97,10 +97,14 @@ class SnapshotTaken(VenueMessage, frozen=True, kw_only=True, tag="snapshot_taken
 
 
 class BalanceChanged(VenueMessage, frozen=True, kw_only=True, tag="balance_changed"):
-    """Total of one asset after a change, in units of the asset. What open orders hold of it is not taken off."""
+    """Total of one asset, in units of the asset. What open orders hold of it is not taken off.
+
+    `of_trade` is the execution that changed it, None for a line of a whole list; such a list is at least as new as `ts_event_ns`.
+    """
 
     asset: str
     balance: Decimal
+    of_trade: str | None = None
 
 
 class BalanceHeld(VenueMessage, frozen=True, kw_only=True, tag="balance_held"):

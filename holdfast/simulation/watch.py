@@ -10,12 +10,13 @@
 The venue's books are read, never the engine's idea of them. What the owner trades by hand is told apart by the orders' ids.
 """
 
+import re
 from collections import Counter
 from decimal import Decimal
 from typing import NamedTuple
 
 from events.commands import SubmitOrder
-from events.facts import OrderFilled
+from events.facts import OrderFilled, PositionAdopted
 from events.ids import position_id_of
 from events.record import PositionEvent
 from events.values import PositionSide
@@ -43,6 +44,7 @@ ON_THE_WAY = (
     TAKE_PROFIT_WORKING,
 )  # fmt: skip
 NS = 1_000_000_000
+_BEHIND_THE_END = re.compile(r"behind the end of (\w+)")
 # Several times what a busy position needs; what goes round with the venue's own speed makes thousands.
 EVENTS_A_MINUTE = 400
 
@@ -75,6 +77,8 @@ class VenueBooks:
         self.owner_of_userref: dict[int, str] = {}
         # What closes a reverse position takes a double exit back, and enters nothing.
         self.flattening: set[str] = set()
+        # What came to life behind the end of a position is protected and closed by another one: together they are one matter.
+        self.root_of: dict[str, str] = {}
         self._read = 0
 
     def owner_of(self, order_id: str) -> str:
@@ -82,7 +86,12 @@ class VenueBooks:
         order = self.exchange.orders[order_id]
         if order.parent_id:
             return self.owner_of(order.parent_id)
-        return position_id_of(order.cl_ord_id, NAMESPACE) or self.owner_of_userref.get(order.order_userref, "")
+        owner = position_id_of(order.cl_ord_id, NAMESPACE) or self.owner_of_userref.get(order.order_userref, "")
+        return self.root_of.get(owner, owner)
+
+    def family_of(self, position_id: str) -> list[str]:
+        """Return a position and those that took over what came to life behind its end."""
+        return [position_id, *(heir for heir, root in self.root_of.items() if root == position_id)]
 
     def read(self, sides: dict[str, PositionSide]) -> list[Fill]:
         """Take the executions that are new; `sides` names the side of each position. Return those of ours."""
@@ -173,6 +182,8 @@ class Watch:
                 self.books.flattening.add(command.client_order_id)
             if isinstance(command, SubmitOrder) and command.attached is not None:
                 self.books.owner_of_userref[order_userref_of(command.client_order_id)] = key
+        if isinstance(fact, PositionAdopted) and (found := _BEHIND_THE_END.search(fact.evidence)):
+            self.books.root_of[key] = self.books.root_of.get(found[1], found[1])
         if isinstance(fact, OrderFilled):
             self._booked(key, fact, now_ns)
 
@@ -191,7 +202,7 @@ class Watch:
             wrong.append(f"price {fact.last_px} instead of {fill.px}")
         if (fact.side.value == "buy") != fill.buying:
             wrong.append(f"side {fact.side.value}")
-        if self.books.owner_of_fill.get(fact.trade_id) != key:
+        if self.books.owner_of_fill.get(fact.trade_id) != self.books.root_of.get(key, key):
             wrong.append(f"the position, it is of {self.books.owner_of_fill.get(fact.trade_id) or 'the owner'}")
         if wrong:
             self.say(now_ns, "I9", f"{key} books execution {fact.trade_id} with {', '.join(wrong)}")
@@ -213,8 +224,10 @@ class Watch:
             if planned is None:
                 self.say(now_ns, "I12", f"{owner}: the venue has executions of a position that nobody asked for")
                 continue
-            if held.entered > planned and not held.exited > held.entered:
-                self.say(now_ns, "I2", f"{owner}: {held.entered} entered at the venue, {planned} were planned")
+            # What a fee in the base asset took is bought anew, and no more of the plan.
+            entered = held.entered - held.fees
+            if entered > planned and not held.exited > held.entered and owner not in self.books.root_of.values():
+                self.say(now_ns, "I2", f"{owner}: {entered} entered at the venue, {planned} were planned")
             if held.exited > held.entered and not self._has_hand:
                 self.say(now_ns, "I2", f"{owner}: {held.exited} left at the venue, {held.entered} had entered")
 
@@ -239,14 +252,14 @@ class Watch:
                 continue
             since_ns = self._bare_since.setdefault(owner, now_ns)
             self.bare_ms_max = max(self.bare_ms_max, (now_ns - since_ns) // 1_000_000)
-            position = desk.positions.get(owner) if desk is not None else None
-            is_known = not is_live or desk is None or owner in desk.unprotected or (position is not None and position.state in ON_THE_WAY)
-            if is_known:
+            family = [] if desk is None else [desk.positions[key] for key in self.books.family_of(owner) if key in desk.positions]
+            is_known = any(desk is not None and (p.position_id in desk.unprotected or p.state in ON_THE_WAY) for p in family)
+            if is_known or not is_live or desk is None:
                 self._believed_since.pop(owner, None)
                 continue
             believed_ns = self._believed_since.setdefault(owner, now_ns)
             if now_ns - believed_ns > self._patience_ns:
-                state = position.state if position is not None else "no live position"
+                state = ", ".join(p.state for p in family) or "no live position"
                 self.say(
                     now_ns, "I1", f"{owner}: {bare} bare at the venue for {(now_ns - believed_ns) / NS:.0f} s, the engine has {state}"
                 )

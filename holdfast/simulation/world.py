@@ -318,9 +318,14 @@ class World:
         life.disk.end(power=power)
         self.network.kill_clients()
         life.task.cancel()
+        self._is_stopping = True
         # Not at once: the process may have died within a commit.
-        self.loop.call_soon(life.assembled.store.close)
+        self.loop.call_soon(self._bury, life)
         self.loop.call_later(max(down_s, 0.001), self.begin)
+
+    def _bury(self, life: _Life) -> None:
+        life.assembled.store.close()
+        self._is_stopping = False
 
     async def _stop(self) -> None:
         life = self.life
@@ -544,7 +549,7 @@ class World:
                 self.watch.say(now_ns, "I13", f"{key} has not ended: {position.state}")
         for key in sorted(self.watch.books.held):
             left = self.watch.books.held[key].net
-            if abs(left) >= self.watch.books.minimum[key] and key not in self._halted():
+            if abs(left) >= self.watch.books.minimum[key] and not self._halted().intersection(self.watch.books.family_of(key)):
                 self.watch.say(now_ns, "I13", f"{key} has ended, and the venue still holds {left} of it")
         for life in self.sessions:
             digest.update(_bodies(life.session))
@@ -580,6 +585,8 @@ class World:
             self.watch.say(now_ns, "I9", f"execution {exec_id} is booked, and the venue knows nothing of it")
 
     def _replay(self, life: _Life, now_ns: int) -> None:
+        if life.lost_power and b"\n" not in life.session.read_bytes():
+            return  # killed within its first write: nothing was recorded in it
         try:
             verdict = replay(life.session)
         except Tampered as problem:

@@ -137,6 +137,7 @@ class BalanceEntry(msgspec.Struct, frozen=True):
     asset: str
     balance: Any
     timestamp: str | None = None
+    ref_id: str | None = None
 
 
 class ChannelFrame(msgspec.Struct, frozen=True, gc=False, tag_field="channel"):

@@ -88,6 +88,7 @@ class KrakenTranslator:
         self._switches: dict[int, int] = {}
         self._next_req_id = 1
         self._next_sequence: dict[str, int] = {}
+        self._balances_asked_ns = 0
         self._ahead_ns: deque[int] = deque(maxlen=REPLIES_TIMED)
         self._handlers: dict[type[Any], Callable[[Any, int, str], list[Output]]] = {
             codec.ExecutionsFrame: self._from_executions,
@@ -231,8 +232,17 @@ class KrakenTranslator:
             except BadInput as problem:
                 output.append(_bad_entry(problem, text, ts_recv_ns))
             else:
-                ts_event_ns = ns_from_rfc3339(entry.timestamp)
-                output.append(BalanceChanged(asset=entry.asset, balance=balance, ts_event_ns=ts_event_ns, ts_recv_ns=ts_recv_ns))
+                is_list = frame.type == "snapshot"
+                output.append(
+                    BalanceChanged(
+                        asset=entry.asset,
+                        balance=balance,
+                        # That `ref_id` is the execution's id is not verified [NV]; without one that fits, only later lines count.
+                        of_trade=None if is_list else entry.ref_id or "",
+                        ts_event_ns=self._balances_asked_ns if is_list else ns_from_rfc3339(entry.timestamp),
+                        ts_recv_ns=ts_recv_ns,
+                    )
+                )
         return output
 
     def _gap(self, channel: str, frame_type: str, sequence: int | None, ts_recv_ns: int) -> list[Output]:
@@ -317,6 +327,9 @@ class KrakenTranslator:
         if type(limit) is int and 0 < limit <= MAX_COUNT:
             self.budget.learn_limit(limit)
         is_ended = reply.method == "unsubscribe"
+        if channel == "balances" and not is_ended:
+            # Its list, which has no time, comes behind this on the same connection.
+            self._balances_asked_ns = ts_event_ns
         if is_ended and channel in _PRIVATE_CHANNELS:
             # The next subscription counts from 1 again, also if its snapshot is lost on the way.
             self._next_sequence.pop(channel, None)
