@@ -81,3 +81,20 @@ def test_a_stored_event_with_numbers_beyond_all_measure_is_refused_with_its_plac
     log[number] = msgspec.structs.replace(accepted, fact=huge)
     with pytest.raises(BadInput, match=f"version {accepted.version}: its numbers are beyond all measure"):
         Desk("hf").restore(log)
+
+
+def test_an_attached_stop_is_taken_before_its_entry_has_an_id_of_the_venue_where_somebody_knows_whose_it_is() -> None:
+    stage = Stage(attach_stop=True)
+    child = f.ChildDiscovered(
+        ts_recv_ns=stage.now_ns,
+        client_order_id="",
+        venue_order_id="V-child",
+        parent_venue_order_id="V-entry",
+        qty=D("1.0"),
+        order_type="trailing-stop",
+        trail_offset_bps=300,
+    )
+    assert stage.desk.take(child) == []
+    stage.desk.note_owner("V-entry", stage.position.position_id)
+    assert [event.position_id for event in stage.desk.take(child)] == [stage.position.position_id]
+    assert [o.venue_order_id for o in stage.position.open_orders("stop")] == ["V-child"]

@@ -217,3 +217,11 @@ def test_money_of_a_command_is_exact() -> None:
     stop = last_command(stage)
     assert isinstance(stop, c.SubmitOrder)
     assert (stop.qty, type(stop.qty)) == (D("0.002"), Decimal)
+
+
+def test_a_limit_entry_names_a_deadline_too_or_its_absence_would_prove_nothing() -> None:
+    # Found by the simulation: on a slow network it came to the venue after it had been declared absent.
+    stage = Stage(entry_type="limit", entry_price=D(99))
+    entry = last_command(stage)
+    assert isinstance(entry, c.SubmitOrder)
+    assert entry.deadline_ns == stage.now_ns + 5_000_000_000

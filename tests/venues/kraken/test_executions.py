@@ -490,6 +490,18 @@ def test_an_execution_behind_no_gap_says_nothing_of_one(venue):
     assert filled.behind_gap is msgspec.UNSET
 
 
+def test_an_execution_of_a_nameless_order_that_could_be_an_attached_stop_waits_for_its_name(venue):
+    # The entry is known by its id; its stop came and went while nobody listened, and past executions name no parent.
+    venue.translator.restore([(OURS, "O1")], [submit(attached=AttachedStop(trail_offset_bps=300))], ["T0"])
+    stop = {**past_trade("T1", 2), "order_id": "C1", "side": "sell"}
+    outputs = snapshot_of(venue, [past_trade("T0", 1), stop])
+    assert "ForeignFill" not in kinds(outputs)
+    assert not outputs[-1].trades_complete
+    # An order on the entry's own side is no stop of ours.
+    outputs = snapshot_of(venue, [past_trade("T0", 1), {**past_trade("T2", 3), "order_id": "X1"}])
+    assert "ForeignFill" in kinds(outputs)
+
+
 def attached_child(order_id, parent, price=97, price_type="static", order_type="stop-loss", qty=1.0):
     triggers = {"price": price, "price_type": price_type, "status": "untriggered"}
     ids = {"order_id": order_id, "ord_ref_id": parent, "order_userref": 0}

@@ -205,6 +205,18 @@ def test_status_heartbeat_pong_and_balances(translator):
     assert refused.code == "bad_entry"
 
 
+def test_a_list_of_balances_is_as_new_as_the_answer_before_it_and_a_line_as_the_venue_says(translator):
+    acked = {"channel": "balances", "snapshot": True}
+    times = {"time_in": "1970-01-01T00:00:01Z", "time_out": "1970-01-01T00:00:02Z"}
+    hear(translator, {"method": "subscribe", "req_id": 1, "success": True, "result": acked, **times})
+    rows = [{"asset": "BTC", "balance": 1.20, "wallets": []}]
+    (listed,) = hear(translator, {"channel": "balances", "type": "snapshot", "data": rows, "sequence": 1})
+    assert (listed.of_trade, listed.ts_event_ns) == (None, 1_000_000_000)
+    line = {"asset": "BTC", "balance": 1.5, "ref_id": "T1", "timestamp": "1970-01-01T00:00:03Z"}
+    (moved,) = hear(translator, {"channel": "balances", "type": "update", "data": [line], "sequence": 2})
+    assert (moved.of_trade, moved.ts_event_ns) == ("T1", 3_000_000_000)
+
+
 def test_what_spot_and_margin_can_do_differs_where_it_decides_coverage():
     assert (capabilities_of(False), capabilities_of(True)) == (SPOT, MARGIN)
     assert SPOT.holds_funds
