@@ -17,9 +17,8 @@ _NAME = re.compile(r"holdfast-(?:[a-z]+)-p([0-9]+)-\w+")
 
 def memory_folder(about: str) -> Path:
     """Return a new folder `holdfast-<about>-p<process>-...`, deleted at the end of this process at the latest."""
-    base = _base()
-    _sweep(base)
-    folder = Path(tempfile.mkdtemp(prefix=f"holdfast-{about}-p{os.getpid()}-", dir=base))
+    _sweep()
+    folder = Path(tempfile.mkdtemp(prefix=f"holdfast-{about}-p{os.getpid()}-", dir=_base()))
     atexit.register(_end, os.getpid(), folder)
     return folder
 
@@ -31,9 +30,9 @@ def kept(folder: Path) -> Path:
     return place
 
 
-def remove_stale(base: Path) -> list[Path]:
+def remove_stale() -> list[Path]:
     """Delete the folders whose owner has ended; return them."""
-    stale = []
+    stale, base = [], _base()
     for folder in base.glob("holdfast-*-p*"):
         found = _NAME.fullmatch(folder.name)
         if found and not _is_running(int(found[1])):
@@ -48,8 +47,8 @@ def _base() -> Path:
 
 
 @cache
-def _sweep(base: Path) -> None:
-    remove_stale(base)
+def _sweep() -> None:
+    remove_stale()
 
 
 def _is_running(process: int) -> bool:

@@ -28,7 +28,7 @@ def test_a_folder_goes_with_its_owner() -> None:
 def test_the_folder_of_an_owner_that_was_killed_goes_with_the_next_one_and_that_of_a_living_one_stays() -> None:
     own, folder = memory_folder("test"), made_by_a_process_that("import os; os.kill(os.getpid(), 9)")
     assert folder.is_dir()
-    assert folder in remove_stale(folder.parent)
+    assert folder in remove_stale()
     assert not folder.exists()
     assert own.is_dir()
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from tests.folders import remove_stale
 from tests.fuzz.targets import CRASHERS, TARGETS
 from tests.fuzz.worker import PLANTED, Report
 
@@ -54,6 +55,8 @@ def run_worker(name: str, engine: str, seed: int, inputs: int, seconds: float, f
     command = [sys.executable, "-m", "tests.fuzz.worker", name, engine, str(seed), str(inputs), str(seconds), str(folder)]
     with (folder / f"{name}.log").open("wb") as log:
         ended = subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False)
+    # A guided worker ends without a word to what Python does at an end.
+    remove_stale()
     found = folder / f"{name}.json"
     if not found.exists():
         return Report(name, engine, seed, crashes=[f"the process ended with {ended.returncode} ({folder / f'{name}.log'})"])
