@@ -246,6 +246,7 @@ def session_images(life: Life, count: int, chance: random.Random, folder: Path) 
         is_prefix = files[at].whole().startswith(image)
         if life.is_new("session", synced, image) and (problem := _session_problem(image, synced, is_prefix, folder / name)):
             yield f"session image after call {at}, {len(image)} bytes: {problem}"
+    shutil.rmtree(folder)
 
 
 def _session_problem(image: bytes, synced: bytes, is_prefix: bool, path: Path) -> str:
@@ -271,7 +272,7 @@ def _session_problem(image: bytes, synced: bytes, is_prefix: bool, path: Path) -
         promised_records = sum(not line.startswith((b'{"k":"seal"', b'{"k":"manifest"')) for line in synced.splitlines())
         return "" if read >= promised_records else f"{problem}; {promised_records} records were synced, {read} can be read"
     finally:
-        shutil.rmtree(path.parent)
+        path.with_name(path.name + ".anchor").unlink(missing_ok=True)
 
 
 async def campaign(of: Lives, count: int, seed: int, say: Callable[[str], Any]) -> list[str]:
