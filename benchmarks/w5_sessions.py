@@ -133,6 +133,8 @@ class _Live:
         for state in ("connecting", "open", "asked"):
             self._feed("link", "private", payload_from(Link(state=state)))
         self._feed("frame", "public", self.venue.instruments())
+        asked = {"method": "subscribe", "req_id": 1, "params": {"channel": "executions"}}
+        self._feed("frame", "private", self.venue.acknowledge(asked))
         self._feed("frame", "private", self.venue.snapshot("executions", self._now_ns))
 
     def open(self, number: int) -> None:

@@ -24,7 +24,7 @@ from events.store import Outgoing as Gated
 from fsm.order import OPEN_STATUSES
 from fsm.position import RECONCILING
 from replay.intents import AdoptExposure, Answer, EntriesHalted, Intent, Link, OpenPosition, Restarted, Sent, payload_from
-from replay.pipeline import Exposure, Outgoing, Output, Pipeline, Refusal
+from replay.pipeline import Exposure, Outgoing, Output, Pipeline, Refusal, patience_ns
 from replay.session import SessionWriter
 from venues.clock import Clock
 from venues.messages import FrameReceived, LinkChanged, Question, SessionInput
@@ -34,6 +34,8 @@ log = structlog.get_logger("holdfast.engine")
 # Real seconds of the record that a kill -9 may take, and that a loss of power may: the events of that time are in the store.
 RECORD_FLUSH_S = 0.05
 RECORD_SYNC_S = 1.0
+# How often a waiting entry looks whether the link may be trusted again.
+LINK_LOOK_NS = 100_000_000
 
 
 class VenueSession(Protocol):
@@ -160,6 +162,15 @@ class Engine:
         """Ask for a position; the refusal, if any, is in the output."""
         return self._intent(intent)
 
+    async def open_in_time(self, intent: OpenPosition) -> Output:
+        """Ask for a position, again and again while it is only too early for it; the last word is in the output."""
+        while True:
+            output = self._intent(intent)
+            again_ns = max((refusal.again_ns for refusal in output.refusals), default=0)
+            if not again_ns:
+                return output
+            await self._clock.sleep(again_ns / 1e9)
+
     def ask(self, intent: Intent) -> Output:
         """Ask for anything else: an exit, a tightening, a halt."""
         return self._intent(intent)
@@ -260,10 +271,7 @@ class Engine:
             self._admit(output)
             self._look_for_broken()
         for refusal in output.refusals:
-            self.counters["refusals"] += 1
-            log.warning("refused", position=refusal.position_id, reason=refusal.reason)
-            if self._on_refusal is not None:
-                self._on_refusal(refusal)
+            self._refused(refusal)
         for notice in output.notices:
             if notice.page:
                 self.page(notice.code, notice.text)
@@ -280,6 +288,12 @@ class Engine:
         for question in output.questions:
             self._session.ask(question)
         return output
+
+    def _refused(self, refusal: Refusal) -> None:
+        self.counters["refusals"] += 1
+        log.warning("refused", position=refusal.position_id, reason=refusal.reason)
+        if self._on_refusal is not None:
+            self._on_refusal(refusal)
 
     def _adopt(self, exposure: Exposure) -> None:
         """Give exposure that has no position an id, and let the pipeline protect it (A8)."""
@@ -349,9 +363,18 @@ class Engine:
             await self._to_send.wait()
             self._to_send.clear()
             while self._urgent or self._entries:
-                if not self._urgent and self._waits_for_rate(self._entries[0]):
+                if self._urgent:
+                    await self._send(self._urgent.popleft())
+                    continue
+                wait_ns, why = self._entry_wait(self._entries[0])
+                if not wait_ns:
+                    await self._send(self._entries.popleft())
+                elif not self._is_in_time(self._entries[0], wait_ns):
+                    self._give_up(self._entries.popleft(), why)
+                else:
+                    assert self._loop is not None
+                    self._loop.call_later(self._clock.real_seconds(wait_ns / 1e9), self._to_send.set)
                     break
-                await self._send(self._urgent.popleft() if self._urgent else self._entries.popleft())
 
     async def _send_urgent(self) -> None:
         """Send protection and exits before the next input is taken, and before the loop turns and the writer gets its turn.
@@ -361,18 +384,30 @@ class Engine:
         while self._urgent and self._session.is_private_clear:
             await self._send(self._urgent.popleft())
 
-    def _waits_for_rate(self, entry: Outgoing) -> bool:
-        """Whether an entry must wait for the venue's rate limit; the sender is woken when it need not any more."""
+    def _entry_wait(self, entry: Outgoing) -> tuple[int, str]:
+        """Return how long an entry must wait before the sender looks at it again, and for what; 0 if it may leave, or is void."""
         command = entry.command
         if not isinstance(command, c.SubmitOrder) or self._is_void(entry):
-            return False
+            return 0, ""
+        if self.pipeline.link.entries_halted:
+            return LINK_LOOK_NS, f"the private link is {self.pipeline.link.state}"
         wait_ns = self.pipeline.wait_ns(command, self._clock.now_ns())
-        if not wait_ns:
-            return False
-        self.counters["entries_waited"] += 1
-        assert self._loop is not None
-        self._loop.call_later(self._clock.real_seconds(wait_ns / 1e9), self._to_send.set)
-        return True
+        self.counters["entries_waited"] += bool(wait_ns)
+        return wait_ns, f"the venue's rate limit of {command.symbol} is kept for protection and exits"
+
+    def _is_in_time(self, entry: Outgoing, wait_ns: int) -> bool:
+        position = self.pipeline.desk.get(entry.event.position_id)
+        assert position is not None
+        return self._clock.now_ns() + wait_ns <= entry.event.fact.ts_recv_ns + patience_ns(position.plan)
+
+    def _give_up(self, entry: Outgoing, why: str) -> None:
+        """Refuse an entry that could not leave in time: that it never left is certain, and its position ends at once."""
+        self.counters["dropped"] += 1
+        position_id = entry.event.position_id
+        self._refused(Refusal(position_id, f"position {position_id}: its entry could not leave in time: {why}; ask again"))
+        self._not_sent(entry.command)
+        word = self._later.popleft()
+        self._feed("sent", self._clock.now_ns(), "", payload_from(word))
 
     async def _send(self, outgoing: _Item) -> None:
         if isinstance(outgoing, str):

@@ -118,7 +118,7 @@ async def _open_positions(plans: Sequence[Plan], namespace: str, assembled: Asse
     for number, plan in enumerate(plans, 1):
         position_id = position_id_from(namespace, number)
         if position_id not in known:
-            assembled.engine.open(OpenPosition(position_id=position_id, epoch=assembled.lease.token, plan=plan))
+            await assembled.engine.open_in_time(OpenPosition(position_id=position_id, epoch=assembled.lease.token, plan=plan))
 
 
 def check_positions(config: Config) -> None:

@@ -10,7 +10,7 @@ Nothing here reads a clock, draws an id or sends anything.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
@@ -31,9 +31,10 @@ from fsm.model import Position
 from fsm.monitor import Vigil
 from fsm.order import CANCELED, EXPIRED, REJECTED
 from fsm.plans import check_plan
-from fsm.position import FLATTENING, MAKER_EXITING, RECONCILING, TAKE_PROFIT_WORKING
+from fsm.position import ENTRY_PENDING, FLATTENING, MAKER_EXITING, RECONCILING, TAKE_PROFIT_WORKING
 from fsm.ranges import Ranges
 from venues import messages as m
+from venues.kraken.budget import RESERVE
 from venues.kraken.capabilities import MARGIN, SPOT
 from venues.kraken.translate import KrakenTranslator
 
@@ -59,6 +60,8 @@ LATE_NS = 5_000_000_000
 REFUSED_REFRESH_NS = 1_000_000_000
 # The venue's clock and ours may be that far apart.
 CLOCKS_APART_NS = 5_000_000_000
+# How long after a refusal because of the link it may be asked again.
+LINK_LOOK_NS = 1_000_000_000
 
 
 class Outgoing(NamedTuple):
@@ -70,10 +73,11 @@ class Outgoing(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """A wish that was not carried out, and why, in one sentence."""
+    """A wish that was not carried out, and why, in one sentence. `again_ns`: in how long it may be asked again, 0 if that is of no use."""
 
     position_id: str
     reason: str
+    again_ns: int = 0
 
 
 class Notice(NamedTuple):
@@ -575,7 +579,12 @@ class Pipeline:
             mark = self.desk.mark_of(plan.symbol, ts_recv_ns)
             check_plan(plan, instrument, capabilities, mark, self.settings.taker_fee_bps)
         except BadInput as refused:
-            made.refusals.append(Refusal(intent.position_id, str(refused)))
+            halted = self.link.entries_halted and not self.entries_halted
+            made.refusals.append(Refusal(intent.position_id, str(refused), LINK_LOOK_NS if halted else 0))
+            return
+        wait_ns = self._entry_wait_ns(plan.symbol, self._on_pair(plan.symbol), ts_recv_ns)
+        if wait_ns > patience_ns(plan):
+            made.refusals.append(Refusal(intent.position_id, self._no_points(intent.position_id, plan.symbol, wait_ns), wait_ns))
             return
         made.events += self.desk.take(
             f.PositionRequested(
@@ -618,8 +627,25 @@ class Pipeline:
         budget = self.translator.budget
         if not budget.wait_ns(command, len(self.desk.positions), now_ns):
             return 0
-        here = sum(position.plan.symbol == command.symbol for position in self.desk.positions.values())
-        return budget.wait_ns(command, here, now_ns)
+        here = self._on_pair(command.symbol)
+        if isinstance(command, c.AmendOrder):
+            return budget.wait_ns(command, len(here), now_ns)
+        # Entries that wait themselves have nothing to leave yet; else none of them could ever go.
+        return self._entry_wait_ns(command.symbol, [x for x in here if not _is_waiting(x)], now_ns)
+
+    def _entry_wait_ns(self, symbol: str, others: Sequence[Position], now_ns: int) -> int:
+        budget = self.translator.budget
+        points = (budget.leave_points([stop.client_order_id for stop in x.open_orders("stop")], now_ns) for x in others)
+        return budget.entry_wait_ns(symbol, RESERVE + sum(points), now_ns)
+
+    def _on_pair(self, symbol: str) -> list[Position]:
+        return [position for position in self.desk.positions.values() if position.plan.symbol == symbol]
+
+    def _no_points(self, position_id: str, symbol: str, wait_ns: int) -> str:
+        limit, here = self.translator.budget.limit, len(self._on_pair(symbol))
+        problem = f"the venue's rate limit of {symbol}, {limit} points, is kept for the exits of the {here} positions that are there"
+        again = f"ask again in {-(-wait_ns // 1_000_000_000)} s, or use another pair"
+        return str(BadInput(f"position {position_id}", problem, again))
 
     def _left_out(self, event: PositionEvent, command: c.AmendOrder, now_ns: int) -> list[PositionEvent]:
         """Leave a tightening out: the stop stands as it was, and the position tries again later, as after a refusal for rate."""
@@ -749,6 +775,16 @@ _RESTRICTED: dict[str, Literal["maintenance", "cancel_only", "post_only", "limit
 _MODES: tuple[f.VenueMode, ...] = ("maintenance", "cancel_only", "post_only", "limit_only")
 _PAIR_MODES = {"delisted": "cancel_only", "work_in_progress": "cancel_only"}
 _MISMATCH_CODES = {"bare": "QUANTITY_MISMATCH", "short": "QUANTITY_MISMATCH", "surplus": "QUANTITY_MISMATCH", "stop_drift": "STOP_DRIFT"}
+
+
+def patience_ns(plan: f.Plan) -> int:
+    """Return how long the entry of a plan may wait to be sent: a market order not beyond its deadline, none until nobody knows of it."""
+    timing = plan.timing
+    return min(timing.market_deadline_ms if plan.entry_type == "market" else timing.entry_ttl_ms, timing.ack_timeout_ms) * 1_000_000
+
+
+def _is_waiting(position: Position) -> bool:
+    return position.state == ENTRY_PENDING and not any(order.sent_ns for order in position.orders)
 
 
 def _exposure_of(position: Position, fact: f.OrderFilled) -> list[Exposure]:

@@ -175,7 +175,8 @@ class _Stage:
         position_id = self.assembled.next_position_id()
         await self._link_is_live()
         for attempt in (act, plain_instead_of(act)):
-            output = self.assembled.engine.open(OpenPosition(position_id=position_id, epoch=self.assembled.lease.token, plan=attempt.plan))
+            wish = OpenPosition(position_id=position_id, epoch=self.assembled.lease.token, plan=attempt.plan)
+            output = await self.assembled.engine.open_in_time(wish)
             if not output.refusals:
                 self.acts[position_id] = attempt
                 break

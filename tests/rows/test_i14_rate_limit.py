@@ -3,10 +3,19 @@
 from decimal import Decimal
 
 from events import facts as f
+from events.values import PositionSide
 from holdfast.scenario.floor import BALANCES, Floor
-from replay.intents import TightenPosition
+from replay.intents import OpenPosition, TightenPosition
+from replay.pipeline import Refusal
 from venues.kraken.budget import RESERVE
 from venues.simulated.settings import VenueSettings
+
+S = 1_000_000_000
+
+
+def wish(position_id: str, **plan: object) -> OpenPosition:
+    asked = {"symbol": "BTC/USD", "side": PositionSide.LONG, "qty": Decimal("0.01"), "trail_offset_bps": 900, **plan}
+    return OpenPosition(position_id=position_id, epoch=1, plan=f.Plan(**asked))
 
 
 def test_positions_tightened_as_fast_as_can_be_are_never_refused_and_all_get_out_at_once() -> None:
@@ -37,3 +46,38 @@ def test_a_tightening_that_was_left_out_is_made_up_for_when_there_is_room_again(
     floor.wait(40)
     (stop,) = floor.position(position_id).open_orders("stop")
     assert (stop.trail_offset_bps, floor.state(position_id)) == (500, "Protected")
+
+
+def test_no_position_is_opened_whose_exit_the_rate_limit_would_not_pay_for_and_all_get_out_at_once() -> None:
+    floor = Floor(venue=VenueSettings(balances={**BALANCES, "USD": Decimal(100_000_000)}, tier="intermediate"))
+    refusals: list[Refusal] = []
+    began_ns, asked = floor.now_ns, 0
+    while floor.now_ns - began_ns < 60 * S:
+        # With the least patience that there is: what may not leave within half a second is refused.
+        output = floor.intent(wish(f"hf{asked + 1:06d}", timing=f.Timing(market_deadline_ms=500)))
+        refusals += output.refusals
+        asked += not output.refusals
+        floor.wait(1 if output.refusals else 0.1)
+    floor.wait(1)
+    assert asked > 12, "what has grown old makes room for others"
+    assert refusals, "so many young positions are more than the limit pays for"
+    assert "the venue's rate limit of BTC/USD, 125 points, is kept for the exits of the" in refusals[0].reason
+    assert 0 < refusals[0].again_ns < 60 * S
+    held = [key for key in floor.pipeline.desk.positions if floor.state(key) == "Protected"]
+    assert len(held) == asked
+    for position_id in held:
+        floor.leave(position_id)
+    floor.wait(3)
+    assert {floor.state(position_id) for position_id in held} == {"Closed"}
+    assert floor.facts(f.CancelRejected) == floor.facts(f.OrderRejected) == []
+
+
+def test_a_refusal_of_a_link_in_doubt_says_when_to_ask_again_and_that_of_a_bad_plan_does_not() -> None:
+    floor = Floor(venue=VenueSettings(balances=dict(BALANCES)))
+    bad = floor.intent(wish("hf000001", stop_price=Decimal(10_000_000))).refusals
+    assert [refusal.again_ns for refusal in bad] == [0]
+    floor.cut()
+    assert floor.pipeline.link.entries_halted
+    (refused,) = floor.intent(wish("hf000001")).refusals
+    assert "the private link is" in refused.reason
+    assert refused.again_ns > 0

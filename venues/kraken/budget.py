@@ -7,9 +7,12 @@ time; its limit and decay are those of the tier that the venue's `maxratecount` 
 execution is the venue's own count and corrects ours, upwards and downwards.
 
 Whatever protects or exits leaves always, above the limit too: the venue may be wrong about us, and asking costs nothing. An
-entry waits, and a tightening is left out, while `RESERVE` points for each position of the pair (a young stop's cancel, its
-exit, and a stop in its place) would not be left; at most half of the limit is kept back.
+entry waits while the points would not be left with which every position of the pair can leave at once: `RESERVE` for a young one (its
+stop's cancel, its exit, and a stop in its place), less as its stop grows older. A tightening is left out while `RESERVE` for each would
+not be left, but at most half of the limit is kept back from it: old stops must not stay where they are because there are many.
 """
+
+from collections.abc import Sequence
 
 from events import commands as c
 
@@ -72,12 +75,27 @@ class RateBudget:
         """Return the count of a pair, in whole points, rounded up."""
         return -(-self._count(symbol, now_ns) // MILLI)
 
+    def leave_points(self, stops: Sequence[str], now_ns: int) -> int:
+        """Return what it costs a position to leave now whose stops have these client ids, or that has none yet."""
+        changed_ns = now_ns - CANCEL[-1][0] * SECOND_NS
+        cancels = sum(_by_age(CANCEL, now_ns - self._touched_ns.get(stop, changed_ns)) for stop in stops)
+        return cancels + 2 if stops else RESERVE
+
+    def entry_wait_ns(self, symbol: str, reserve: int, now_ns: int) -> int:
+        """Return how long an entry has to wait so that `reserve` points are left after it. Stops grow older meanwhile: look again then."""
+        return self._wait_ns(symbol, 1 + reserve, now_ns)
+
     def wait_ns(self, command: c.OrderCommand, positions: int, now_ns: int) -> int:
-        """Return how long a command has to wait while `positions` of its pair are open; 0 for all that protects or exits."""
-        if not (c.is_risk_increasing(command) or is_tightening(command)):
+        """Return how long a command has to wait while `positions` of its pair are open and young; 0 for all that protects or exits."""
+        if c.is_risk_increasing(command):
+            return self.entry_wait_ns(command.symbol, RESERVE * max(1, positions), now_ns)
+        if not is_tightening(command):
             return 0
         reserve = min(RESERVE * max(1, positions), self.limit // 2)
-        over = self._count(command.symbol, now_ns) + (self.cost(command, now_ns) + reserve - self.limit) * MILLI
+        return self._wait_ns(command.symbol, self.cost(command, now_ns) + reserve, now_ns)
+
+    def _wait_ns(self, symbol: str, points: int, now_ns: int) -> int:
+        over = self._count(symbol, now_ns) + (points - self.limit) * MILLI
         return max(0, -(-over * SECOND_NS // self._decay))
 
     def _count(self, symbol: str, now_ns: int) -> int:

@@ -1,0 +1,117 @@
+"""Entries that may not leave yet: they leave when they may, and one whose time is up is refused with the reason."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+
+from events import facts as f
+from events.record import PositionEvent
+from events.values import PositionSide
+from fsm.position import ABANDONED, PROTECTED
+from holdfast.assembly import Assembled, Parts, assemble
+from replay.intents import OpenPosition
+from replay.pipeline import Refusal
+from venues.clock import Clock
+from venues.simulated import MarketFeed, SimulatedVenue, VenueSettings, pair_of
+from venues.simulated.ticks import seeded_ticks
+
+PLAN = f.Plan(symbol="BTC/USD", side=PositionSide.LONG, qty=Decimal("0.01"), trail_offset_bps=400)
+HASTY = msgspec.structs.replace(PLAN, timing=f.Timing(market_deadline_ms=500))
+
+
+class Told:
+    """What the engine told: events and refusals."""
+
+    def __init__(self) -> None:
+        self.events: list[PositionEvent] = []
+        self.refusals: list[Refusal] = []
+
+
+@asynccontextmanager
+async def engine(folder: Path) -> AsyncIterator[tuple[Assembled, Told]]:
+    clock, told = Clock(), Told()
+    ticks = islice(seeded_ticks(3, Decimal("60000.0"), clock.start_ns), 400)
+    venue = SimulatedVenue([MarketFeed(pair_of("BTC/USD"), ticks)], clock=clock, settings=VenueSettings())
+    await venue.start()
+
+    async def token() -> str:
+        return venue.issue_token()
+
+    parts = Parts(
+        store_url=str(folder / "events.db"), session_dir=folder, data_dir=folder, namespace="hf", symbols=("BTC/USD",),
+        public_url=venue.url, private_url=venue.url, token_source=token, clock=clock,
+    )  # fmt: skip
+    assembled = assemble(parts, on_refusal=told.refusals.append)
+    assembled.engine.listeners.append(told.events.append)
+    stop = asyncio.Event()
+    running = asyncio.create_task(assembled.engine.run(stop))
+    try:
+        async with asyncio.timeout(20):
+            await assembled.engine.synced()
+        yield assembled, told
+    finally:
+        stop.set()
+        await running
+        assembled.close()
+        await venue.stop()
+
+
+def hear(assembled: Assembled, channel: str, frame: dict[str, object]) -> None:
+    """Let the engine take a frame now: nothing that was decided before it has left yet."""
+    assembled.engine._feed("frame", assembled.engine._clock.now_ns(), channel, json.dumps(frame))
+
+
+def status(system: str) -> dict[str, object]:
+    return {"channel": "status", "type": "update", "data": [{"system": system, "api_version": "v2", "connection_id": 1, "version": "2.0"}]}
+
+
+async def until(told: Told, state: str) -> None:
+    async with asyncio.timeout(20):
+        while not any(event.to == state for event in told.events):  # noqa: ASYNC110, a look now and then will do
+            await asyncio.sleep(0.02)
+
+
+async def test_an_entry_that_a_link_in_doubt_held_back_leaves_when_the_link_is_live_again(tmp_path: Path) -> None:
+    async with engine(tmp_path) as (assembled, told):
+        position_id = assembled.next_position_id()
+        assembled.engine.open(OpenPosition(position_id=position_id, epoch=assembled.lease.token, plan=PLAN))
+        hear(assembled, "public", status("maintenance"))
+        assert assembled.pipeline.link.entries_halted
+        await asyncio.sleep(0.4)
+        assert assembled.engine.counters["sent_submit"] == 0, "nothing leaves over a link in doubt"
+        hear(assembled, "public", status("online"))
+        await until(told, PROTECTED)
+        assert told.refusals == []
+        assert assembled.pipeline.desk.broken == []
+
+
+async def test_an_entry_that_could_not_leave_in_time_is_refused_with_the_reason_and_its_position_ends(tmp_path: Path) -> None:
+    async with engine(tmp_path) as (assembled, told):
+        position_id = assembled.next_position_id()
+        assembled.engine.open(OpenPosition(position_id=position_id, epoch=assembled.lease.token, plan=HASTY))
+        hear(assembled, "public", status("maintenance"))
+        await until(told, ABANDONED)
+        (refusal,) = told.refusals
+        assert refusal.reason == f"position {position_id}: its entry could not leave in time: the private link is Degraded; ask again"
+        assert isinstance(told.events[-1].fact, f.OrderNotSent), "it is certain that it never left, so the venue is not asked"
+        assert assembled.engine.counters["sent_submit"] == 0
+
+
+async def test_plans_beyond_what_the_rate_limit_pays_for_are_opened_one_after_the_other_as_room_comes(tmp_path: Path) -> None:
+    async with engine(tmp_path) as (assembled, told):
+        assembled.pipeline.translator.budget.learn_count("BTC/USD", 125, assembled.engine._clock.now_ns())
+        position_id = assembled.next_position_id()
+        wish = OpenPosition(position_id=position_id, epoch=assembled.lease.token, plan=HASTY)
+        (refused,) = assembled.engine.open(wish).refusals
+        assert "is kept for the exits of the 0 positions that are there" in refused.reason
+        assembled.pipeline.translator.budget.learn_count("BTC/USD", 116, assembled.engine._clock.now_ns())
+        async with asyncio.timeout(15):
+            output = await assembled.engine.open_in_time(wish)
+        assert output.refusals == ()
+        await until(told, PROTECTED)
