@@ -319,8 +319,9 @@ class Pipeline:
                 made.events += self.desk.take(short, position.position_id)
                 if self.settings.asks_rest:
                     self.translator.lookups.balance(short.asset, fact.ts_recv_ns)
-        elif fact.reject_class == "reduce_only" and position.state == FLATTENING:
+        elif fact.reject_class == "reduce_only" and position.state == FLATTENING and not self.translator.has_gap:
             # The account is held net: what was closed twice was somebody else's, and nothing is left that could be closed back (P24).
+            # Behind a gap an entry may be what is missing, and no reverse position was ever there.
             nothing = f.PositionAdjusted(ts_recv_ns=fact.ts_recv_ns, open_qty=Decimal(0), reason="no reverse position", evidence=fact.text)
             made.take_adjusted(self.desk.take(nothing, position.position_id))
 

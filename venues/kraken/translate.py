@@ -154,6 +154,11 @@ class KrakenTranslator:
         """True while nothing that the venue said is held back until it is known whose it is."""
         return not self._orders.is_holding
 
+    @property
+    def has_gap(self) -> bool:
+        """True while executions may be missing among those that were told."""
+        return self._orders.has_gap
+
     def known_client_id(self, venue_order_id: str) -> str:
         """Return our client id of a venue's order, "" if it is not ours or has none."""
         return self._orders.client_order_id_of(venue_order_id)
