@@ -8,7 +8,8 @@ import msgspec
 from events.errors import BadInput, NotFound
 from events.values import PositionSide
 
-from .run import Play, check_words
+from .run import Play
+from .setup import check_words
 from .text import Scenario, scenario_from
 
 FOLDER = Path(__file__).parent / "rows"

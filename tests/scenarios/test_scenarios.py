@@ -7,7 +7,8 @@ import pytest
 from events.errors import BadInput, NotFound
 from events.values import PositionSide
 from holdfast.cli import main
-from holdfast.scenario.run import Play, check_words
+from holdfast.scenario.run import Play
+from holdfast.scenario.setup import check_words
 from holdfast.scenario.table import FOLDER, scenarios, sides_of
 from holdfast.scenario.text import Scenario, scenario_from
 
