@@ -197,6 +197,15 @@ class DeadManAnswered(VenueMessage, frozen=True, kw_only=True, tag="dead_man_ans
     text: str
 
 
+class ReferenceDiffers(VenueMessage, frozen=True, kw_only=True, tag="reference_differs"):
+    """A stop of ours is triggered by another price than the last trade, which was asked for; told once for each stop."""
+
+    symbol: str
+    client_order_id: str
+    venue_order_id: str
+    reference: str
+
+
 class TokenRefused(VenueMessage, frozen=True, kw_only=True, tag="token_refused"):
     """The private token or its session is no longer valid: a new one is needed."""
 
@@ -257,6 +266,7 @@ AnyMessage = (
     | RequestAccepted
     | UnmatchedReply
     | DeadManAnswered
+    | ReferenceDiffers
     | TokenRefused
     | Heartbeat
     | Ponged

@@ -181,6 +181,9 @@ class Play:
         match word:
             case "price":
                 floor.tick(self._px(values["PX"]), str(values.get("qty", "0.01")))
+            case "triggers-on":
+                told = f'"reference":"{values["WORD"]}"'
+                floor.altered = lambda text: text.replace('"reference":"last"', told)
             case "mode":
                 floor.mode(str(values["WORD"]))  # type: ignore[arg-type]
             case "refuses":

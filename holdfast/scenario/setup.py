@@ -1,4 +1,4 @@
-"""What a scenario begins with: plan, venue and engine, read from its header; and a check of the words that only running would find wrong."""
+"""What a scenario begins with: plan, venue and engine, from its header; and a check of the words that only running would find wrong."""
 
 from decimal import Decimal
 

@@ -34,6 +34,7 @@ VENUE_DOES: Mapping[str, str] = {
     "expires": "NAME",
     "refuses": "OP NAME CLASS [times N]",  # the next such request of ours
     "says": "NAME WORD",  # tells `new`, `canceled`, `expired` or `filled` of an order once more, true or not
+    "triggers-on": "WORD",  # says of each stop that this price triggers it, not the last trade: index
     "mode": "WORD",  # of the market: online, post_only, limit_only, cancel_only, maintenance
 }  # fmt: skip
 HAPPENS: Mapping[str, str] = {

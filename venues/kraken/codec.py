@@ -59,6 +59,7 @@ class Triggers(msgspec.Struct, frozen=True, gc=False):
     peak_price: Any = None
     last_price: Any = None
     status: str | None = None
+    reference: str | None = None
 
 
 class FeeEntry(msgspec.Struct, frozen=True, gc=False):

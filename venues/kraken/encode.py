@@ -17,6 +17,8 @@ from events.errors import BadInput
 from .times import rfc3339_ms_from
 
 TOKEN_PLACEHOLDER = "@token@"
+# Stops fire on the last trade: the price that the engine watches too, and shows beside it.
+REFERENCE = "last"
 
 # Kraken takes deadlines of 0.5 s to 60 s ahead. Nearer ones are moved out to the minimum rather than refused: an exit
 # that may fill half a second late is better than one that the venue throws away.
@@ -60,9 +62,9 @@ def encode_submit(command: SubmitOrder, req_id: int, now_ns: int, order_userref:
     if command.limit_price is not None:
         params["limit_price"] = _lexeme(command.limit_price)
     if command.trail_offset_bps is not None:
-        params["triggers"] = {"reference": "last", "price": _lexeme(percent_from_bps(command.trail_offset_bps)), "price_type": "pct"}
+        params["triggers"] = {"reference": REFERENCE, "price": _lexeme(percent_from_bps(command.trail_offset_bps)), "price_type": "pct"}
     elif command.trigger_price is not None:
-        params["triggers"] = {"reference": "last", "price": _lexeme(command.trigger_price), "price_type": "static"}
+        params["triggers"] = {"reference": REFERENCE, "price": _lexeme(command.trigger_price), "price_type": "static"}
     if command.immediate_or_cancel:
         params["time_in_force"] = "ioc"
     for flag in ("post_only", "reduce_only", "margin"):

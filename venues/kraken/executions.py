@@ -31,8 +31,9 @@ from events.facts import (
     StopReported,
 )
 
-from ..messages import AnyMessage, ForeignFill, ForeignOrder, FrameRefused, OpenOrder, RefusalCode, SnapshotTaken
+from ..messages import AnyMessage, ForeignFill, ForeignOrder, FrameRefused, OpenOrder, ReferenceDiffers, RefusalCode, SnapshotTaken
 from .codec import ExecEntry, Triggers, number
+from .encode import REFERENCE
 from .errors import refusal_from
 from .orders import OrderRecord, Orders
 from .times import ns_from_rfc3339
@@ -163,6 +164,7 @@ class _Reading:
         change = self._merge(record, entry)
         if is_ours:
             self._tell_child(record, entry)
+            self._tell_reference(record, entry)
             if not self._tell_triggered(record, entry) and not record.is_triggered and kind != "pending_new":
                 self._tell_accepted(record, entry)
         elif self._orders.is_undecided(record):
@@ -179,6 +181,7 @@ class _Reading:
         is_ours = self._orders.is_owned(record)
         if is_ours:
             self._tell_child(record, entry)
+            self._tell_reference(record, entry)
             if not self._tell_triggered(record, entry) and kind in ("status", "") and change.has_moved_stop:
                 self._tell(StopReported, record, entry, effective_stop=change.effective_stop, peak=change.peak)
         if kind == "trade":
@@ -277,6 +280,14 @@ class _Reading:
             trigger_price=None if is_trailing else record.effective_stop,
             trail_offset_bps=record.trail_offset_bps,
         )
+
+    def _tell_reference(self, record: OrderRecord, entry: ExecEntry) -> None:
+        # The level is watched on the last trade. A venue that falls back to another price fires elsewhere (K11, X2).
+        reference = entry.triggers.reference if entry.triggers is not None else None
+        if reference in (None, REFERENCE) or record.is_reference_told:
+            return
+        record.is_reference_told = True
+        self._tell(ReferenceDiffers, record, entry, symbol=record.symbol, reference=str(reference)[:40])
 
     def _tell_triggered(self, record: OrderRecord, entry: ExecEntry) -> bool:
         triggers = entry.triggers

@@ -55,6 +55,7 @@ class OrderRecord(msgspec.Struct):
     is_named: bool = False
     is_child_told: bool = False
     is_triggered: bool = False
+    is_reference_told: bool = False
     ended: str = ""
     held: list[ExecEntry] = []
 
