@@ -367,7 +367,8 @@ class Pipeline:
         elif isinstance(item, m.DeadManAnswered):
             self._dead_man_answered(made, item)
         elif isinstance(item, m.ReferenceDiffers):
-            text = f"stop {item.client_order_id or item.venue_order_id}: the venue triggers it on the {item.reference} price, not the last trade"
+            stop = item.client_order_id or item.venue_order_id
+            text = f"stop {stop}: the venue triggers it on the {item.reference} price, not on the last trade"
             made.notices.append(Notice(True, "STOP_REFERENCE_DIFFERS", text))
         elif isinstance(item, m.FrameRefused):
             # Truth may be missing in what was not understood (I11); what is odd in every snapshot must not ask for ever.
