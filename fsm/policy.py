@@ -174,7 +174,10 @@ def _stop_order(d: Draft, lots: int) -> Commands:
 
 
 def _static_ticks(p: Position, trail_offset_bps: int | None) -> int | None:
-    """Return the level of a static stop: the wanted one, else the trail's distance from the last price or the entry, if any."""
+    """Return the level of a static stop: the wanted one, else the trail's distance from the last price or the entry, if any.
+
+    Never looser than a stop before it: a stop may be lost or refused, and the price has gone on since (I3).
+    """
     if p.wanted_stop_ticks is not None:
         return p.wanted_stop_ticks
     assert trail_offset_bps is not None
@@ -182,7 +185,10 @@ def _static_ticks(p: Position, trail_offset_bps: int | None) -> int | None:
     if reference is None:
         return None
     level = reference * (10_000 - p.side.sign * trail_offset_bps) / 10_000
-    return p.instrument.floor_ticks(level) if p.side.sign > 0 else p.instrument.ceil_ticks(level)
+    ticks = p.instrument.floor_ticks(level) if p.side.sign > 0 else p.instrument.ceil_ticks(level)
+    before = [o.trigger_ticks for o in p.orders if o.role == "stop" and o.order_type == "stop-loss" and o.trigger_ticks is not None]
+    best = max if p.side.sign > 0 else min
+    return best([ticks, *before])
 
 
 def amend_trail(d: Draft, stop_id: TrailingStopId, trail_offset_bps: int) -> c.AmendOrder:

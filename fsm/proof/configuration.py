@@ -13,7 +13,7 @@ from .venue import MID, STEP, Rules
 # What may happen besides the normal course, and how often: see `moves.py` for what each does.
 FAULTS = (
     "lost", "dup", "swap", "delay", "cut", "reject", "crash", "hang", "short", "price", "exit", "patient", "tighten", "halt",
-    "cancel", "sell", "foreign", "stale", "truncated", "old_answer", "mode", "adjust", "report", "loosen",
+    "cancel", "sell", "foreign", "stale", "truncated", "old_answer", "mode", "adjust", "report", "loosen", "unsent", "funds", "through",
 )  # fmt: skip
 SHORT = f.Timing(
     ack_timeout_ms=5_000, entry_ttl_ms=5_000, cancel_timeout_ms=3_000, protect_timeout_ms=2_000, amend_timeout_ms=3_000,
@@ -81,11 +81,13 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
         return Decimal(self.rules.px(level))
 
 
-def _static(sign: int) -> dict[str, Any]:
+def static_plan(sign: int) -> dict[str, Any]:
+    """Return the fields of a plan with a static stop that the worse level crosses."""
     return {"trail_offset_bps": None, "stop_price": Decimal(MID - sign * (STEP - 10))}
 
 
-def _maker(sign: int) -> dict[str, Any]:
+def maker_plan(sign: int) -> dict[str, Any]:
+    """Return the fields of a plan with a resting take-profit at the better level."""
     return {"take_profit_price": Decimal(MID + sign * STEP), "take_profit_style": "maker"}
 
 
@@ -100,7 +102,8 @@ VENUES: dict[str, dict[str, Any]] = {
 }
 
 
-def _sign(venue: dict[str, Any]) -> int:
+def sign_of(venue: dict[str, Any]) -> int:
+    """Return +1 where a venue of `VENUES` is for a long, -1 for a short."""
     return -1 if venue.get("short") else 1
 
 
@@ -118,7 +121,7 @@ def _windows() -> list[Configuration]:
                 more = {**fields, "budgets": {what: 1, **budgets}, "lots": lots if not budgets else 1}
                 out.append(Configuration(name=name, **more, clock="venue", product_timing=True))
     sign = 1
-    for what, plan in (("maker take profit", _maker(sign)), ("patient exit", {})):
+    for what, plan in (("maker take profit", maker_plan(sign)), ("patient exit", {})):
         more = {"price": 1} if plan else {"patient": 1}
         out.append(
             Configuration(name=f"window spot, {what}, no fault", lots=1, plan=plan, budgets=more, clock="venue", product_timing=True)
@@ -147,13 +150,13 @@ def _plans() -> list[Configuration]:
     out = []
     for side in ("spot", "margin short"):
         fields = VENUES[side]
-        sign = _sign(fields)
+        sign = sign_of(fields)
         plans: tuple[tuple[str, dict[str, Any], dict[str, Any], dict[str, int]], ...] = (
-            ("static stop", _static(sign), {}, {"price": 1, "reject": 1}),
+            ("static stop", static_plan(sign), {}, {"price": 1, "reject": 1}),
             ("engine trail", {"trail_style": "engine"}, {"native": False}, {"price": 2, "lost": 1}),
             ("take profit", {"take_profit_price": Decimal(MID + sign * STEP)}, {}, {"price": 1, "lost": 1}),
-            ("maker take profit", _maker(sign), {}, {"price": 2, "lost": 1}),
-            ("maker take profit refused", _maker(sign), {}, {"price": 2, "reject": 1, "exit": 1}),
+            ("maker take profit", maker_plan(sign), {}, {"price": 2, "lost": 1}),
+            ("maker take profit refused", maker_plan(sign), {}, {"price": 2, "reject": 1, "exit": 1}),
             ("panic", {"panic_pnl_bps": -400, "trail_offset_bps": 900}, {}, {"price": 1, "lost": 1}),
             ("time stop", {"time_stop_secs": 3}, {}, {"lost": 1}),
             ("patient exit", {}, {}, {"patient": 1, "exit": 1, "price": 1}),
@@ -166,7 +169,7 @@ def _plans() -> list[Configuration]:
             ("adopted", {}, {"adopted": True}, {"lost": 1, "reject": 1}),
             ("adopted, tighten", {}, {"adopted": True}, {"tighten": 2, "halt": 1}),
             ("adopted, loosen", {}, {"adopted": True}, {"loosen": 1, "tighten": 1, "cancel": 1}),
-            ("loosen, static stop", _static(sign), {}, {"loosen": 1, "tighten": 1, "lost": 1}),
+            ("loosen, static stop", static_plan(sign), {}, {"loosen": 1, "tighten": 1, "lost": 1}),
             ("fee in lots", {}, {"fee": 1, "margin": False, "short": False}, {"lost": 1}),
             ("fee in lots, no fault", {}, {"fee": 1, "margin": False, "short": False}, {}),
             ("ends in maintenance", {}, {}, {"mode": 1, "price": 1}),

@@ -146,8 +146,8 @@ class World(Steps):
         if len(told) > 1 and is_up and "swap" in allowed:
             swapped = State(mind, saved, venue, up, self._channel((told[1], told[0], *told[2:])), self._spent(rest, "swap", True))
             yield ("overtakes", told[1][0]), self._ready(swapped, OTHER)
-        if sent and "reject" in allowed and sent[0][0][0] != "ask":
-            yield self._taken(state, self._spent(rest, "reject"), refuse=True)
+        if sent and sent[0][0][0] != "ask":
+            yield from self._refusals(state, allowed)
         if sent and sent[0][0][0] == "ask" and "truncated" in allowed:
             yield from self._truncated(state)
         asks = [number for number, (command, _) in enumerate(sent) if command[0] == "ask"]
@@ -163,6 +163,19 @@ class World(Steps):
                 yield ("the disk falls behind",), state._replace(saved=mind)
             for taken in range(len(sent) + 1):
                 yield ("crash", taken), self._crash(state, taken, self._spent(rest, "crash"))
+
+    def _refusals(self, state: State, allowed: frozenset[str]) -> Iterator[tuple[Label, State]]:
+        mind, saved, venue, up, down, rest = state
+        if "reject" in allowed:
+            yield self._taken(state, self._spent(rest, "reject"), "other")
+        command, less = self._first(up)
+        for budget, reason in (("funds", "funds"), ("through", "through_market")):
+            if budget in allowed and command[0] == "submit" and command[2] == "stop":
+                yield self._taken(state, self._spent(rest, budget), reason)
+        if "unsent" in allowed and self.rests[rest].link == "up":
+            # The socket took no frame any more, and nobody has said yet that it is gone.
+            back = self._behind(down, self.tables.words.number((("unsent", command[1], command[0]),)))
+            yield ("never leaves", command), self._ready(State(mind, saved, venue, less, back, self._spent(rest, "unsent")), OTHER)
 
     def _truncated(self, state: State) -> Iterator[tuple[Label, State]]:
         mind, saved, venue, up, down, rest = state

@@ -14,7 +14,7 @@ from ..core import violations
 from ..coverage import unprotected_lots
 from ..model import Position
 from ..order import ABSENT, CANCELED, END_STATUSES, EXPIRED, FILLED, LIVE, REJECTED
-from ..position import EMERGENCY_PROTECTING, HALTED, LIVE_STATES, NEW, PROTECT_ATTEMPTS
+from ..position import EMERGENCY_PROTECTING, HALTED, LIVE_STATES, NEW, PROTECT_ATTEMPTS, RECONCILING
 from ..timers import first_deadline
 from .venue import Message, Rest, Venue
 
@@ -149,7 +149,9 @@ def broken_by_state(position: Position, venue: Venue, guaranteed: bool, loose: b
     for order in position.orders:
         seen = _at(venue, order.venue_order_id, order.client_order_id)
         # What fires, fills or ends is news that is on its way; a stop that rests untouched is never smaller than we count it.
-        if seen is not None and seen.status == "open" and not seen.fills and order.protects_lots > seen.qty:
+        # Nor is it judged before the first look after a restart: the log may lack that we have made it smaller.
+        waits = position.state == RECONCILING
+        if seen is not None and seen.status == "open" and not seen.fills and order.protects_lots > seen.qty and not waits:
             out.append(Broken("I1", f"we count {order.protects_lots} lots behind {order.client_order_id}, it has {seen.qty} at the venue"))
         if order.status in (FILLED, CANCELED, EXPIRED, REJECTED) and seen is not None and seen.is_open:
             out.append(Broken("I6", f"we call {order.client_order_id} {order.status}, and it rests at the venue"))

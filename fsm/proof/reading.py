@@ -134,9 +134,9 @@ class Reader(NamedTuple):
         def ids(ref: int) -> dict[str, Any]:
             return {"ts_recv_ns": now_ns, "client_order_id": client_id(ref) if ref < CHILD else "", "venue_order_id": f"V{ref}"}
 
-        for ref, enters, lots, cum, parent in executions:  # type: ignore[attr-defined]
+        for ref, enters, lots, cum, parent, total in executions:  # type: ignore[attr-defined]
             if ref >= CHILD and desk.owner_of("", f"V{ref}") is None:
-                out += desk.take(self._child(ids(ref), parent, lots, 0, 0))
+                out += desk.take(self._child(ids(ref), parent, total, 0, 0))
             out += desk.take(self._execution(ids(ref), ref, enters, lots, cum))
         for trade in manual:  # type: ignore[attr-defined]
             out += desk.take(self.fact(("manual", *trade)), PID)

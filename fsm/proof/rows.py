@@ -1,30 +1,248 @@
-"""Which rows of the two tables no exploration took: each is explained in docs/proof.md, or is to go."""
+"""Which rows of the two tables no exploration took, and why most of them cannot be.
 
+A table is total: each cell has a row for every answer, also for those that cannot be given there. A `Law` says which cannot, and why. Laws
+are claims about the machine: what an exploration takes against one is told by `broken_laws`, and fails `holdfast prove`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import product
+from typing import NamedTuple
+
+from .. import position as s
 from ..order import ORDER
 from ..position import POSITION
-from ..table import SAME
+from ..table import SAME, Row
+
+# States of a position that is to stay: no decision to leave has been made.
+_STAYS = frozenset({
+    s.ENTRY_PENDING, s.PROTECTED_PENDING_FILL, s.ENTRY_CANCEL_PENDING, s.PROTECTION_PENDING, s.PROTECTED, s.RESIZING, s.TIGHTENING,
+})  # fmt: skip
+# States that only a decision to leave leads to.
+_LEAVES = frozenset({s.TAKE_PROFIT_WORKING, s.MAKER_EXITING, s.MARKET_EXITING})
+# States that only a position comes to of which something has filled.
+_FILLED = frozenset({
+    s.PROTECTION_PENDING, s.PROTECTED, s.RESIZING, s.TIGHTENING, s.STOP_TRIGGERED, s.EMERGENCY_PROTECTING, *_LEAVES, s.FLATTENING,
+})  # fmt: skip
+# States that stay where they are whatever the evidence says: for a snapshot, for a person.
+_WAITS = frozenset({s.RECONCILING, s.HALTED})
+# Facts that change neither what is held nor what an order is.
+_QUIET = frozenset({"AmendRejected", "ExitRequested", "LevelCrossed", "MarketModeChanged", "DeadlinePassed", *s.SNAPSHOT})
+# The questions of where the evidence is that a quiet fact finds in a state; every other answer leads out of it.
+_HOME: Mapping[tuple[str, str], frozenset[str]] = {
+    (s.PROTECTION_PENDING, "situation"): frozenset({"BARE", "SHORT"}),
+    (s.RESIZING, "situation"): frozenset({"SHORT", "RESIZE_OUT", "AMENDING", "COVERED", "SURPLUS", "COVERED_WORKING", "MISALIGNED"}),
+    (s.STOP_TRIGGERED, "way_out"): frozenset({"STOP_OUT", "BLOCKED"}),
+    (s.EMERGENCY_PROTECTING, "situation"): frozenset({
+        "BARE", "SHORT", "COVERED", "COVERED_WORKING", "MISALIGNED", "SURPLUS", "BLOCKED", "CLEAR",
+    }),
+    (s.EMERGENCY_PROTECTING, "way_out"): frozenset({"BLOCKED", "CLEAR", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT", "MARKET_OUT"}),
+    (s.MARKET_EXITING, "situation"): frozenset({"MARKET_OUT", "CLEAR", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT"}),
+    (s.MARKET_EXITING, "way_out"): frozenset({"MARKET_OUT", "CLEAR", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT"}),
+    (s.FLATTENING, "situation"): frozenset({"FLIPPED"}),
+}  # fmt: skip
+Answers = Mapping[str, str]
+
+
+class Law(NamedTuple):
+    """Why some answers cannot be given in a state, to a fact; `excludes` has state, fact, answers, and where the evidence is."""
+
+    name: str
+    why: str
+    excludes: Callable[[str, str, Answers, str], bool]
+
+
+LAWS: tuple[Law, ...] = (
+    Law(
+        "who stays has not decided to leave",
+        "the decision to leave leads out of these states in the same event, so no way out is where the evidence is",
+        lambda state, fact, given, where: state in _STAYS and "situation" in given and where in s.GOING,
+    ),
+    Law(
+        "who leaves has decided to",
+        "only a decision to leave leads to these states, and nothing takes it back: whether it is covered is not asked there",
+        lambda state, fact, given, where: state in _LEAVES and where in s.STAYING,
+    ),
+    Law(
+        "what has filled was not never filled",
+        "these states are entered with a fill or an adoption, and fills are not taken back",
+        lambda state, fact, given, where: (
+            state in _FILLED and (where == "NEVER" or (where == "SENT" and (fact in _QUIET or fact == "OrderRejected")))
+        ),
+    ),
+    Law(
+        "what is over was over at once",
+        "the fact that made it flat led out of the state; a fact that changes no quantity and no order finds it so no more",
+        lambda state, fact, given, where: fact in _QUIET and state not in _WAITS and where in ("DONE", "NEVER"),
+    ),
+    Law(
+        "a reversal is seen at once",
+        "the fact that reversed it led to Flattening",
+        lambda state, fact, given, where: (
+            (fact in _QUIET or fact == "OrderRejected") and state not in _WAITS and state != s.FLATTENING and where == "FLIPPED"
+        ),
+    ),
+    Law(
+        "a fired stop is seen at once",
+        "the fact that told of it led to StopTriggered",
+        lambda state, fact, given, where: (
+            (fact in _QUIET or fact == "OrderRejected")
+            and state not in _WAITS
+            and state not in (s.STOP_TRIGGERED, s.CANCEL_PENDING)
+            and where in ("TRIGGERED", "STOP_OUT")
+        ),
+    ),
+    Law(
+        "a state that waits for one thing has nothing else",
+        "what else the evidence could be leads out of the state with the fact that made it so",
+        lambda state, fact, given, where: (
+            fact in _QUIET and where not in _HOME.get((state, "situation" if "situation" in given else "way_out"), (where,))
+        ),
+    ),
+    Law(
+        "a refusal makes nothing flat",
+        "it was flat before, and that led out of the state with the fact that made it so",
+        lambda state, fact, given, where: (
+            fact == "OrderRejected"
+            and state in _FILLED
+            and (where in ("DONE", "LEFTOVERS") or (state == s.FLATTENING and where != "FLIPPED"))
+        ),
+    ),
+    Law(
+        "an attempt to protect has no resting exit",
+        "resting exits of such a position were over when the attempt began, and the word that one is not leads out of the state",
+        lambda state, fact, given, where: (
+            fact == "OrderRejected" and state == s.EMERGENCY_PROTECTING and where in ("TAKE_PROFIT_OUT", "PATIENT_OUT")
+        ),
+    ),
+    Law(
+        "who is to be protected does not rest",
+        "the position has decided nothing, or comes back from the market: only a level or a wish makes an exit that may rest",
+        lambda state, fact, given, where: (
+            state == s.EMERGENCY_PROTECTING
+            and fact not in ("LevelCrossed", "ExitRequested")
+            and where in ("CLEAR_TAKE_PROFIT", "CLEAR_PATIENT")
+        ),
+    ),
+    Law(
+        "levels and moods count only while something is held",
+        "no level is armed without a holding, and an ignition that is out is one that is held",
+        lambda state, fact, given, where: (fact == "LevelCrossed" or given.get("ignition") == "OUT") and where in s.OVER,
+    ),
+    Law(
+        "what is protected has its stop",
+        "the stop whose level was crossed is open, so it is in the way of an exit",
+        lambda state, fact, given, where: (
+            given.get("upkeep") == "SHADOW_FIRED" and where in ("CLEAR", "MARKET_OUT")
+        ),
+    ),
+    Law(
+        "a take-profit rests for its own reason",
+        "nothing has been decided yet, and the reason of this row is another",
+        lambda state, fact, given, where: (
+            state in _STAYS and fact != "LevelCrossed" and "way_out" in given and where in ("CLEAR_TAKE_PROFIT", "TAKE_PROFIT_OUT")
+        ),
+    ),
+    Law(
+        "patience is asked for",
+        "only a patient ExitRequested makes a position patient, and it is leaving from then on",
+        lambda state, fact, given, where: (
+            state in _STAYS and fact != "ExitRequested" and "way_out" in given and where in ("CLEAR_PATIENT", "PATIENT_OUT")
+        ),
+    ),
+    Law(
+        "a stop is refused as crossed only while something is held",
+        "the refusal asks that first, and a stop follows a fill",
+        lambda state, fact, given, where: given.get("refusal") == "THROUGH_MARKET" and where in s.OVER,
+    ),
+    Law(
+        "a stop follows a fill",
+        "only the refusal of a stop is one for want of funds, and a stop is sent for what has filled",
+        lambda state, fact, given, where: given.get("refusal") == "FUNDS" and where in ("NEVER", "SENT"),
+    ),
+)
+
+
+class Account(NamedTuple):
+    """What became of every row: taken, excluded (with the name of the law), open (neither), and the laws that what was taken breaks."""
+
+    taken: set[str]
+    excluded: dict[str, str]
+    open: list[str]
+    broken: list[str]
+
+    @classmethod
+    def of(cls, rows: frozenset[str], order_steps: frozenset[tuple[str, str, str]]) -> "Account":
+        """Return the account of the row ids and (status, fact, status) that were taken."""
+        never, orders = rows_never_taken(rows), order_rows_never_taken(order_steps)
+        laws = rows_excluded()
+        taken = rows_taken(rows) | {name for name in map(_order_name, ORDER.rows) if name not in orders}
+        return cls(taken, {n: laws[n] for n in never if n in laws}, [n for n in (*never, *orders) if n not in laws], broken_laws(rows))
+
+
+def excluded(state: str, fact: str, given: Answers) -> Law | None:
+    """Return the law by which a row of a cell cannot be taken, None if none says so."""
+    where = given.get("situation") or given.get("way_out") or ""
+    return next((law for law in LAWS if law.excludes(state, fact, given, where)), None) if where else None
+
+
+def broken_laws(taken: Iterable[str]) -> list[str]:
+    """Return one sentence for each row id that was taken although a law says that it cannot be."""
+    out = []
+    for row_id in sorted(taken):
+        _, number, state, fact = row_id.split(":")
+        law = excluded(state, fact, _given(POSITION.rows[int(number)])) if number.isdecimal() else None
+        if law is not None:
+            out.append(f"{row_id} was taken although {law.name}")
+    return out
+
+
+def rows_excluded() -> dict[str, str]:
+    """Return the rows of which the laws exclude every cell, each with the name of the first law that does."""
+    out = {}
+    for number, row in enumerate(POSITION.rows):
+        laws = [excluded(state, fact, _given(row)) for state, fact in product(row.sources, row.facts)]
+        if all(laws) and laws[0] is not None:
+            out[name_of(number)] = laws[0].name
+    return out
 
 
 def rows_never_taken(taken: frozenset[str]) -> list[str]:
-    """Return the rows of the table, as written there, of which no cell was taken: number, facts, guards, document."""
-    numbers = {int(row_id.split(":")[1]) for row_id in taken if row_id.split(":")[1].isdecimal()}
-    out = []
-    for number, row in enumerate(POSITION.rows):
-        if number not in numbers:
-            when = " ".join(f"{name}={answer}" for name, answer in row.when.items())
-            out.append(f"{number:03d} {_brief(row.sources)} on {_brief(row.facts)} {when}: {row.doc}")
-    return out
+    """Return the rows of the table, as written there, of which no cell was taken."""
+    numbers = rows_taken(taken)
+    return [name for number in range(len(POSITION.rows)) if (name := name_of(number)) not in numbers]
+
+
+def rows_taken(taken: Iterable[str]) -> set[str]:
+    """Return the names of the rows of which a cell was taken; `taken` are row ids."""
+    return {name_of(int(number)) for row_id in taken if (number := row_id.split(":")[1]).isdecimal()}
+
+
+def name_of(number: int) -> str:
+    """Return how a row of the position table is named in lists: states, facts and answers."""
+    row = POSITION.rows[number]
+    return f"{_brief(row.sources)} on {_brief(row.facts)} {_when(row)}".rstrip()
 
 
 def order_rows_never_taken(steps: frozenset[tuple[str, str, str]]) -> list[str]:
     """Return the rows of the order table whose (status, fact, status) never occurred."""
     out = []
     for row in ORDER.rows:
-        ways = {(s, name, s if row.target == SAME else row.target) for s in row.sources for name in row.facts}
+        ways = {(source, name, source if row.target == SAME else row.target) for source in row.sources for name in row.facts}
         if not ways & steps:
-            when = " ".join(f"{name}={answer}" for name, answer in row.when.items())
-            out.append(f"order {_brief(row.sources)} on {_brief(row.facts)} {when}: {row.doc}")
+            out.append(_order_name(row))
     return out
+
+
+def _order_name(row: Row) -> str:
+    return f"order {_brief(row.sources)} on {_brief(row.facts)} {_when(row)}".rstrip()
+
+
+def _given(row: Row) -> Answers:
+    return {name: answer for name, answer in row.when.items() if isinstance(answer, str)}
+
+
+def _when(row: Row) -> str:
+    return " ".join(f"{name}={answer if isinstance(answer, str) else '/'.join(answer)}" for name, answer in row.when.items())
 
 
 def _brief(names: tuple[str, ...]) -> str:

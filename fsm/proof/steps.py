@@ -13,6 +13,7 @@ from .venue import CHILD, Message, Venue, Words, snapshot_of
 ASK_TICKS = 5  # a question without an answer for so long means a dead socket
 AGE_MAX = 90
 _PLACE = {name: number for number, name in enumerate(FAULTS)}
+_REFUSALS = {"": "takes", "other": "refuses", "funds": "refuses for want of funds", "through_market": "refuses as through the market"}
 BY_CHOICE, LEAVING, FIRED, ENTRY, OTHER = "resting exit", "leaving", "stop fired", "entry", "stop gone"
 
 
@@ -118,7 +119,7 @@ class Steps:
     # --- the venue ----------------------------------------------------------------------------------------------------
 
     @remembered
-    def _took(self, venue: int, command: Message, refuse: bool, tightest: tuple[int, int]) -> tuple[int, int, tuple[Broken, ...]]:
+    def _took(self, venue: int, command: Message, refuse: str, tightest: tuple[int, int]) -> tuple[int, int, tuple[Broken, ...]]:
         """Return the venue after a command, its words, and what the command broke."""
         before = self.venues[venue]
         after, words = self.rules.take(before, command, refuse)
@@ -159,14 +160,14 @@ class Steps:
 
     # --- steps --------------------------------------------------------------------------------------------------------
 
-    def _taken(self, state: State, rest: int, refuse: bool = False) -> tuple[Label, State]:
+    def _taken(self, state: State, rest: int, refuse: str = "") -> tuple[Label, State]:
         mind, saved, venue, up, down, _ = state
         command, up = self._first(up)
         if command[0] == "ask":
             return ("venue", "answers"), self._words(State(mind, saved, venue, up, down, rest), self._answer(venue), OTHER)
         venue, words, broken = self._took(venue, command, refuse, self.rests[rest].tightest)
         self.broken += broken
-        label = ("venue", "refuses" if refuse else "takes", *command)
+        label = ("venue", _REFUSALS[refuse], *command)
         return label, self._said(State(mind, saved, venue, up, down, rest), words, LEAVING)
 
     def _paid(self, state: State, ref: int, lots: int) -> tuple[Label, State]:

@@ -107,8 +107,8 @@ class Rules(NamedTuple):
 
     # --- what it is asked --------------------------------------------------------------------------------------------
 
-    def take(self, venue: Venue, command: Message, refuse: bool = False) -> tuple[Venue, Words]:
-        """Take one command off the wire; `refuse` lets the venue say no to what it could do."""
+    def take(self, venue: Venue, command: Message, refuse: str = "") -> tuple[Venue, Words]:
+        """Take one command off the wire; `refuse` is the class of the reason why it says no to what it could do."""
         kind, ref = command[0], command[1]
         assert isinstance(ref, int)
         if kind == "submit":
@@ -118,18 +118,18 @@ class Rules(NamedTuple):
             if order is None or not order.is_open:
                 return venue, (("cancel-rejected", ref, "gone"),)
             if refuse:
-                return venue, (("cancel-rejected", ref, "other"),)
+                return venue, (("cancel-rejected", ref, refuse),)
             return venue.put(order._replace(status="over", due=0)), (("canceled", ref, order.filled),)
         if order is None or not order.is_open:
             return venue, (("amend-rejected", ref, "gone"),)
         return self._amend(venue, order, command, refuse)
 
-    def _submit(self, venue: Venue, command: Message, refuse: bool) -> tuple[Venue, Words]:
+    def _submit(self, venue: Venue, command: Message, refuse: str) -> tuple[Venue, Words]:
         _, ref, role, kind, qty, price, trail, reduce_only, attached = command
         if venue.find(ref) is not None:  # type: ignore[arg-type]
             return venue, ()
         order = Rest(ref, role, kind, qty, price, trail, reduce_only, attached, peak=self.px(venue.level))  # type: ignore[arg-type]
-        reason = "other" if refuse else self._refusal(venue, order)
+        reason = refuse or self._refusal(venue, order)
         if reason:
             return venue, (("rejected", ref, reason),)
         return venue._replace(orders=(*venue.orders, order)), (("accepted", ref),)
@@ -150,13 +150,13 @@ class Rules(NamedTuple):
     def _has_funds(self, venue: Venue, lots: int) -> bool:
         return not self.holds_funds or sum(o.leaves for o in venue.orders if not o.enters) + lots <= venue.held
 
-    def _amend(self, venue: Venue, order: Rest, command: Message, refuse: bool) -> tuple[Venue, Words]:
+    def _amend(self, venue: Venue, order: Rest, command: Message, refuse: str) -> tuple[Venue, Words]:
         _, ref, qty, price, trail = command
         assert isinstance(qty, int)
         assert isinstance(price, int)
         assert isinstance(trail, int)
         if refuse or order.status != "open":
-            return venue, (("amend-rejected", ref, "other"),)
+            return venue, (("amend-rejected", ref, refuse or "other"),)
         if qty > order.qty and not order.enters and not self._has_funds(venue, qty - order.qty):
             return venue, (("amend-rejected", ref, "funds"),)
         order = order._replace(qty=max(qty, order.filled) if qty else order.qty, price=price or order.price, trail=trail or order.trail)
@@ -262,7 +262,7 @@ def snapshot_of(venue: Venue, without: int = -1, complete: bool = True) -> Messa
         cum = 0
         for lots in order.fills:
             cum += lots
-            executions.append((order.ref, order.enters, lots, cum, order.parent))
+            executions.append((order.ref, order.enters, lots, cum, order.parent, order.qty))
     listed = tuple(
         (o.ref, o.role, o.kind, o.qty, o.filled, o.price, o.trail, o.status == "open", o.parent)
         for o in venue.orders

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from events.errors import BadInput, NotFound, ProofFailed
-from fsm.proof import ALL, QUICK, Configuration, Result, explore
+from fsm.proof import ALL, QUICK, Configuration, Result, Violation, explore
+from fsm.proof.walk import WALKS_A_WORLD, Walked, walk
 from holdfast.output import Format, print_object
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 # Enough for the spaces in which windows are timed; of the others a first part.
 _TIMED_STATES, _QUICK_STATES, _ALL_STATES = 30_000, 2_000, 10_000_000
+_QUICK_WALKS, _ALL_WALKS, _WORLDS = 1_200, 12_000, 20
 
 
 def command(
@@ -44,7 +46,12 @@ def command(
     jobs: Annotated[int | None, Parameter(name="--jobs", help="Processes; without it one for each core.")] = None,
     duration: Annotated[float | None, Parameter(name="--duration", help="Seconds after which no more states are begun.")] = None,
     save: Annotated[Path | None, Parameter(name="--save", help="Write the trace of a violation to this file.")] = None,
-    rows: Annotated[bool, Parameter(name="--rows", negative="", help="List the rows of the tables that no configuration took.")] = False,
+    walks: Annotated[
+        int | None, Parameter(name="--walks", help="Random walks besides, by 120; else 1200, 12000 with --all, none with --only.")
+    ] = None,
+    rows: Annotated[
+        bool, Parameter(name="--rows", negative="", help="List the rows of the tables that nothing took, and why they cannot be.")
+    ] = False,
     output: Annotated[Format, Parameter(name=("--output", "-o"), help="How data is written.")] = "table",
     json: Annotated[bool, Parameter(name="--json", negative="", help="The same as -o json.")] = False,
 ) -> int:
@@ -60,6 +67,8 @@ def command(
     for name, number in (("--states", states), ("--jobs", jobs)):
         if number is not None and number < 1:
             raise BadInput(name, f"{number} is too few", "give at least 1")
+    if walks is not None and walks < 0:
+        raise BadInput("--walks", f"{walks} is too few", "give at least 0")
     until = None if duration is None else time.time() + duration
     processes = jobs or os.cpu_count() or 1
     if mutants:
@@ -76,7 +85,11 @@ def command(
     for result, seconds in _explored(list(zip(chosen, limits, strict=True)), until, processes):
         results.append(result)
         lines.show(result, seconds)
-    return _ended(results, time.time() - begun, lines, rows, save)
+    explored = time.time() - begun
+    if walks is None:
+        walks = 0 if only else _ALL_WALKS if everything else _QUICK_WALKS
+    walked = list(_walked(-(-walks // (_WORLDS * WALKS_A_WORLD)), until, processes))
+    return _ended(results, walked, explored, time.time() - begun, lines, rows, save)
 
 
 def _budgeted(configuration: Configuration, budget: tuple[str, ...]) -> Configuration:
@@ -111,6 +124,19 @@ def _explore(configuration: Configuration, limit: int, until: float | None) -> t
     begun = time.time()
     result = explore(configuration, max_states=limit, is_over=lambda: until is not None and time.time() > until)
     return result, time.time() - begun
+
+
+def _walked(jobs_of_walks: int, until: float | None, jobs: int) -> "Iterator[Walked]":
+    """Take walks until the first violation; each job has a seed of its own, so that any number of processes takes the same walks."""
+    if jobs <= 1 or jobs_of_walks <= 1:
+        yield from (walk(seed, _WORLDS) for seed in range(jobs_of_walks) if until is None or time.time() < until)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(_walk, range(jobs_of_walks), [until] * jobs_of_walks)
+
+
+def _walk(seed: int, until: float | None) -> Walked:
+    return walk(seed, 0 if until is not None and time.time() > until else _WORLDS)
 
 
 class _Lines:
@@ -150,39 +176,50 @@ class _Lines:
         sys.stdout.flush()
 
 
-def _ended(results: list[Result], seconds: float, lines: _Lines, rows: bool, save: Path | None) -> int:
-    from fsm.proof.rows import order_rows_never_taken, rows_never_taken
+def _ended(
+    results: list[Result], walked: list[Walked], explored: float, seconds: float, lines: _Lines, rows: bool, save: Path | None
+) -> int:
+    from fsm.proof.rows import Account
 
     states = sum(r.states for r in results)
-    never = rows_never_taken(frozenset().union(*(r.rows for r in results)))
-    never += order_rows_never_taken(frozenset().union(*(r.order_steps for r in results)))
+    account = Account.of(
+        frozenset().union(*(r.rows for r in results), *(w.rows for w in walked)),
+        frozenset().union(*(r.order_steps for r in results), *(w.order_steps for w in walked)),
+    )
+    wrong = [(r.configuration, r.violation) for r in results if r.violation is not None]
+    wrong += [w.violation for w in walked if w.violation is not None]
     summary = {
         "configurations": len(results),
         "exhausted": sum(r.exhausted for r in results),
         "states": states,
         "transitions": sum(r.transitions for r in results),
         "seconds": f"{seconds:.1f}",
-        "states_per_second": round(states / max(seconds, 1e-9)),
-        "rows_never_taken": len(never),
-        "violations": sum(r.violation is not None for r in results),
+        "states_per_second": round(states / max(explored, 1e-9)),
+        "walks": sum(w.walks for w in walked),
+        "walked_states": sum(w.states for w in walked),
+        "rows_taken": len(account.taken),
+        "rows_excluded": len(account.excluded),
+        "rows_open": len(account.open),
+        "violations": len(wrong) + len(account.broken),
     }
     if lines.output == "table":
         sys.stdout.write("\n" + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in summary.items()) + "\n")
         if rows:
-            sys.stdout.write("".join(f"{line}\n" for line in never))
+            sys.stdout.write("".join(f"open      {name}\n" for name in account.open))
+            sys.stdout.write("".join(f"excluded  {name}: {law}\n" for name, law in account.excluded.items()))
     else:
-        print_object({**summary, "results": lines.objects, **({"never_taken": never} if rows else {})}, lines.output)
-    wrong = [r for r in results if r.violation is not None]
-    for result in wrong:
-        _tell(result, save)
-    return ProofFailed.exit_code if wrong else 0
+        told = {"rows_open_names": account.open, "rows_excluded_by": account.excluded} if rows else {}
+        print_object({**summary, "results": lines.objects, **told}, lines.output)
+    sys.stderr.write("".join(f"{text}\n" for text in account.broken))
+    for configuration, violation in wrong:
+        _tell(configuration, violation, save)
+    return ProofFailed.exit_code if wrong or account.broken else 0
 
 
-def _tell(result: Result, save: Path | None) -> None:
+def _tell(configuration: Configuration, violation: Violation, save: Path | None) -> None:
     from fsm.proof.story import mermaid_from, saved_from, text_from
 
-    assert result.violation is not None
-    sys.stderr.write(text_from(result.configuration, result.violation))
-    sys.stderr.write(mermaid_from(result.configuration, result.violation))
+    sys.stderr.write(text_from(configuration, violation))
+    sys.stderr.write(mermaid_from(configuration, violation))
     if save is not None:
-        save.write_bytes(saved_from(result.configuration, result.violation))
+        save.write_bytes(saved_from(configuration, violation))

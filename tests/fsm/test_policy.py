@@ -29,6 +29,16 @@ def test_each_new_fill_amends_the_one_stop_where_the_venue_amends(side: Position
 
 
 @both_sides
+def test_a_static_stop_that_is_placed_again_is_never_looser_than_one_before_it(side: PositionSide) -> None:
+    stage = Stage(side, NO_TRAIL).entered()
+    stage.rejected("stop1").rejected("stop2")
+    stage.price(98).wait(2_500)
+    levels = [order.trigger_ticks for order in stage.position.orders if order.role == "stop"]
+    assert len(levels) == 3
+    assert levels == [levels[0]] * 3
+
+
+@both_sides
 def test_each_new_fill_gets_a_stop_of_its_own_where_the_venue_does_not_amend(side: PositionSide) -> None:
     stage = Stage(side, NO_AMEND).accepted("entry").filled("entry", "0.3").accepted("stop")
     stage.filled("entry", "0.2")

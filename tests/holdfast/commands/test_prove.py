@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 import fsm.policy as policy
+from fsm.order import ORDER
+from fsm.position import POSITION
+from fsm.proof.rows import LAWS
 from holdfast.cli import main
 
 
@@ -14,6 +17,17 @@ def test_one_configuration_is_shown_with_its_figures(capsys: pytest.CaptureFixtu
     shown = json.loads(capsys.readouterr().out)
     assert (shown["violations"], shown["exhausted"], shown["configurations"]) == (0, 1, 1)
     assert shown["results"][0]["windows_ticks"] == {"entry": 4}
+    assert shown["walks"] == 0
+
+
+def test_random_walks_are_counted_and_every_row_of_the_tables_has_an_account(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prove", "--only", "window spot, no fault", "--walks", "240", "--rows", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["walks"], shown["violations"]) == (240, 0)
+    rows = shown["rows_taken"] + shown["rows_excluded"] + shown["rows_open"]
+    assert rows == len(POSITION.rows) + len(ORDER.rows)
+    assert len(shown["rows_open_names"]) == shown["rows_open"]
+    assert set(shown["rows_excluded_by"].values()) <= {law.name for law in LAWS}
 
 
 def test_a_violation_ends_with_its_code_and_keeps_the_trace(
@@ -38,6 +52,7 @@ def test_a_violation_ends_with_its_code_and_keeps_the_trace(
         (["--states", "x"], 2, "--states"),
         (["--states", "0"], 3, "at least 1"),
         (["--jobs", "0"], 3, "at least 1"),
+        (["--walks", "-1"], 3, "at least 0"),
     ],
 )
 def test_bad_options_are_one_sentence(capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, sentence: str) -> None:

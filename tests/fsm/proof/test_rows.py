@@ -1,0 +1,59 @@
+"""Every row of the tables is taken, or cannot be by a law that is held against what is taken, or is listed with why it is seldom."""
+
+from pathlib import Path
+
+import pytest
+
+from fsm.order import ORDER
+from fsm.position import CLOSED, MARKET_EXITING, POSITION
+from fsm.proof import ALL, explore
+from fsm.proof.rows import Account, broken_laws, name_of, order_rows_never_taken, rows_excluded
+from fsm.proof.walk import Walked, walk
+
+LISTED = [line for line in (Path(__file__).parent / "seldom.txt").read_text().splitlines() if line and not line.startswith("#")]
+SEEDS = range(6)
+SPACES = ("spot, lost exit", "adopted spot, reject exit", "ignition, spot", "halted, refused, margin short", "notices, spot")
+
+
+@pytest.fixture(scope="module")
+def walks() -> list[Walked]:
+    return [walk(seed, 20) for seed in SEEDS]
+
+
+def test_what_is_promised_holds_on_random_walks_under_all_faults(walks: list[Walked]) -> None:
+    assert [walked.violation for walked in walks] == [None] * len(walks)
+    assert sum(walked.states for walked in walks) > 50_000
+
+
+def test_no_row_is_left_that_is_neither_taken_nor_excluded_nor_listed(walks: list[Walked]) -> None:
+    spaces = [explore(c, max_states=3_000) for c in ALL if c.name in SPACES]
+    assert len(spaces) == len(SPACES)
+    taken = frozenset().union(*(w.rows for w in walks), *(s.rows for s in spaces))
+    account = Account.of(taken, frozenset().union(*(w.order_steps for w in walks), *(s.order_steps for s in spaces)))
+    assert account.broken == []
+    assert sorted(set(account.open) - set(LISTED)) == []
+
+
+def test_what_is_listed_is_a_row_and_not_excluded() -> None:
+    names = {name_of(number) for number in range(len(POSITION.rows))} | set(order_rows_never_taken(frozenset()))
+    assert len(names) == len(POSITION.rows) + len(ORDER.rows)
+    assert set(LISTED) <= names - set(rows_excluded())
+    assert len(LISTED) == len(set(LISTED))
+
+
+def test_a_row_that_a_law_excludes_is_told_when_it_is_taken() -> None:
+    number = next(n for n, row in enumerate(POSITION.rows) if row.sources == (MARKET_EXITING,) and row.when.get("situation") == "COVERED")
+    told = broken_laws([f"position:{number:03d}:{MARKET_EXITING}:OrderFilled", f"position:ignored:{CLOSED}:OrderSubmitted"])
+    assert told == [f"position:{number:03d}:{MARKET_EXITING}:OrderFilled was taken although who leaves has decided to"]
+
+
+def test_the_same_seed_takes_the_same_walks() -> None:
+    assert walk(3, 2) == walk(3, 2)
+
+
+def test_a_mistake_far_from_the_start_is_found_by_walks(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fsm.policy as policy
+
+    monkeypatch.setattr(policy, "_exit_lots", lambda d: d.position.filled_lots)
+    found = [walked.violation for walked in (walk(seed, 20) for seed in range(3)) if walked.violation is not None]
+    assert {violation.name for _, violation in found} & {"I2", "I7"}
