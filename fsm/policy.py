@@ -265,8 +265,16 @@ def _cancel_again(d: Draft) -> Commands:
     """Repeat the cancels that have no proof: a cancel of an ended order does no harm. A market order in flight is left alone."""
     for order in d.position.open_orders():
         market = order.order_type == "market"
+        if _is_called_back(d, order):
+            continue
         if order.status in (LIVE, TRIGGERED) or (order.status in (UNKNOWN, SUBMITTED) and not market):
             yield _cancel(d, order)
+
+
+def _is_called_back(d: Draft, order: Order) -> bool:
+    """Whether a cancel is out that a mere sight of the order says nothing against: an order shows itself several times as it arrives."""
+    is_seen = isinstance(d.fact, f.OrderAccepted | f.ChildDiscovered)
+    return is_seen and order.pending == "cancel" and d.now_ns - order.pending_ns < d.position.plan.timing.cancel_timeout_ms * 1_000_000
 
 
 def _exit_lots(d: Draft) -> int:
@@ -455,6 +463,9 @@ def _alert_plan(d: Draft) -> Commands:
 
 def _alert_anomaly(d: Draft) -> Commands:
     p = d.position
+    order = p.order(d.fact.client_order_id, d.fact.venue_order_id) if isinstance(d.fact, f.OrderAccepted | f.ChildDiscovered) else None
+    if order is not None and _is_called_back(d, order):
+        return
     text = f"{p.position_id}: {type(d.fact).__name__} in {p.state}"
     if type(d.fact).__name__ in ("OrderFilled", "ManualFillSeen", "OrderAccepted", "ChildDiscovered"):
         yield c.Page(code="LATE_EVIDENCE", text=text)

@@ -321,12 +321,12 @@ class Play:
     def _hold(self, clause: Clause) -> None:
         word, values = clause.word, clause.values
         wanted = next(iter(values.values()), "")
-        found = self._found(word, wanted)
+        found = self._found(word, wanted, str(values.get("times", "")))
         if found is not True:
             shown = f"{wanted // 1_000_000} ms" if isinstance(wanted, int) else " ".join(wanted) if isinstance(wanted, tuple) else wanted
             raise Problem(f"expected {word} {shown}".rstrip() + f", found {found}")
 
-    def _found(self, word: str, wanted: object) -> object:
+    def _found(self, word: str, wanted: object, times: str) -> object:
         """Return True if it holds, else what is so instead."""
         floor, position = self.floor, self.position
         exchange = floor.gateway.exchange
@@ -343,7 +343,7 @@ class Play:
             return self.watch.bare_ms_max * 1_000_000 <= _ns(wanted) or f"{self.watch.bare_ms_max} ms"
         if word in ("paged", "alerted"):
             codes = floor.pages if word == "paged" else floor.alerts
-            return wanted in codes or f"{codes}"
+            return (codes.count(str(wanted)) == int(times) if times else wanted in codes) or f"{codes}"
         if word in ("stop", "trail"):
             return self._stop(word, wanted)
         if word == "resting":

@@ -61,8 +61,8 @@ HAPPENS: Mapping[str, str] = {
     "clock": "WORD TIME",  # of this machine jumps ahead or back
 }  # fmt: skip
 HOLDS: Mapping[str, str] = {
-    "held": "QTY", "covered": "QTY", "bare": "QTY", "unprotected": "TIME", "stopless": "TIME", "reason": "WORD", "paged": "WORD",
-    "alerted": "WORD",
+    "held": "QTY", "covered": "QTY", "bare": "QTY", "unprotected": "TIME", "stopless": "TIME", "reason": "WORD", "paged": "WORD [times N]",
+    "alerted": "WORD [times N]",
     "quiet": "", "stop": "PX", "trail": "BPS", "resting": "[NAME...]", "flat": "", "account": "QTY", "entries": "N", "live": "N",
     "refused": "", "event": "WORD", "by-hand": "N",
 }  # fmt: skip

@@ -56,3 +56,9 @@ def test_what_does_not_hold_is_told_with_its_line_and_exit_code_8(tmp_path: Path
     said = capsys.readouterr()
     assert said.out.splitlines()[1].split()[:3] == ["mine", "long", "no"]
     assert "mine long: mine:5: " in said.err
+
+
+def test_a_page_that_came_more_often_than_the_script_says_does_not_hold() -> None:
+    text = (FOLDER / "P29-ladder.scenario").read_text(encoding="utf-8").replace("EXIT_NOT_POSSIBLE times 2", "EXIT_NOT_POSSIBLE times 1")
+    problems = Play(scenario_from(text, "P29"), PositionSide.LONG).play().problems
+    assert "expected paged EXIT_NOT_POSSIBLE, found ['EXIT_NOT_POSSIBLE', 'EXIT_NOT_POSSIBLE']" in problems[0]
