@@ -3,10 +3,10 @@
 import pytest
 
 from events.values import PositionSide
+from fsm import policy
 from holdfast.cli import main
 from holdfast.scenario.sweep import OPERATORS, Case, cases, run
 from holdfast.scenario.table import scenarios
-from holdfast.scenario.text import scenario_from
 from venues.simulated.faults import FAULTS
 
 
@@ -22,10 +22,17 @@ def test_every_fault_of_the_venue_that_a_scenario_can_meet_is_an_operator() -> N
     assert set(FAULTS) - used == {"accept_and_drop", "handshake_429"}
 
 
-def test_what_never_settles_is_found() -> None:
-    text = "name: x\nsource: y\n! open\n! fault reject on cancel_order times 100000\n! exit operator\n= unprotected 1 s\n"
-    case = Case(scenario_from(text, "x"), PositionSide.LONG, "mode_maintenance", 10_000)
-    assert run(case).problems == ()  # The settling ends the faults.
+def test_an_exit_that_is_never_sent_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(scenarios(["P01"])[0], PositionSide.LONG, "duplicate_frame", 0)
+    assert run(case).problems == ()
+    monkeypatch.setitem(policy.BUILDERS, "exit_market", lambda d: iter(()))
+    assert any(problem.startswith("I13: hf000001 is still ") for problem in run(case).problems)
+
+
+def test_a_stop_that_is_never_sent_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(scenarios(["P01"])[0], PositionSide.SHORT, "duplicate_frame", 0)
+    monkeypatch.setitem(policy.BUILDERS, "cover", lambda d: iter(()))
+    assert run(case).bare_ms > 5_000
 
 
 def test_the_command_sums_the_runs_up(capsys: pytest.CaptureFixture[str]) -> None:
