@@ -292,9 +292,13 @@ class Pipeline:
         sent_ns = 0 if order is None else max(order.sent_ns, order.decided_ns)
         self.translator.lookups.order(command.client_order_id, command.venue_order_id, sent_ns, now_ns)
 
-    def _bridge(self, now_ns: int) -> None:
-        """Read the executions that a snapshot no longer lists; nothing before the oldest position that lives matters."""
+    def _bridge(self, newest_trade_ns: int, now_ns: int) -> None:
+        """Read the executions that a snapshot no longer lists; nothing before the oldest position that lives matters.
+
+        But its newest execution is read too, however old: a list with it is as new as the snapshot, and closes the gap at once.
+        """
         since_ns = min((position.requested_ns for position in self.desk.positions.values()), default=now_ns)
+        since_ns = min(since_ns, newest_trade_ns or now_ns)
         self.translator.lookups.bridge(max(0, since_ns - CLOCKS_APART_NS), now_ns, now_ns)
 
     def _fact(self, made: "_Made", fact: f.AnyFact) -> None:
@@ -402,7 +406,7 @@ class Pipeline:
     def _snapshot(self, made: "_Made", snapshot: m.SnapshotTaken, ts_recv_ns: int) -> None:
         self.counters["snapshot"] += 1
         if not snapshot.trades_complete and self.settings.asks_rest:
-            self._bridge(ts_recv_ns)
+            self._bridge(snapshot.newest_trade_ns, ts_recv_ns)
         for order in snapshot.open_orders:
             made.events += self._found(order, ts_recv_ns)
         # The account first: what is put back or sold because of this snapshot is sized by what is left.

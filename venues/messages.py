@@ -90,10 +90,12 @@ class SnapshotTaken(VenueMessage, frozen=True, kw_only=True, tag="snapshot_taken
 
     `trades_complete`: the snapshot's trades reach back to one that was known before, or are all there ever were, so no
     execution between the last known one and now is missing. Without it the absence of an order proves nothing (K8).
+    `newest_trade_ns`: the venue's time of the newest execution in it, 0 if there is none.
     """
 
     open_orders: tuple[OpenOrder, ...]
     trades_complete: bool
+    newest_trade_ns: int = 0
 
 
 class BalanceChanged(VenueMessage, frozen=True, kw_only=True, tag="balance_changed"):

@@ -109,7 +109,9 @@ def snapshot(orders: Orders, entries: Sequence[ExecEntry], ts_recv_ns: int, raw:
         else:
             reading.take(entry)
     open_orders = [listed for entry in entries if entry.exec_type != "trade" and (listed := reading.take_listed(entry)) is not None]
-    reading.output.append(SnapshotTaken(ts_recv_ns=ts_recv_ns, open_orders=tuple(open_orders), trades_complete=is_complete))
+    newest_ns = ns_from_rfc3339(trades[-1].timestamp) if trades else 0
+    taken = SnapshotTaken(ts_recv_ns=ts_recv_ns, open_orders=tuple(open_orders), trades_complete=is_complete, newest_trade_ns=newest_ns)
+    reading.output.append(taken)
     return reading.output
 
 
