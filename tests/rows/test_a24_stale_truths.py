@@ -6,11 +6,12 @@ What is measured is the venue's own books, not what the engine believes: held, a
 from decimal import Decimal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from events import facts as f
 from events.values import PositionSide
+from fsm.monitor import BOUND_NS
 from holdfast.scenario.floor import SECOND, D, Floor, replayed
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
@@ -23,6 +24,12 @@ def without_proof(text: str) -> str:
 
 def as_it_is(text: str) -> str:
     return text
+
+
+# Once the truth is honest again, and requests arrive: until what is held has its stop, or is sold. The routine look comes every 10 s here.
+CALM_NS = 15 * SECOND
+# The vigil counts from what the engine knows, which is later than what the venue's books show by one doubt.
+TOLD_NS = BOUND_NS + 10 * SECOND
 
 
 class Watch:
@@ -85,4 +92,81 @@ def test_a24_what_was_adopted_behind_an_end_is_not_bare_for_ever_because_its_exe
     adopted = floor.facts(f.PositionAdopted)
     assert [x.plan.qty for x in adopted] == [D("0.2")]
     assert (floor.state(adopted[0].position_id), watch.is_bare) == ("Protected", False)
+    assert replayed(floor)
+
+
+STEPS = (
+    "cut", "away", "silence", "gap", "dropped", "late", "reordered", "cut short", "no proof", "proof again",
+    "reply lost", "stop lost", "stop taken", "nothing",
+)  # fmt: skip
+
+
+def step(floor: Floor, name: str, seconds: float) -> None:
+    """Let one thing happen to the truth, and `seconds` pass."""
+    faults = floor.faults
+    match name:
+        case "cut" if floor.is_connected:
+            floor.cut(back=True)
+        case "away" if floor.is_connected:
+            floor.cut()
+        case "silence":
+            faults.arm("stall", on="executions", seconds=seconds)
+        case "gap":
+            faults.arm("sequence_gap")
+        case "dropped":
+            faults.arm("drop_frame", on="executions", count=max(1, int(seconds)))
+        case "late":
+            faults.arm("delay_frame", on="executions", seconds=seconds)
+        case "reordered":
+            faults.arm("reorder_frames")
+        case "cut short":
+            faults.arm("truncated_snapshot")
+        case "no proof":
+            floor.altered = without_proof
+        case "proof again":
+            floor.altered = as_it_is
+        case "reply lost":
+            faults.arm("ack_lost_applied")
+        case "stop lost":
+            faults.arm("ack_lost_not_applied", on="add_order:trailing-stop")
+        case "stop taken":
+            for order in floor.gateway.exchange.open_orders():
+                if order.order_type == "trailing-stop":
+                    floor.owner(lambda exchange, now_ns, taken=order.order_id: exchange.cancel(taken, "", now_ns))  # type: ignore[misc]
+    floor.wait(seconds)
+    if name == "away":
+        floor.connect()
+
+
+durations = st.sampled_from((0.5, 1, 2, 3, 4, 5, 8))
+
+
+@settings(max_examples=120, deadline=None, derandomize=True, database=None)
+@given(
+    st.sampled_from(PositionSide),
+    st.lists(st.tuples(st.sampled_from(STEPS), durations), max_size=6),
+    st.lists(st.tuples(st.sampled_from(STEPS), durations), min_size=1, max_size=10),
+)
+@example(PositionSide.SHORT, [("dropped", 5)], [("cut short", 5), ("cut short", 5), ("stop lost", 2), ("away", 8), ("late", 2)])
+def test_a24_no_sequence_of_stale_truths_leaves_exposure_bare_for_longer_than_the_bound(
+    side: PositionSide, before: list[tuple[str, float]], after: list[tuple[str, float]]
+) -> None:
+    floor = Floor()
+    # An account without any execution is a case of its own: an empty list is all that it can show.
+    floor.by_hand("buy", "0.01")
+    floor.by_hand("sell", "0.01")
+    floor.wait(1)
+    watch = Watch(floor)
+    for name, seconds in before:
+        step(floor, name, seconds)
+    position_id = floor.open(side, "0.2")
+    for name, seconds in after:
+        step(floor, name, seconds)
+    assert watch.worst_ns <= TOLD_NS or "UNPROTECTED_TOO_LONG" in floor.pages, (watch.worst_ns, floor.states(position_id))
+    floor.altered = as_it_is
+    floor.faults.disarm()
+    floor.wait(CALM_NS / SECOND)
+    assert not watch.is_bare, floor.states(position_id)
+    states = {position.state for position in floor.pipeline.desk.positions.values()}
+    assert states <= {"Protected"}, states
     assert replayed(floor)
