@@ -282,6 +282,8 @@ class OrderExpired(OrderFact, frozen=True, kw_only=True, tag="order_expired.1"):
 class ChildDiscovered(OrderFact, frozen=True, kw_only=True, tag="child_discovered.1"):
     """An order of this position that its log does not know came to life at the venue, with `qty` left.
 
+    `cum_qty` is what it had executed before, where the venue says so: executions that are told later count against it.
+
     Either an attached (OTO) stop, from a fill of the order `parent_venue_order_id`: the venue gives it no client id, and
     `client_order_id` is the local one that was derived for it. Or, with `parent_venue_order_id` "", an order that left in
     the last instant before a crash and is found again by its derived id (contract 4).
@@ -293,6 +295,7 @@ class ChildDiscovered(OrderFact, frozen=True, kw_only=True, tag="child_discovere
     order_type: Literal["market", "limit", "stop-loss", "trailing-stop"] = "stop-loss"
     trigger_price: Decimal | None = None
     trail_offset_bps: int | None = None
+    cum_qty: Decimal | None = None
 
 
 class OrderNotFound(OrderFact, frozen=True, kw_only=True, tag="order_not_found.1"):

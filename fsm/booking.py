@@ -345,14 +345,15 @@ def _child(position: Position, fact: f.ChildDiscovered, order_to: str) -> Positi
         return _touch(position, fact, order_to)
     trigger = None if fact.trigger_price is None else position.instrument.floor_ticks(fact.trigger_price)
     # What it had executed before it was found stands in the same snapshot, ahead of it: without it the order could never
-    # add up to the total that the venue states.
+    # add up to the total that the venue states. Where the snapshot lacks executions, they come later.
     filled_lots = sum(lots for name, lots in position.strays if name in (fact.client_order_id, fact.venue_order_id))
+    executed_lots = max(filled_lots, 0 if fact.cum_qty is None else _lots(position, fact.cum_qty))
     child = Order(
         client_order_id=fact.client_order_id,
         venue_order_id=fact.venue_order_id,
         role=fact.role,
         order_type=fact.order_type if fact.trail_offset_bps is None else "trailing-stop",
-        qty_lots=_lots(position, fact.qty) + filled_lots,
+        qty_lots=_lots(position, fact.qty) + executed_lots,
         filled_lots=filled_lots,
         status=order_to or LIVE,
         trigger_ticks=trigger,

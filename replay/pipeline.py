@@ -435,6 +435,7 @@ class Pipeline:
             venue_order_id=order.venue_order_id,
             parent_venue_order_id="",
             qty=order.leaves_qty,
+            cum_qty=order.cum_qty or None,
             trigger_price=order.effective_stop,
             trail_offset_bps=order.trail_offset_bps,
             role=_role_of(position, order),

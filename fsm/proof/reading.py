@@ -155,6 +155,7 @@ class Reader(NamedTuple):
                 found = f.ChildDiscovered(
                     parent_venue_order_id="",
                     qty=qty(total - filled),
+                    cum_qty=qty(filled) if filled else None,
                     role=_role_shown(role, kind),  # type: ignore[arg-type]
                     order_type=_TYPES[kind],  # type: ignore[arg-type]
                     trigger_price=Decimal(price) if stopped and price else None,

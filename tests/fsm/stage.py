@@ -307,7 +307,9 @@ class Stage:
             )
         )
 
-    def found(self, client_order_id: str, qty: object, role: c.Role, order_type: c.OrderType = "market") -> "Stage":
+    def found(
+        self, client_order_id: str, qty: object, role: c.Role, order_type: c.OrderType = "market", cum: object = None
+    ) -> "Stage":
         """An order of ours that the log does not know rests at the venue: it left in the last instant before a crash."""
         fact = f.ChildDiscovered(
             ts_recv_ns=self.now_ns,
@@ -315,6 +317,7 @@ class Stage:
             venue_order_id=f"V-{client_order_id}",
             parent_venue_order_id="",
             qty=D(str(qty)),
+            cum_qty=_qty(cum),
             role=role,
             order_type=order_type,
             trail_offset_bps=300 if order_type == "trailing-stop" else None,

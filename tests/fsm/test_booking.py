@@ -32,6 +32,17 @@ def test_an_order_found_after_a_crash_adds_up_with_the_executions_that_were_list
     checked(stage)
 
 
+def test_an_order_found_by_a_snapshot_without_executions_is_not_filled_by_those_that_it_had_before() -> None:
+    stage = Stage().protected()
+    lost = client_order_id_from(POSITION_ID, 0, stage.position.version + 1, 0)
+    stage.restart().link_live()
+    stage.found(lost, "0.6", "exit", cum="0.4").filled("exit", "0.4", cum="0.4")
+    order = stage.order("exit")
+    assert (order.status, order.qty_lots, order.leaves_lots) == ("Live", 1_000, 600)
+    stage.filled("exit", "0.6", cum="1.0").completed("exit", cum="1.0")
+    assert (stage.order("exit").status, stage.position.held_lots) == ("Filled", 0)
+
+
 @pytest.mark.parametrize("side", PositionSide)
 def test_a_snapshot_asked_for_after_an_amend_shows_that_it_was_applied(side: PositionSide) -> None:
     stage = Stage(side).accepted("entry").filled("entry", "0.4").accepted("stop").filled("entry", "0.6")
