@@ -49,7 +49,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `trail_offset_bps` asks for a trailing stop, `stop_price` for a static one; at least one is needed (both: the trail
     protects, the static level is its floor). `trail_auto` leaves the distance to the engine: it sets `trail_offset_bps` when
-    the position is asked for, from fees and the range of the venue's own trades, and narrows it later (A12).
+    the position is asked for, from fees and the range of the venue's own trades, and narrows it later (A12), not under the strategy's
+    own `trail_floor_bps`.
 
     `trail_style` "engine" lets the engine keep the trail: the venue holds a static stop that is moved in steps (C1-C8), from the
     profit `trail_activation_bps` on if given, and not below the entry once profit was `breakeven_profit_bps`.
@@ -70,6 +71,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     attach_stop: bool = False
     trail_offset_bps: int | None = None
     trail_auto: bool = False
+    trail_floor_bps: int = 0
     trail_style: Literal["native", "engine"] = "native"
     trail_activation_bps: int | None = None
     breakeven_profit_bps: int | None = None

@@ -73,14 +73,18 @@ def trail_distance(
 
     Args:
         atr_bps: mean true range of fifteen minutes (`bars.BarSeries.atr_bps`), None if there is too little history; the
-            other terms then stand alone, and the ATR is adopted once it is known (A11).
+            degraded trail of A8 then stands for it, as it is, and the ATR is adopted once it is known (A11).
         horizon_secs: how long the position is to live, from its time stop; None if it has none.
         strategy_floor_bps: the strategy's own least distance; it wins over the upper clamp.
     """
-    atr_term = 0 if atr_bps is None else _up(atr_bps * alpha_permille(horizon_secs or DEFAULT_HORIZON_SECS), 1_000)
-    terms = (("fee_floor", policy.fee_floor_bps), ("atr", atr_term), ("minimum", policy.minimum_bps))
+    if atr_bps is None:
+        range_term = ("degraded, no ATR", DEGRADED_TRAIL_BPS)
+    else:
+        range_term = ("atr", _up(atr_bps * alpha_permille(horizon_secs or DEFAULT_HORIZON_SECS), 1_000))
+    terms = (("fee_floor", policy.fee_floor_bps), range_term, ("minimum", policy.minimum_bps))
     basis, widest = max(terms, key=lambda term: term[1])
-    raw = _up(widest * MODE_PERMILLE[mode], 1_000)
+    # A market that was not watched for long enough is of no known kind.
+    raw = widest if atr_bps is None else _up(widest * MODE_PERMILLE[mode], 1_000)
     clamped = min(max(raw, policy.lowest_bps), policy.highest_bps)
     if clamped != raw:
         basis = f"{basis}, clamped"

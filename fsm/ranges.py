@@ -9,6 +9,7 @@ from .bars import MINUTE_NS, BarSeries
 from .distance import Distance, DistancePolicy, emergency_distance, moded_distance, trail_distance
 from .model import Position
 from .modes import MINUTES_KEPT, Seen, mode_of
+from .timers import MISCONFIGURED_TIME_STOP_SECS
 
 
 class Ranges:
@@ -50,7 +51,9 @@ class Ranges:
         """Return the trail of a plan at this moment; without enough history the other terms of the distance stand alone."""
         mode = self._mode(plan.symbol, now_ns)
         if plan.trail_auto or plan.trail_offset_bps is None:
-            return trail_distance(self._policy, self.atr_bps(plan.symbol, now_ns), plan.time_stop_secs or None, mode)
+            secs = plan.time_stop_secs
+            horizon_secs = MISCONFIGURED_TIME_STOP_SECS if secs == 0 else secs
+            return trail_distance(self._policy, self.atr_bps(plan.symbol, now_ns), horizon_secs, mode, plan.trail_floor_bps)
         return moded_distance(plan.trail_offset_bps, mode)
 
     def emergency_of(self, symbol: str, pnl_bps: int | None, truth_is_degraded: bool, now_ns: int) -> Distance:
