@@ -386,7 +386,8 @@ def _stop_reported(position: Position, fact: f.StopReported, order_to: str) -> P
 
 
 def _exit_requested(position: Position, fact: f.ExitRequested, order_to: str) -> Position:
-    return replace(position, patient=fact.patient and not position.exit_reason)
+    # It would rest at the last price: an old one is no place to wait at, and the stop would be given up for it.
+    return replace(position, patient=fact.patient and not position.exit_reason and position.is_fresh(fact.mark))
 
 
 def _tightened(position: Position, fact: f.PlanTightened, order_to: str) -> Position:
@@ -415,7 +416,7 @@ def _distance(position: Position, fact: f.TrailDistanceChanged, order_to: str) -
 
 
 def _crossed(position: Position, fact: f.LevelCrossed, order_to: str) -> Position:
-    if fact.mark.age_ns > position.plan.timing.max_price_age_ms * 1_000_000:
+    if not position.is_fresh(fact.mark):
         return position
     if fact.level == "stop":
         return position if position.shadow_ns else replace(position, shadow_ns=fact.ts_recv_ns, shadow_px=fact.mark.px)
@@ -447,9 +448,8 @@ def _without_shadow(position: Position, mark: Mark | None) -> Position:
     """A price that touched the stop and came back asks for nothing any more: the level is armed anew."""
     if not position.shadow_ns or position.shadow_px is None or mark is None:
         return position
-    fresh = mark.age_ns <= position.plan.timing.max_price_age_ms * 1_000_000
     back = (mark.px - position.shadow_px) * position.side.sign > 0
-    return replace(position, shadow_ns=0, shadow_px=None) if fresh and back else position
+    return replace(position, shadow_ns=0, shadow_px=None) if position.is_fresh(mark) and back else position
 
 
 def _channel_closed(position: Position, fact: f.ChannelClosed, order_to: str) -> Position:

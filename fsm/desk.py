@@ -398,8 +398,8 @@ class Desk:
         position = self.positions.get(position_id)
         if position is None:
             return []
-        fresh = mark.age_ns <= position.plan.timing.max_price_age_ms * 1_000_000
-        look = self._smart.look(position, self._markets[position.plan.symbol].index, ticks if fresh else None, now_ns)
+        seen = ticks if position.is_fresh(mark) else None
+        look = self._smart.look(position, self._markets[position.plan.symbol].index, seen, now_ns)
         self._schedule_smart(position_id)
         if look.exits:
             return self._step(position, f.LevelCrossed(ts_event_ns=mark.ts_event_ns, ts_recv_ns=now_ns, level="stop", mark=mark))

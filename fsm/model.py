@@ -229,6 +229,10 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return self.entry_cost / self.instrument.qty(self.priced_lots)
 
+    def is_fresh(self, mark: Mark | None) -> bool:
+        """Whether a price is known, and young enough to decide anything (A14)."""
+        return mark is not None and mark.age_ns <= self.plan.timing.max_price_age_ms * 1_000_000
+
     def order(self, client_order_id: str, venue_order_id: str = "") -> Order | None:
         """Return the order of that client id, else of that venue id, else None."""
         for order in self.orders:

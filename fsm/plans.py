@@ -31,7 +31,8 @@ def check_plan(
     if trail is not None and not 1 <= trail <= MAX_TRAIL_OFFSET_BPS:
         raise BadInput(f"{place}: trail_offset_bps", f"{trail} is not within 1 to {MAX_TRAIL_OFFSET_BPS}", "give basis points")
     if not 0 <= plan.trail_floor_bps <= MAX_TRAIL_OFFSET_BPS:
-        raise BadInput(f"{place}: trail_floor_bps", f"{plan.trail_floor_bps} is not within 0 to {MAX_TRAIL_OFFSET_BPS}", "give basis points")
+        problem = f"{plan.trail_floor_bps} is not within 0 to {MAX_TRAIL_OFFSET_BPS}"
+        raise BadInput(f"{place}: trail_floor_bps", problem, "give basis points")
     if plan.side.value == "short" and not plan.margin:
         raise BadInput(f"{place}: side", "a short needs margin", "set margin = true")
     if plan.margin and not instrument.marginable:

@@ -569,7 +569,7 @@ def _which(position: Position, fact: Any) -> str:
 
 
 def _signal(position: Position, fact: Any) -> str:
-    if fact.mark.age_ns > position.plan.timing.max_price_age_ms * 1_000_000 or not fact.mark.px.is_finite() or fact.mark.px <= 0:
+    if not position.is_fresh(fact.mark) or not fact.mark.px.is_finite() or fact.mark.px <= 0:
         return "STALE"
     if fact.level in ("tighten", "activation"):
         return "TIGHTEN"

@@ -30,6 +30,7 @@ from fsm.lag import Lag
 from fsm.model import Position
 from fsm.monitor import Vigil
 from fsm.order import CANCELED, EXPIRED, REJECTED
+from fsm.outage import Outage
 from fsm.plans import check_plan
 from fsm.position import ENTRY_PENDING, FLATTENING, MAKER_EXITING, RECONCILING, TAKE_PROFIT_WORKING
 from fsm.ranges import Ranges
@@ -146,6 +147,7 @@ class Pipeline:
         self._markets: dict[str, _Market] = {}
         self._private_lag = Lag()
         self.vigil = Vigil()
+        self._outage = Outage()
         self.dead_man = DeadMan(settings.dead_man_secs)
         self.custody = Custody(self.desk, self.instruments)
         self._link_rows = links.LINK.flat() if executor == "flat" else None
@@ -209,6 +211,7 @@ class Pipeline:
             self._link_deadline_ns(),
             self.custody.deadline_ns(),
             self.vigil.deadline_ns(),
+            self._outage.deadline_ns() if self.desk.positions else None,
             self.translator.lookups.next_due_ns(),
             self.dead_man.deadline_ns(),
         )
@@ -456,6 +459,11 @@ class Pipeline:
             text = f"{position_id}: unprotected for {bare_ns // 1_000_000_000} s in {self.desk.positions[position_id].state}; act by hand"
             made.notices.append(Notice(True, "UNPROTECTED_TOO_LONG", text))
             made.refresh = True
+        told = self._outage.due(now_ns) if self.desk.positions else None
+        if told is not None:
+            away_ns, is_page = told
+            text = f"no market data for {away_ns // 1_000_000_000} s: no price decides anything; the stops at the venue stand"
+            made.notices.append(Notice(is_page, "PRICES_AWAY", text))
         self.translator.lookups.due(now_ns)
 
     def _link_deadline_ns(self) -> int | None:
@@ -467,7 +475,10 @@ class Pipeline:
         if link.state == "closed":
             self.translator.reset_link("private" if source == PRIVATE else "public")
         if source != PRIVATE:
-            if link.state == "open":
+            if link.state == "closed":
+                self._outage.began(ts_recv_ns)
+            elif link.state == "open":
+                self._outage.ended()
                 # What traded while the market data were away is not known: the bars under way are not whole (A12).
                 self.ranges.interrupt(ts_recv_ns)
             return
@@ -521,6 +532,7 @@ class Pipeline:
             self._open(made, intent, ts_recv_ns)
         elif isinstance(intent, Restarted):
             self.dead_man.restarted(ts_recv_ns)
+            self._outage.began(ts_recv_ns)
             made.events += self.desk.take_all(f.ChannelClosed(ts_recv_ns=ts_recv_ns, reason="restart", epoch=intent.epoch))
         elif isinstance(intent, AdoptExposure):
             self._adopt(made, intent, ts_recv_ns)
@@ -554,7 +566,8 @@ class Pipeline:
             return
         symbol, sign = ended.plan.symbol, intent.side.sign
         mark = self.desk.mark_of(symbol, ts_recv_ns)
-        pnl_bps = None if mark is None or not intent.px else int((mark.px - intent.px) * sign * 10_000 / intent.px)
+        believed = mark is not None and ended.is_fresh(mark)
+        pnl_bps = None if mark is None or not believed or not intent.px else int((mark.px - intent.px) * sign * 10_000 / intent.px)
         distance = self.ranges.emergency_of(symbol, pnl_bps, self.link.state in (links.STALE, links.DEGRADED), ts_recv_ns)
         plan = f.Plan(
             symbol=symbol,

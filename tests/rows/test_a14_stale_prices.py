@@ -8,7 +8,9 @@ from events import facts as f
 from events.values import PositionSide
 from fsm.lag import WINDOW_NS, Lag
 from holdfast.scenario.floor import MS, SECOND, START_NS, Floor, replayed
+from replay.intents import AdoptExposure, ExitPosition, Link, Restarted, payload_from
 from tests.fsm.stage import D, Stage, assert_decision, mirrored
+from tests.rows.test_a12_trail_distance import warmed
 from venues.simulated.wire import time_text
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
@@ -84,6 +86,69 @@ def test_a14_43_seconds_without_a_trade_are_no_fault_and_nothing_is_decided_on_t
     floor.tick(floor.moved(side, -110))
     floor.wait(2)
     assert floor.reasons(position_id) == ["panic"]
+
+
+@both_sides
+def test_a14_market_data_that_are_away_are_told_and_then_a_person_though_nothing_else_is_wrong(side: PositionSide) -> None:
+    floor = Floor()
+    position_id = floor.protected(side, panic_pnl_bps=-100)
+    floor.feed("link", "public", payload_from(Link(state="closed", reason="reset")))
+    floor.wait(4, trades=False)
+    assert (floor.alerts, floor.pages) == ([], [])
+    floor.wait(50, trades=False)
+    assert (floor.alerts, floor.pages) == (["PRICES_AWAY"], [])
+    for _ in range(3):
+        floor.feed("link", "public", payload_from(Link(state="connecting")))
+        floor.feed("link", "public", payload_from(Link(state="closed", reason="refused")))
+    floor.wait(7, trades=False)
+    assert (floor.alerts, floor.pages) == (["PRICES_AWAY"], ["PRICES_AWAY"])
+    floor.wait(600, trades=False)
+    assert (floor.pages.count("PRICES_AWAY"), floor.state(position_id)) == (3, "Protected")
+    floor.feed("link", "public", payload_from(Link(state="open")))
+    floor.wait(600, trades=False)
+    assert floor.pages.count("PRICES_AWAY") == 3
+    assert replayed(floor)
+
+
+def test_a14_a_restart_that_never_gets_market_data_is_told_and_an_empty_book_misses_none() -> None:
+    floor = Floor()
+    floor.feed("link", "public", payload_from(Link(state="closed", reason="reset")))
+    floor.wait(100, trades=False)
+    assert (floor.alerts, floor.pages) == ([], [])
+    floor = Floor()
+    floor.protected()
+    floor.epoch += 1
+    floor.intent(Restarted(epoch=floor.epoch))
+    floor.wait(70, trades=False)
+    assert "PRICES_AWAY" in floor.pages
+
+
+@both_sides
+def test_a14_a_stale_price_sends_no_patient_exit_to_rest_at_it(side: PositionSide) -> None:
+    floor = Floor()
+    position_id = floor.protected(side)
+    floor.wait(10, trades=False)
+    floor.intent(ExitPosition(position_id=position_id, reason="signal", patient=True))
+    floor.wait(1, trades=False)
+    assert (floor.state(position_id), floor.at_venue()) == ("Closed", 0)
+    assert "MakerExiting" not in floor.states(position_id)
+    fresh = floor.protected(side)
+    floor.intent(ExitPosition(position_id=fresh, reason="signal", patient=True))
+    assert floor.state(fresh) == "MakerExiting"
+
+
+@both_sides
+@pytest.mark.parametrize(("silent_s", "trail"), [(0, 169), (10, 80)])
+def test_a14_a_stale_price_gives_exposure_that_was_found_no_profit(side: PositionSide, silent_s: int, trail: int) -> None:
+    floor = warmed(300)
+    first = floor.open(side, entry_type="limit", entry_price=floor.moved(side, -400))
+    floor.leave(first)
+    floor.wait(1)
+    floor.wait(silent_s, trades=False)
+    found = AdoptExposure(position_id="hf000002", epoch=floor.epoch, of=first, side=side, qty=D("0.1"), px=floor.moved(side, -50))
+    floor.intent(found)
+    # By A8: with profit the range over 300 s, and with no price that can be believed the degraded trail.
+    assert floor.position("hf000002").plan.trail_offset_bps == trail
 
 
 @both_sides
