@@ -35,7 +35,7 @@ from fsm.plans import check_plan
 from fsm.position import ENTRY_PENDING, FLATTENING, MAKER_EXITING, RECONCILING, TAKE_PROFIT_WORKING
 from fsm.ranges import Ranges
 from venues import messages as m
-from venues.kraken.budget import RESERVE
+from venues.kraken.budget import YOUNG
 from venues.kraken.capabilities import MARGIN, SPOT
 from venues.kraken.translate import KrakenTranslator
 
@@ -606,7 +606,7 @@ class Pipeline:
             made.refusals.append(Refusal(intent.position_id, str(refused), LINK_LOOK_NS if halted else 0))
             return
         wait_ns = self._entry_wait_ns(plan.symbol, self._on_pair(plan.symbol), ts_recv_ns)
-        if wait_ns > patience_ns(plan):
+        if wait_ns:
             made.refusals.append(Refusal(intent.position_id, self._no_points(intent.position_id, plan.symbol, wait_ns), wait_ns))
             return
         made.events += self.desk.take(
@@ -659,7 +659,7 @@ class Pipeline:
     def _entry_wait_ns(self, symbol: str, others: Sequence[Position], now_ns: int) -> int:
         budget = self.translator.budget
         points = (budget.leave_points([stop.client_order_id for stop in x.open_orders("stop")], now_ns) for x in others)
-        return budget.entry_wait_ns(symbol, RESERVE + sum(points), now_ns)
+        return budget.entry_wait_ns(symbol, YOUNG + sum(points) + sum(map(_is_waiting, others)), now_ns)
 
     def _on_pair(self, symbol: str) -> list[Position]:
         return [position for position in self.desk.positions.values() if position.plan.symbol == symbol]

@@ -103,15 +103,22 @@ async def test_an_entry_that_could_not_leave_in_time_is_refused_with_the_reason_
         assert assembled.engine.counters["sent_submit"] == 0
 
 
-async def test_plans_beyond_what_the_rate_limit_pays_for_are_opened_one_after_the_other_as_room_comes(tmp_path: Path) -> None:
+async def test_plans_beyond_what_the_rate_limit_pays_for_are_asked_for_again_and_none_is_given_up(tmp_path: Path) -> None:
     async with engine(tmp_path) as (assembled, told):
-        assembled.pipeline.translator.budget.learn_count("BTC/USD", 125, assembled.engine._clock.now_ns())
-        position_id = assembled.next_position_id()
-        wish = OpenPosition(position_id=position_id, epoch=assembled.lease.token, plan=HASTY)
-        (refused,) = assembled.engine.open(wish).refusals
-        assert "is kept for the exits of the 0 positions that are there" in refused.reason
-        assembled.pipeline.translator.budget.learn_count("BTC/USD", 116, assembled.engine._clock.now_ns())
-        async with asyncio.timeout(15):
-            output = await assembled.engine.open_in_time(wish)
-        assert output.refusals == ()
-        await until(told, PROTECTED)
+        wishes = [
+            OpenPosition(position_id=assembled.next_position_id(), epoch=assembled.lease.token, plan=PLAN) for _ in range(20)
+        ]
+        for wish in wishes:
+            async with asyncio.timeout(30):
+                assert (await assembled.engine.open_in_time(wish)).refusals == ()
+            if told.refusals:
+                break
+        (refused, *_) = told.refusals
+        assert "the venue's rate limit of BTC/USD, 125 points, is kept for the exits of the" in refused.reason
+        opened = {event.position_id for event in told.events}
+        assert len(opened) >= 9
+        async with asyncio.timeout(20):
+            while any(p.state != PROTECTED for p in assembled.pipeline.desk.positions.values()):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        assert set(assembled.pipeline.desk.positions) == opened, "what was taken has left, and was not given up"
+        assert assembled.engine.counters["dropped"] == 0

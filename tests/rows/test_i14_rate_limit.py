@@ -53,8 +53,7 @@ def test_no_position_is_opened_whose_exit_the_rate_limit_would_not_pay_for_and_a
     refusals: list[Refusal] = []
     began_ns, asked = floor.now_ns, 0
     while floor.now_ns - began_ns < 60 * S:
-        # With the least patience that there is: what may not leave within half a second is refused.
-        output = floor.intent(wish(f"hf{asked + 1:06d}", timing=f.Timing(market_deadline_ms=500)))
+        output = floor.intent(wish(f"hf{asked + 1:06d}"))
         refusals += output.refusals
         asked += not output.refusals
         floor.wait(1 if output.refusals else 0.1)

@@ -19,6 +19,8 @@ from events import commands as c
 SECOND_NS = 1_000_000_000
 MILLI = 1_000
 RESERVE = 10
+# A position without a stop has that still to place.
+YOUNG = RESERVE + 1
 CANCEL = ((5, 8), (10, 6), (15, 5), (45, 4), (90, 2), (300, 1))
 AMEND = ((5, 3), (10, 2), (15, 1))
 # Limit of a tier, and thousandths of a point that decay in a second.
@@ -79,7 +81,7 @@ class RateBudget:
         """Return what it costs a position to leave now whose stops have these client ids, or that has none yet."""
         changed_ns = now_ns - CANCEL[-1][0] * SECOND_NS
         cancels = sum(_by_age(CANCEL, now_ns - self._touched_ns.get(stop, changed_ns)) for stop in stops)
-        return cancels + 2 if stops else RESERVE
+        return cancels + 2 if stops else YOUNG
 
     def entry_wait_ns(self, symbol: str, reserve: int, now_ns: int) -> int:
         """Return how long an entry has to wait so that `reserve` points are left after it. Stops grow older meanwhile: look again then."""
@@ -88,7 +90,7 @@ class RateBudget:
     def wait_ns(self, command: c.OrderCommand, positions: int, now_ns: int) -> int:
         """Return how long a command has to wait while `positions` of its pair are open and young; 0 for all that protects or exits."""
         if c.is_risk_increasing(command):
-            return self.entry_wait_ns(command.symbol, RESERVE * max(1, positions), now_ns)
+            return self.entry_wait_ns(command.symbol, YOUNG * max(1, positions), now_ns)
         if not is_tightening(command):
             return 0
         reserve = min(RESERVE * max(1, positions), self.limit // 2)
