@@ -532,7 +532,7 @@ def looser(position: Position) -> tuple[Order, ...]:
 
 def trims(position: Position) -> tuple[tuple[Order, int], ...]:
     """Return what each stop beyond what is held is to become: its new total in lots, 0 for none."""
-    surplus = sum(o.protects_lots for o in position.orders) - position.held_lots
+    surplus = sum(o.protects_lots for o in position.orders) - position.held_lots - _ahead_lots(position)
     if surplus <= 0:
         return ()
     loose = looser(position)
@@ -553,6 +553,14 @@ def trims(position: Position) -> tuple[tuple[Order, int], ...]:
         # None can be made smaller: the smallest goes, and what it leaves bare is covered anew.
         out.append((min(free, key=lambda o: o.protects_lots), 0))
     return tuple(out)
+
+
+def _ahead_lots(position: Position) -> int:
+    """Return the lots of attached stops that were told before the executions which they protect (A18): no surplus while those may come."""
+    if not (position.plan.attach_stop and position.capabilities.attached_stop) or not position.open_orders("entry"):
+        return 0
+    entered = sum(o.filled_lots for o in position.orders if o.role == "entry")
+    return max(0, sum(o.qty_lots for o in position.orders if o.role == "stop") - entered)
 
 
 def exit_reason_of(position: Position, fact: f.AnyFact) -> str:

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from events import commands as c
+from events import facts as f
 from events.facts import TightenStep
 from events.values import Capabilities, PositionSide
 from fsm.means import rate_points
@@ -63,6 +64,21 @@ def test_a10_a_better_stop_that_is_refused_leaves_the_old_one_and_is_tried_ever_
     assert stage.sent() == []
     stage.wait(1)
     assert stage.sent() == ["submit stop 1.0 trail 100"]
+    checked(stage)
+
+
+@both_sides
+@pytest.mark.parametrize("refusal", ["other", "rate", "venue_state", "funds"])
+def test_a10_a_refused_resize_leaves_the_old_stop_and_the_rest_gets_one_of_its_own(side: PositionSide, refusal: f.RejectClass) -> None:
+    stage = Stage(side, SPOT).accepted("entry").filled("entry", "0.4").accepted("stop").filled("entry", "0.6")
+    stage.amend_rejected("stop", refusal)
+    assert_decision(stage, "Resizing")
+    assert (stage.position.open_orders("stop")[0].protects_lots, stage.bare) == (400, stage.instrument.qty(600))
+    stage.said()
+    stage.wait(2_000)
+    assert stage.sent() == ["submit stop 0.6 trail 300"]
+    stage.accepted("stop")
+    assert_decision(stage, "Protected")
     checked(stage)
 
 

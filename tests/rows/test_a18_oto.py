@@ -1,6 +1,6 @@
 """A18: protection attached to the entry (OTO): one child for each fill, without a client id, joined, coalesced, never counted twice."""
 
-from itertools import permutations
+from itertools import combinations, permutations
 
 import pytest
 from msgspec.structs import replace
@@ -30,6 +30,43 @@ def test_a18_children_in_any_order_are_joined_to_their_fills_and_none_is_covered
     assert (stage.state, stage.sent(), stage.bare) == ("Protected", ["submit entry 1.0 attached"], 0)
     assert sorted(o.qty_lots for o in stage.position.open_orders("stop")) == [200, 300, 500]
     checked(stage)
+
+
+TELLINGS = [tuple("fc"[x in children] for x in range(6)) for children in combinations(range(6), 3)]
+
+
+@both_sides
+@pytest.mark.parametrize("telling", TELLINGS, ids="".join)
+def test_a18_fills_and_children_told_in_any_order_and_each_twice_are_counted_once(side: PositionSide, telling: tuple[str, ...]) -> None:
+    for order in permutations(range(3)):
+        stage = oto(side)
+        fills, children = iter(range(3)), iter(order)
+        for word in telling:
+            if word == "f":
+                number = next(fills)
+                stage.filled("entry", FILLS[number][0], trade_id=f"T-{number}")
+            else:
+                child = FILLS[next(children)]
+                stage.child(*child).child(*child)
+        for number in range(3):
+            stage.filled("entry", FILLS[number][0], trade_id=f"T-{number}")
+        assert (stage.state, stage.bare, stage.sent()) == ("Protected", 0, ["submit entry 1.0 attached"])
+        assert sorted(o.qty_lots for o in stage.position.open_orders("stop")) == [200, 300, 500]
+        checked(stage)
+
+
+@both_sides
+def test_a18_a_child_without_a_fill_is_a_surplus_once_its_entry_has_ended(side: PositionSide) -> None:
+    stage = oto(side).filled("entry", "0.5").child("0.5", "V-a").child("0.3", "V-b")
+    assert (stage.state, stage.sent()) == ("ProtectedPendingFill", ["submit entry 1.0 attached"])
+    stage.canceled("entry", cum="0.5")
+    assert_decision(stage, "Resizing", "cancel stop")
+
+
+@both_sides
+def test_a18_what_the_owner_sells_meanwhile_is_a_surplus_though_the_entry_works(side: PositionSide) -> None:
+    stage = oto(side).filled("entry", "0.5").child("0.5", "V-a").sold_by_hand("0.2")
+    assert "amend stop qty 0.3" in stage.sent()
 
 
 @both_sides
