@@ -1,7 +1,7 @@
 """Clients that nobody here wrote, at the simulated venue, with nothing but their addresses changed.
 
-They are the dependency group `peers` (`pip install --group peers`); without them these tests are skipped, and say so. Their own warnings are
-theirs.
+They are the dependency group `peers` (`pip install --group peers`); without them these tests are skipped, and say so. Their own
+warnings are theirs.
 """
 
 import asyncio
