@@ -119,6 +119,8 @@ class Desk:
         self._due_ns: dict[str, int] = {}
         self._smart = Smart(executor)
         self._missed: set[str] = set()
+        # Ended positions of which an order was seen alive: how that one ends is still to be heard.
+        self._lingering: set[str] = set()
         self.unprotected: set[str] = set()
         self.wants_refresh = False
 
@@ -227,18 +229,23 @@ class Desk:
         return out
 
     def snapshot(self, orders: Sequence[SnapshotOrder], trades_complete: bool, asked_ns: int, now_ns: int) -> list[PositionEvent]:
-        """Compare a fresh snapshot with every live position: what it lacks becomes `OrderNotFound`, then agreed or differed."""
+        """Compare a fresh snapshot with every live position: what it lacks becomes `OrderNotFound`, then agreed or differed.
+
+        The same for what is left of an ended one.
+        """
         venue_ids = {o.venue_order_id for o in orders}
         client_ids = {o.client_order_id for o in orders if o.client_order_id}
         out: list[PositionEvent] = []
-        for key in sorted(self.positions):
+        for key in sorted({*self.positions, *self._lingering}):
             differences = 0
             doubted = False
-            for order in self.positions[key].open_orders():
+            compared = self._known(key)
+            for order in () if compared is None else compared.open_orders():
                 if order.venue_order_id in venue_ids or order.client_order_id in client_ids or order.decided_ns >= asked_ns:
                     self._missed.discard(order.client_order_id)
                     continue
-                own = self.positions[key]
+                own = self._known(key)
+                assert own is not None
                 doubtful = order.status in (LIVE, TRIGGERED) or (not own.is_guarded and asked_ns >= arrived_by_ns(own, order))
                 if doubtful and order.client_order_id not in self._missed:
                     # It rested, and nobody said that it ended: a snapshot can be cut short. Only a second one is believed. The same for
@@ -254,7 +261,7 @@ class Desk:
                     asked_ns=asked_ns,
                     trades_complete=trades_complete,
                 )
-                found = self._step(self.positions[key], fact) if key in self.positions else []
+                found = self._step(own, fact)
                 differences += bool(found)
                 out += found
             position = self.positions.get(key)
@@ -364,6 +371,7 @@ class Desk:
         else:
             self.positions.pop(key, None)
             self.ended[key] = after
+            (self._lingering.add if after.open_orders() else self._lingering.discard)(key)
         for order in after.orders:
             if order.venue_order_id and order.venue_order_id not in self._by_venue_id:
                 self._by_venue_id[order.venue_order_id] = key

@@ -24,16 +24,32 @@ def closed(side: PositionSide) -> Stage:
 
 
 @both_sides
-def test_a_stop_that_shows_itself_alive_after_the_end_is_cancelled_each_time_it_is_seen(side: PositionSide) -> None:
+def test_a_stop_that_shows_itself_alive_after_the_end_is_cancelled_until_it_is_gone(side: PositionSide) -> None:
     stage = closed(side).child("1.0", "V-late")
     assert stage.said() == ["cancel stop", "page LATE_EVIDENCE"]
+    # An order shows itself several times as it arrives; seen when its cancel must have been answered, it is cancelled once more.
+    stage.accepted("stop", leaves="1.0", cum="0")
+    assert stage.said() == []
     for _ in range(2):
+        stage.wait(stage.plan.timing.cancel_timeout_ms)
         stage.accepted("stop", leaves="1.0", cum="0")
         assert stage.said() == ["cancel stop", "page LATE_EVIDENCE"]
     stage.canceled("stop")
     assert_decision(stage, "Closed")
     stage.accepted("stop", leaves="1.0", cum="0")
     assert stage.said() == []
+
+
+@both_sides
+def test_what_is_left_of_an_ended_position_is_gone_when_two_snapshots_lack_it(side: PositionSide) -> None:
+    stage = closed(side).child("1.0", "V-late")
+    stage.wait(10)
+    for _ in range(2):
+        assert stage.order("stop").status == "Live"
+        stage.snapshot()
+        stage.wait(10)
+    assert stage.order("stop").status == "Absent"
+    checked(stage)
 
 
 @both_sides
