@@ -38,10 +38,11 @@ class ExitPosition(msgspec.Struct, frozen=True, kw_only=True, tag="exit"):
 
 
 class TightenPosition(msgspec.Struct, frozen=True, kw_only=True, tag="tighten"):
-    """Narrow a position's stop."""
+    """Bring a position's stop nearer: a trail by its distance, a static stop by its price."""
 
     position_id: str
     trail_offset_bps: int | None = None
+    stop_price: Decimal | None = None
 
 
 class HaltPosition(msgspec.Struct, frozen=True, kw_only=True, tag="halt"):

@@ -553,7 +553,7 @@ class Pipeline:
             mark = self.desk.mark_of(position.plan.symbol, ts_recv_ns)
             fact = f.ExitRequested(ts_recv_ns=ts_recv_ns, reason=intent.reason, patient=intent.patient, mark=mark)
         elif isinstance(intent, TightenPosition):
-            fact = f.PlanTightened(ts_recv_ns=ts_recv_ns, trail_offset_bps=intent.trail_offset_bps)
+            fact = f.PlanTightened(ts_recv_ns=ts_recv_ns, trail_offset_bps=intent.trail_offset_bps, stop_price=intent.stop_price)
         else:
             fact = f.HaltRequested(ts_recv_ns=ts_recv_ns, reason=intent.reason)
         made.events += self.desk.take(fact, position.position_id)

@@ -4,11 +4,12 @@ import json
 
 import pytest
 
+from events import commands as c
 from events import facts as f
 from events.values import PositionSide
-from holdfast.scenario.floor import Floor, replayed
+from holdfast.scenario.floor import SECOND, Floor, commands_of, replayed
 from replay.intents import TightenPosition
-from tests.fsm.stage import D, Stage, assert_decision
+from tests.fsm.stage import D, Stage, assert_decision, mirrored
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 
@@ -56,6 +57,35 @@ def test_a02_a_static_stop_is_placed_where_the_plan_says_amended_only_by_price_a
     floor.tick(floor.moved(side, -101))
     floor.wait(3)
     assert (floor.state(position_id), floor.at_venue()) == ("Closed", 0)
+
+
+@both_sides
+def test_a02_a_static_stop_is_amended_in_place_to_a_nearer_price_and_never_to_a_further_one(side: PositionSide) -> None:
+    floor = Floor()
+    position_id = floor.protected(side, stop_price=floor.moved(side, -100))
+    for bps, stands in ((-60, -60), (-80, -60), (-40, -40)):
+        floor.intent(TightenPosition(position_id=position_id, stop_price=floor.moved(side, bps)))
+        floor.wait(1)
+        (order,) = floor.gateway.exchange.open_orders()
+        assert order.trigger is not None
+        assert (order.trigger.price, floor.state(position_id)) == (floor.moved(side, stands), "Protected")
+    assert (floor.bare_ns < SECOND, [x.role for x in commands_of(floor, position_id, c.SubmitOrder)]) == (True, ["entry", "stop"])
+    amends = [x for x in commands_of(floor, position_id, c.AmendOrder) if x.trigger_price is not None]
+    assert [x.trail_offset_bps for x in amends] == [None, None]
+    floor.tick(floor.moved(side, -41))
+    floor.wait(3)
+    assert (floor.state(position_id), floor.at_venue()) == ("Closed", 0)
+    assert replayed(floor)
+
+
+@both_sides
+def test_a04_a_level_of_an_internal_take_profit_that_an_old_price_crosses_decides_nothing(side: PositionSide) -> None:
+    stage = Stage(side, take_profit_price=101).protected()
+    stage.book(stage.desk.price("BTC/USD", mirrored(side, D("101.1")), 0, stage.now_ns, 5_001_000_000))
+    assert_decision(stage, "Protected")
+    assert "alert PRICE_STALE" in stage.said()
+    stage.price("101.1")
+    assert_decision(stage, "CancelPending", "cancel stop")
 
 
 @both_sides

@@ -89,6 +89,21 @@ def by_failed_protection(side: PositionSide) -> tuple[Floor, str]:
     return floor, position_id
 
 
+def by_operator(side: PositionSide) -> tuple[Floor, str]:
+    floor = Floor()
+    position_id = floor.protected(side)
+    floor.leave(position_id)
+    return floor, position_id
+
+
+def by_crossed_stop(side: PositionSide) -> tuple[Floor, str]:
+    """The price has fallen through the stop before the venue takes it."""
+    floor = Floor()
+    floor.faults.arm("reject", on="add_order:stop-loss", text="EOrder:Stop would trigger immediately", count=1)
+    position_id = floor.open(side, stop_price=floor.moved(side, -100))
+    return floor, position_id
+
+
 def by_owner(side: PositionSide) -> tuple[Floor, str]:
     floor = Floor()
     position_id = floor.protected(side, margin=True)
@@ -99,6 +114,7 @@ def by_owner(side: PositionSide) -> tuple[Floor, str]:
 LIVES: dict[str, Life] = {
     "stop": by_stop, "take_profit": by_take_profit, "panic": by_panic, "time_stop": by_time, "signal": by_signal,
     "hard_take_profit": by_hard_take_profit, "ignition": by_ignition, "protection_failed": by_failed_protection, "manual": by_owner,
+    "operator": by_operator, "stop_crossed": by_crossed_stop,
 }  # fmt: skip
 
 
@@ -119,11 +135,13 @@ def test_a28_each_way_out_is_shown_from_the_record(
     floor.wait(3)
     assert (floor.state(position_id), floor.at_venue(), floor.resting()) == ("Closed", 0, [])
     store = stored(tmp_path / "events.db", floor.events)
-    for command in (["why", position_id], ["show", position_id], ["diagram", "--position", position_id, "--format", "text"]):
+    for command in (
+        ["dossier", position_id], ["why", position_id], ["show", position_id], ["diagram", "--position", position_id, "--format", "text"],
+    ):  # fmt: skip
         assert main([*command, "--store", str(store)]) == 0
         out = capsys.readouterr().out
         assert "Closed" in out
-        if command[0] == "show":
+        if command[0] in ("show", "dossier"):
             assert reason in out, out
 
 
