@@ -327,13 +327,14 @@ class StopReported(OrderFact, frozen=True, kw_only=True, tag="stop_reported.1"):
 
 # --- the market, the clock, the truth -------------------------------------------------------------------------------
 
-Level = Literal["take_profit", "panic", "stop", "tighten", "hard_take_profit", "activation"]
+Level = Literal["take_profit", "panic", "stop", "tighten", "hard_take_profit", "activation", "first_price"]
 
 
 class LevelCrossed(Fact, frozen=True, kw_only=True, tag="level_crossed.1"):
     """A last price reached an armed level. `step` is the index of a tighten step, 0 otherwise.
 
-    "activation" is the profit from which an ignition position counts as having taken off (A7).
+    "activation" is the profit from which an ignition position counts as having taken off (A7), "first_price" any price at all where none
+    was known and a stop waits for one (A8).
     """
 
     level: Level

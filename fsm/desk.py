@@ -512,5 +512,5 @@ def _level_key(position_id: str, armed: ArmedLevel) -> str:
 
 _LEVELS: dict[str, f.Level] = {
     "take_profit": "take_profit", "panic": "panic", "stop": "stop", "tighten": "tighten", "hard_take_profit": "hard_take_profit",
-    "activation": "activation",
+    "activation": "activation", "first_price": "first_price",
 }  # fmt: skip

@@ -36,6 +36,12 @@ class ArmedTrail(NamedTuple):
     trail_offset_bps: int
 
 
+def needs_price(position: Position) -> bool:
+    """Whether no stop can be placed before a price is known (A8)."""
+    native = position.capabilities.native_trail and position.plan.trail_style == "native" and position.wanted_trail_offset_bps is not None
+    return not native and position.wanted_stop_ticks is None and position.avg_entry_px is None
+
+
 def is_decided(position: Position) -> bool:
     """Whether it is to leave already, and only its clocks or the venue say when: each tick anew would be a storm (I14)."""
     return bool(position.exit_reason) and position.state not in _RESTING
@@ -49,6 +55,8 @@ def armed_levels(position: Position, hard_take_profit_bps: int = 0) -> tuple[Arm
     if position.state not in _ARMED or not position.is_tradable or is_decided(position):
         return ()
     sign, plan, instrument = position.side.sign, position.plan, position.instrument
+    if position.mark is None and needs_price(position):
+        return (ArmedLevel("first_price", 0, "at_or_above", 1),)
     worse: Direction = "at_or_below" if sign > 0 else "at_or_above"
     better: Direction = "at_or_above" if sign > 0 else "at_or_below"
     out: list[ArmedLevel] = []

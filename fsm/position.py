@@ -80,7 +80,7 @@ GOING = ("WAITING", "STOP_OUT", "TAKE_PROFIT_OUT", "PATIENT_OUT", "MARKET_OUT", 
 
 CLASSIFIERS = (
     Classifier("which", ("entry", "time_stop", "watch"), "which deadline passed"),
-    Classifier("signal", ("STALE", "TIGHTEN", "SHADOW", "EXIT"), "what a crossed level asks for; SHADOW: a live native stop should fire"),
+    Classifier("signal", ("STALE", "PRICED", "TIGHTEN", "SHADOW", "EXIT"), "what a crossed level asks for; SHADOW: a live native stop should fire"),
     Classifier("urgency", ("URGENT", "PATIENT"), "whether an exit may rest first"),
     Classifier("refusal", ("THROUGH_MARKET", "FUNDS", "OTHER"), "whether a stop was refused because its level is crossed, or for want of funds"),
     Classifier("ignition", ("OUT", "STAY"), "whether an ignition position is held, has never taken off, and the market is quiet (A7)"),
@@ -253,6 +253,7 @@ ROWS: tuple[Row, ...] = (
     Row((*_LEAVING, FLATTENING), ("HaltRequested",), {}, SAME, ("page_halted",), "an exit under way is never halted (I16)"),
     # --- crossed levels: a stale price decides nothing (A14)
     Row((*_OPEN, PROTECTED_PENDING_FILL, ENTRY_CANCEL_PENDING, EMERGENCY_PROTECTING, *_RESTING, HALTED), ("LevelCrossed",), {"signal": "STALE"}, SAME, ("alert_stale",), "the native stop stands"),
+    Row((*_OPEN, PROTECTED_PENDING_FILL, ENTRY_CANCEL_PENDING, EMERGENCY_PROTECTING, *_RESTING, HALTED), ("LevelCrossed",), {"signal": "PRICED"}, SAME, ("cover",), "the first price: what waited for one is covered at once (A8)"),
     Row((*_RESTING,), ("LevelCrossed",), {"signal": "TIGHTEN"}, SAME, (), "kept as the wish"),
     Row((*_OPEN, PROTECTED_PENDING_FILL, ENTRY_CANCEL_PENDING, EMERGENCY_PROTECTING, HALTED), ("LevelCrossed",), {"signal": "TIGHTEN", "tightenable": "NO"}, SAME, (), "kept as the wish"),
     Row((PROTECTED_PENDING_FILL, PROTECTED, TIGHTENING, RESIZING), ("LevelCrossed",), {"signal": "TIGHTEN", "tightenable": "YES"}, TIGHTENING, ("converge",), "amend in place (P01)"),
@@ -579,6 +580,8 @@ def _which(position: Position, fact: Any) -> str:
 def _signal(position: Position, fact: Any) -> str:
     if not position.is_fresh(fact.mark) or not fact.mark.px.is_finite() or fact.mark.px <= 0:
         return "STALE"
+    if fact.level == "first_price":
+        return "PRICED"
     if fact.level in ("tighten", "activation"):
         return "TIGHTEN"
     # An engine-kept trail is exact, the stop at the venue follows it in steps: it is not waited for.

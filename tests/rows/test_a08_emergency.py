@@ -96,8 +96,13 @@ def test_a08_without_any_price_a_native_trail_goes_out_at_once_and_another_stop_
     assert native.said()[0] == "submit stop 1.0 trail 80"
     pending = Stage(side, NO_TRAIL, adopted_px="unknown", trail_offset_bps=DEGRADED_TRAIL_BPS)
     assert_decision(pending, "EmergencyProtecting")
-    pending.price(100).wait(2_000)
+    # As soon as one comes, and not with the next look.
+    pending.price(100)
     assert_decision(pending, "EmergencyProtecting", "submit stop 1.0 at 99.2")
+    pending.price("100.1").price("99.9")
+    assert pending.sent() == ["submit stop 1.0 at 99.2"]
+    pending.accepted("stop")
+    assert_decision(pending, "Protected")
 
 
 @both_sides
