@@ -120,6 +120,10 @@ def _windows() -> list[Configuration]:
                 name = f"window {venue}, {what}, {fault}"
                 more = {**fields, "budgets": {what: 1, **budgets}, "lots": lots if not budgets else 1}
                 out.append(Configuration(name=name, **more, clock="venue", product_timing=True))
+        # With a crash these are too many from the entry on: here the position is held when it begins.
+        for what in ("exit", "price", "tighten", "cancel"):
+            more = {**fields, "adopted": True, "lots": 1, "budgets": {what: 1, "crash": 1}}
+            out.append(Configuration(name=f"window {venue}, held, {what}, 1 crash", **more, clock="venue", product_timing=True))
     sign = 1
     for what, plan in (("maker take profit", maker_plan(sign)), ("patient exit", {})):
         more = {"price": 1} if plan else {"patient": 1}

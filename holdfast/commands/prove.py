@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 # Enough for the spaces in which windows are timed; of the others a first part.
-_TIMED_STATES, _QUICK_STATES, _ALL_STATES = 30_000, 2_000, 10_000_000
+_TIMED_STATES, _QUICK_STATES, _ALL_STATES = 80_000, 2_000, 10_000_000
 _QUICK_WALKS, _ALL_WALKS, _WORLDS = 1_200, 12_000, 20
 
 
@@ -32,7 +32,7 @@ def command(
     ] = (),
     everything: Annotated[bool, Parameter(name="--all", negative="", help="All configurations, each to its end.")] = False,
     states: Annotated[
-        int | None, Parameter(name="--states", help="Most states of a configuration; else 30000 where windows are timed, and 2000.")
+        int | None, Parameter(name="--states", help="Most states of a configuration; else 80000 where windows are timed, and 2000.")
     ] = None,
     mutants: Annotated[
         bool, Parameter(name="--mutants", negative="", help="Check the checker: plant each named mistake, and say what shows it.")
