@@ -55,7 +55,8 @@ LAWS: tuple[Law, ...] = (
     Law(
         "who stays has not decided to leave",
         "the decision to leave leads out of these states in the same event, so no way out is where the evidence is",
-        lambda state, fact, given, where: state in _STAYS and "situation" in given and where in s.GOING,
+        # A protected position may have: where the venue takes no exit it keeps its stop.
+        lambda state, fact, given, where: state in _STAYS and state != s.PROTECTED and "situation" in given and where in s.GOING,
     ),
     Law(
         "who leaves has decided to",
