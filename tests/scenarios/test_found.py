@@ -24,3 +24,11 @@ def test_a_stop_that_vanished_behind_a_stalled_stream_is_proven_absent_beside_it
 @both_sides
 def test_a_balance_from_before_a_fill_takes_nothing_away(side: PositionSide) -> None:
     assert run(Case(scenarios(["P02-stopped"])[0], side, "delay_frame", 4)).problems == ()
+
+
+def test_a_late_order_of_a_closed_position_that_ended_while_nobody_listened_is_not_held_for_live() -> None:
+    assert run(Case(scenarios(["P08-late"])[0], PositionSide.SHORT, "crash_before_append", 15)).problems == ()
+
+
+def test_a_stop_is_put_back_after_each_rung_of_exits_that_the_market_refuses() -> None:
+    assert run(Case(scenarios(["P28-notional"])[0], PositionSide.LONG, "mode_post_only", 6)).problems == ()
