@@ -32,7 +32,7 @@ def command(
         bool, Parameter(name="--until-failure", negative="", help="End with the first seed that breaks something.")
     ] = False,
     save: Annotated[Path, Parameter(help="Folder for the case of a failing seed, made as small as it fails.")] = Path("."),
-    coverage: Annotated[bool, Parameter(negative="", help="List the rows of the position table that no seed took.")] = False,
+    coverage: Annotated[bool, Parameter(negative="", help="List the rows that can be taken and that no seed took.")] = False,
     self_check: Annotated[
         bool, Parameter(name="--self-check", help="Whether mistakes are planted first, which must be found.")
     ] = True,
@@ -169,7 +169,8 @@ def _print(total: "Total", seconds: float, planted: dict[str, int | None], saved
         f"ends        {_counts(total.ends)}; {total.refused} refused, {total.unpriced} executions never priced\n"
         f"pages       {_counts(total.pages)}\n"
         f"faults      {sum(total.injected.values())}: {_counts(total.injected)}\n"
-        f"coverage    {_covered(total)} rows, {len(total.transitions)} (state, fact, state) transitions\n"
+        f"coverage    {total.coverage()} rows that can be taken, {len(total.transitions)} (state, fact, state) transitions\n"
+        f"laws        {len(total.broken_laws())} rows taken that holdfast prove counts as impossible\n"
         f"bare        at most {total.bare_ms_max} ms at the venue, crashes and faults included\n"
         f"violations  {len(total.failed)}\n"
     )
@@ -180,12 +181,8 @@ def _print(total: "Total", seconds: float, planted: dict[str, int | None], saved
     if coverage:
         for row in total.rows_never_taken():
             write(f"never       {row}\n")
-
-
-def _covered(total: "Total") -> str:
-    from fsm.position import POSITION
-
-    return f"{len(POSITION.rows) - len(total.rows_never_taken())} of {len(POSITION.rows)}"
+        for text in total.broken_laws():
+            write(f"law         {text}\n")
 
 
 def _counts(counter: dict[str, int]) -> str:
@@ -230,8 +227,9 @@ def _object(
         "executions_never_priced": total.unpriced,
         "pages": dict(sorted(total.pages.items())),
         "faults": dict(sorted(total.injected.items())),
-        "rows_taken": _covered(total),
+        "rows_taken": total.coverage(),
         "rows_never_taken": total.rows_never_taken() if coverage else None,
+        "laws_broken": total.broken_laws(),
         "transitions": len(total.transitions),
         "bare_ms_max": total.bare_ms_max,
         "planted": planted,

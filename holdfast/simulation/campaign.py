@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Literal
 
 from events.values import PositionSide
-from fsm.proof.rows import rows_never_taken
+from fsm.proof.rows import broken_laws, rows_excluded, rows_never_taken, rows_taken
 
 from .adversary import EVERY, INSTRUMENT, MARGIN, NO_AMEND, SPOT, Life, Troubles
 from .case import draw
@@ -70,8 +70,18 @@ class Total:
             self.failed[lived.seed] = lived
 
     def rows_never_taken(self) -> list[str]:
-        """Return the rows of the position table that no life took, in the words of `holdfast prove --rows`."""
-        return rows_never_taken(frozenset(self.rows))
+        """Return the rows of the position table that no life took and no law excludes, in the words of `holdfast prove --rows`."""
+        excluded = rows_excluded()
+        return [name for name in rows_never_taken(frozenset(self.rows)) if name not in excluded]
+
+    def broken_laws(self) -> list[str]:
+        """Return which laws of `fsm.proof.rows` do not hold: rows that were taken, and that the checker counts as impossible."""
+        return broken_laws(self.rows)
+
+    def coverage(self) -> str:
+        """Return how many rows of the position table were taken, of how many that no law excludes."""
+        taken = len(rows_taken(self.rows))
+        return f"{taken} of {taken + len(self.rows_never_taken())}"
 
 
 def lives_of(level: Level, seeds: range) -> list[Lived]:
