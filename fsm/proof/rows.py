@@ -31,7 +31,7 @@ _QUIET = frozenset({"AmendRejected", "ExitRequested", "LevelCrossed", "MarketMod
 _HOME: Mapping[tuple[str, str], frozenset[str]] = {
     (s.PROTECTION_PENDING, "situation"): frozenset({"BARE", "SHORT"}),
     (s.RESIZING, "situation"): frozenset({"SHORT", "RESIZE_OUT", "AMENDING", "COVERED", "SURPLUS", "COVERED_WORKING", "MISALIGNED"}),
-    (s.STOP_TRIGGERED, "way_out"): frozenset({"STOP_OUT", "BLOCKED"}),
+    (s.STOP_TRIGGERED, "way_out"): frozenset({"STOP_OUT", "BLOCKED", "MARKET_OUT"}),
     (s.EMERGENCY_PROTECTING, "situation"): frozenset({
         "BARE", "SHORT", "COVERED", "COVERED_WORKING", "MISALIGNED", "SURPLUS", "BLOCKED", "CLEAR",
     }),
