@@ -115,6 +115,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     openings: tuple[Opening, ...]
     wishes: tuple[Wish, ...] = ()
     happenings: tuple[Happening, ...] = ()
+    dead_man_secs: int = 0
 
 
 def draw(seed: int) -> Case:
@@ -150,6 +151,7 @@ def draw(seed: int) -> Case:
         openings=tuple(openings),
         wishes=tuple(sorted(wishes, key=lambda w: w.at_ms)),
         happenings=tuple(sorted(happenings, key=lambda h: h.at_ms)),
+        dead_man_secs=rng.choice((0, 0, 3, 10)),
     )
 
 

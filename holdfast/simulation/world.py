@@ -274,6 +274,7 @@ class World:
             clock=self.clock,
             configuration={"simulation": self.case.seed},
             audit_interval_s=self.case.audit_interval_s,
+            dead_man_secs=self.case.dead_man_secs,
             rest=_LocalRest(self, disk),
             disk=disk,
             writer=partial(LoopWriter, disk),
