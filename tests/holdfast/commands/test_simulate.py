@@ -1,0 +1,32 @@
+"""`holdfast simulate`: what a user sees of many lives."""
+
+import json
+
+import pytest
+
+from holdfast.cli import main
+from holdfast.simulation.plants import PLANTS
+
+
+def test_many_seeds_on_several_processes_give_what_one_process_gives(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = []
+    for jobs in ("1", "2"):
+        assert main(["simulate", "--level", "core", "--seed", "5", "--seeds", "30", "--jobs", jobs, "--json"]) == 0
+        one = json.loads(capsys.readouterr().out)
+        shown.append({key: one[key] for key in ("seeds", "events", "ends", "rows_taken", "transitions", "failed", "laws_broken")})
+    assert shown[0]["seeds"] == 30
+    assert shown[0] == shown[1]
+
+
+def test_a_duration_ends_without_a_count(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "--level", "core", "--duration", "0.3", "--jobs", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "seeds       1 to without end, level core" in said
+    assert "violations  0" in said
+
+
+def test_until_failure_ends_with_the_first_seed_that_breaks_something(capsys: pytest.CaptureFixture[str]) -> None:
+    with PLANTS["forget the second fill"]():
+        assert main(["simulate", "--level", "core", "--until-failure", "--jobs", "1", "--json"]) == 8
+    shown = json.loads(capsys.readouterr().out)
+    assert list(shown["failed"]) == [str(shown["seeds"])]
