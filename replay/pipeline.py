@@ -326,10 +326,10 @@ class Pipeline:
                 made.events += self.desk.take(short, position.position_id)
                 if self.settings.asks_rest:
                     self.translator.lookups.balance(short.asset, fact.ts_recv_ns)
-        elif fact.reject_class == "reduce_only" and position.state == FLATTENING and not self.translator.has_gap:
+        elif fact.reject_class == "reduce_only" and _is_net(position, fact) and not self.translator.has_gap:
             # The account is held net: what was closed twice was somebody else's, and nothing is left that could be closed back (P24).
             # Behind a gap an entry may be what is missing, and no reverse position was ever there.
-            nothing = f.PositionAdjusted(ts_recv_ns=fact.ts_recv_ns, open_qty=Decimal(0), reason="no reverse position", evidence=fact.text)
+            nothing = f.PositionAdjusted(ts_recv_ns=fact.ts_recv_ns, open_qty=Decimal(0), reason="no such position", evidence=fact.text)
             made.take_adjusted(self.desk.take(nothing, position.position_id))
 
     def _is_late(self, fact: f.OrderFilled) -> bool:
@@ -808,6 +808,15 @@ def patience_ns(plan: f.Plan) -> int:
 
 def _is_waiting(position: Position) -> bool:
     return position.state == ENTRY_PENDING and not any(order.sent_ns for order in position.orders)
+
+
+def _is_net(position: Position, fact: f.OrderRejected) -> bool:
+    """Whether a refused order was to close what only our books hold: a reverse position, or one taken over from behind an end.
+
+    An exit leaves when every stop has ended by proof, so that its refusal is no question of a fill that is not told yet.
+    """
+    order = position.order(fact.client_order_id, fact.venue_order_id)
+    return position.state == FLATTENING or (position.adopted and order is not None and order.role == "exit")
 
 
 def _exposure_of(position: Position, fact: f.OrderFilled) -> list[Exposure]:

@@ -62,3 +62,13 @@ def test_a_page_that_came_more_often_than_the_script_says_does_not_hold() -> Non
     text = (FOLDER / "P29-ladder.scenario").read_text(encoding="utf-8").replace("EXIT_NOT_POSSIBLE times 2", "EXIT_NOT_POSSIBLE times 1")
     problems = Play(scenario_from(text, "P29"), PositionSide.LONG).play().problems
     assert "expected paged EXIT_NOT_POSSIBLE, found ['EXIT_NOT_POSSIBLE', 'EXIT_NOT_POSSIBLE']" in problems[0]
+
+
+def test_what_was_taken_over_and_the_account_does_not_hold_ends_when_it_is_to_be_left() -> None:
+    play = Play(scenarios(["P24-margin"])[0], PositionSide.SHORT)
+    assert play.play().problems == ()
+    play.floor.leave("hf000002")
+    play.floor.wait(10)
+    assert play.floor.state("hf000002") == "Closed"
+    assert play.floor.alerts.count("POSITION_ADJUSTED") == 1
+    assert play.watch.violations == []
