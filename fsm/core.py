@@ -74,6 +74,9 @@ class Core:
         given = answers(booked, fact, cell.dimensions)
         row = self._position_rows.row(position.state, name, given)
         reason = row.exit_reason if row.exit_reason != "fact" else exit_reason_of(booked, fact)
+        if reason == "protection_failed" and booked.exit_reason:
+            # An exit that was refused is tried again: why it was decided stays what it was (A28).
+            reason = ""
         commands: tuple[c.AnyCommand, ...] = ()
         if row.commands:
             commands = commands_for(row.commands, replace(booked, exit_reason=reason) if reason else booked, fact)

@@ -145,6 +145,18 @@ def test_a28_each_way_out_is_shown_from_the_record(
             assert reason in out, out
 
 
+@both_sides
+def test_a28_an_exit_that_was_refused_for_long_keeps_the_reason_for_which_it_was_decided(side: PositionSide) -> None:
+    floor = Floor()
+    position_id = floor.protected(side, trail_offset_bps=900, panic_pnl_bps=-100)
+    floor.faults.arm("reject", on="add_order:market", text="EOrder:Trading agreement required", count=5)
+    floor.faults.arm("reject", on="add_order:limit", text="EOrder:Trading agreement required", count=3)
+    floor.tick(floor.moved(side, -101))
+    floor.wait(40)
+    assert "EmergencyProtecting" in floor.states(position_id)
+    assert (floor.state(position_id), floor.reasons(position_id)) == ("Closed", ["panic"])
+
+
 def test_a28_a_maker_exit_that_ran_out_of_time_shows_both_of_its_orders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     floor, position_id = by_maker_timeout(PositionSide.LONG)
     store = stored(tmp_path / "events.db", floor.events)
