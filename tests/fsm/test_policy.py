@@ -119,7 +119,7 @@ def test_a_stop_between_two_ticks_stands_at_the_one_away_from_the_market(side: P
 def test_exposure_of_unknown_cost_without_any_price_gets_no_stop_at_a_guess_and_one_with_the_first_price() -> None:
     stage = Stage(capabilities=NO_TRAIL, adopted_px="unknown")
     assert_decision(stage, "EmergencyProtecting")
-    stage.price(100).wait(2_000)
+    stage.price(100)
     assert_decision(stage, "EmergencyProtecting", "submit stop 1.0 at 97")
 
 
