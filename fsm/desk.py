@@ -33,6 +33,8 @@ _LIVE = frozenset(LIVE_STATES)
 _SMART = "|smart"
 # Index of the local id of an attached stop: beyond any command of one event.
 _CHILD_INDEX = 35
+# How long an exit waits for a list with every execution before lists that may lack some count as well: REST may be a minute late.
+LACKING_NS = 75_000_000_000
 # A trailing stop moves with every new peak; the log keeps the steps that a person wants to see.
 STOP_NEWS_BPS = 10
 _BIRTHS = (f.PositionRequested, f.PositionAdopted)
@@ -265,7 +267,7 @@ class Desk:
                 differences += bool(found)
                 out += found
             position = self.positions.get(key)
-            if position is not None and position.unseen_child_lots and not trades_complete and position.state != RECONCILING:
+            if position is not None and not trades_complete and _may_lack_child(position, now_ns):
                 # Its stop may have come and gone among the executions that are missing.
                 continue
             if position is not None and not doubted:
@@ -504,6 +506,11 @@ def _is_news(position: Position, fact: f.OrderFact, effective_stop: Decimal) -> 
     known = position.instrument.price(order.effective_stop_ticks)
     moved = (effective_stop - known) * position.side.sign
     return moved <= -position.instrument.price_increment or moved * 10_000 >= known * STOP_NEWS_BPS
+
+
+def _may_lack_child(position: Position, now_ns: int) -> bool:
+    """Whether a list that may lack executions is no word about an attached stop that is waited for; not for ever (I13)."""
+    return bool(position.unseen_child_lots) and position.state != RECONCILING and now_ns - position.state_ns < LACKING_NS
 
 
 def _level_key(position_id: str, armed: ArmedLevel) -> str:

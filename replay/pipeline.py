@@ -149,6 +149,7 @@ class Pipeline:
         self.vigil = Vigil()
         self._outage = Outage()
         self.dead_man = DeadMan(settings.dead_man_secs)
+        self._dead_man_seen: tuple[str, bool] | None = None
         self.custody = Custody(self.desk, self.instruments)
         self._link_rows = links.LINK.flat() if executor == "flat" else None
         self.entries_halted = ""
@@ -397,13 +398,13 @@ class Pipeline:
         """Tell each position what the venue takes for its symbol, where it knows otherwise (X16)."""
         for key in sorted(self.desk.positions):
             position = self.desk.positions[key]
-            mode = self._mode_of(position.plan.symbol)
+            mode = self._mode_of(position.plan.symbol, position.venue_mode)
             if mode != position.venue_mode:
                 made.events += self.desk.take(f.VenueModeChanged(ts_recv_ns=ts_recv_ns, mode=mode), key)
 
-    def _mode_of(self, symbol: str) -> f.VenueMode:
-        """Return the narrower of what the whole venue and this pair take."""
-        said = {self.venue_system, _PAIR_MODES.get(status := self._statuses.get(symbol, ""), status)}
+    def _mode_of(self, symbol: str, before: str = "") -> f.VenueMode:
+        """Return the narrower of what the whole venue and this pair take; `before`: what stands until the pair is listed."""
+        said = {self.venue_system, _PAIR_MODES.get(status := self._statuses.get(symbol, before), status)}
         return next((mode for mode in _MODES if mode in said), "online")
 
     def _snapshot(self, made: "_Made", snapshot: m.SnapshotTaken, ts_recv_ns: int) -> None:
@@ -729,6 +730,13 @@ class Pipeline:
 
     def _dead_man(self, made: "_Made", now_ns: int) -> tuple[str, ...]:
         """Return the frame that the venue's dead-man switch needs now, if any."""
+        if not self.settings.dead_man_secs:
+            return ()
+        # Every position is looked at: not for a tick that changed none of them.
+        seen, due_ns = (self.link.state, self.link.entries_halted), self.dead_man.deadline_ns()
+        if not made.events and seen == self._dead_man_seen and (due_ns is None or now_ns < due_ns):
+            return ()
+        self._dead_man_seen = seen
         is_linked = self.link.state not in (links.CONNECTING, links.CLOSED)
         positions = self.desk.positions.values()
         is_known = not self.link.entries_halted and all(position.state != RECONCILING for position in positions)

@@ -9,6 +9,7 @@ from events import facts as f
 from events.facts import TightenStep
 from events.values import PositionSide
 from holdfast.scenario.floor import MS, D, Floor, commands_of, replayed
+from replay.pipeline import Pipeline, Settings
 from tests.fsm.stage import NO_AMEND, Stage, assert_decision
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
@@ -140,3 +141,14 @@ def test_a13_a_shut_market_never_makes_a_stop_go_for_a_better_one(side: Position
     told(stage, "online")
     assert_decision(stage, "Tightening", "cancel stop")
     assert stage.now_ns > 130_000 * MS
+
+
+def test_a13_after_a_restart_the_word_of_the_whole_venue_does_not_open_a_pair_that_is_not_listed_yet() -> None:
+    stage = told(Stage().protected(), "cancel_only").leave()
+    pipeline = Pipeline(Settings(namespace="hf", symbols=(stage.plan.symbol,)))
+    pipeline.restore(stage.events)
+    word = '{"channel":"status","type":"update","data":[{"system":"online","api_version":"v2","connection_id":1,"version":"2"}]}'
+    pipeline.feed("frame", stage.now_ns + MS, "public", word)
+    assert pipeline.desk.positions[stage.position.position_id].venue_mode == "cancel_only"
+    pipeline.feed("frame", stage.now_ns + 2 * MS, "public", word.replace("online", "maintenance"))
+    assert pipeline.desk.positions[stage.position.position_id].venue_mode == "maintenance"

@@ -161,3 +161,14 @@ def test_a18_a_new_execution_is_a_new_attached_stop_to_wait_for(side: PositionSi
     stage = oto(side).filled("entry", "0.5").leave().snapshot("entry").snapshot("entry").filled("entry", "0.5").completed("entry")
     assert stage.state == "CancelPending"
     assert not any("exit" in text for text in stage.sent())
+
+
+@both_sides
+def test_a18_an_exit_does_not_wait_for_ever_for_a_list_with_every_execution(side: PositionSide) -> None:
+    # REST is away, or the key may not read trades: no snapshot is ever complete, and nothing protects what is held.
+    stage = oto(side).filled("entry", "1.0").completed("entry").leave()
+    for _ in range(14):
+        stage.snapshot(complete=False).wait(5_000)
+        assert (stage.state, "exit" in " ".join(stage.sent())) == ("CancelPending", False)
+    stage.wait(5_000).snapshot(complete=False).wait(5_000)
+    assert_decision(stage.snapshot(complete=False), "MarketExiting", "submit exit 1.0")

@@ -242,3 +242,23 @@ def test_x11_without_the_setting_nothing_of_it_is_sent() -> None:
     floor.wait(30)
     assert not any("cancel_all_orders_after" in text for text in sent)
     assert floor.pipeline.dead_man.deadline_ns() is None
+
+
+@pytest.mark.parametrize("secs", [0, SECS])
+def test_x11_a_tick_that_changes_nothing_looks_at_no_position(secs: int) -> None:
+    looks: list[int] = []
+
+    class Positions(dict[str, Any]):
+        def values(self) -> Any:
+            looks.append(len(self))
+            return super().values()
+
+    floor = Floor(settings=Settings(namespace="hf", symbols=(SYMBOL,), dead_man_secs=secs))
+    floor.protected(PositionSide.LONG)
+    floor.wait(10)
+    floor.pipeline.desk.positions = Positions(floor.pipeline.desk.positions)
+    quote = {"symbol": SYMBOL, "bid": 60_000, "bid_qty": 1, "ask": 60_001, "ask_qty": 1, "last": 60_000}
+    text = msgspec.json.encode({"channel": "ticker", "type": "update", "data": [quote]}).decode()
+    for _ in range(3):
+        floor.feed("frame", "public", text)
+    assert looks == []
