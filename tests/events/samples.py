@@ -184,6 +184,7 @@ FACTS: tuple[f.AnyFact, ...] = (
         order_type="trailing-stop",
         trigger_price=Decimal("61305.8"),
         trail_offset_bps=80,
+        cum_qty=Decimal("0.0025"),
     ),
     f.OrderNotFound(**_ORDER, asked_ns=1_723_075_200_000_000_000, trades_complete=True),  # type: ignore[arg-type]
     f.OutcomeUnknown(**_ORDER, operation="cancel", reason="no answer in 15 s"),  # type: ignore[arg-type]
