@@ -104,3 +104,17 @@ def test_a_reverse_quantity_under_the_minimum_ends_the_position_and_one_above_it
         assert_decision(stage, "Flattening", "submit flatten 0.002", "cancel stop")
         stage.accepted("flatten").filled("flatten", over).canceled("stop")
         assert_decision(stage, "Closed")
+
+
+def test_an_amend_by_the_venue_itself_sets_the_quantity_that_it_names() -> None:
+    stage = Stage().protected()
+    stage.amended("stop", qty="0.7", by_venue=True)
+    order = stage.order("stop")
+    assert (order.qty_lots, order.protects_lots) == (700, 700)
+
+
+def test_an_amend_that_names_a_level_of_zero_leaves_the_stop_where_it_was() -> None:
+    stage = Stage(trail_offset_bps=None, stop_price=97).protected()
+    before = stage.order("stop").trigger_ticks
+    stage.amended("stop", at=0, by_venue=True)
+    assert (before, stage.order("stop").trigger_ticks) == (970, 970)
