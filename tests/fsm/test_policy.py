@@ -170,6 +170,13 @@ def test_a_surplus_that_reduce_only_makes_harmless_opens_no_gap() -> None:
 
 
 @both_sides
+def test_a_refused_exit_is_told_and_looked_into_before_the_next_attempt(side: PositionSide) -> None:
+    stage = Stage(side).protected().leave().canceled("stop")
+    stage.rejected("exit")
+    assert_decision(stage, "MarketExiting", "refresh", "alert EXIT_REFUSED")
+
+
+@both_sides
 def test_an_exit_is_sized_when_it_leaves_after_the_evidence_of_what_was_in_its_way(side: PositionSide) -> None:
     stage = Stage(side).protected().leave()
     assert_decision(stage, "CancelPending", "cancel stop")
