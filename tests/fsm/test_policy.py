@@ -173,7 +173,7 @@ def test_a_surplus_that_reduce_only_makes_harmless_opens_no_gap() -> None:
 def test_a_refused_exit_is_told_and_looked_into_before_the_next_attempt(side: PositionSide) -> None:
     stage = Stage(side).protected().leave().canceled("stop")
     stage.rejected("exit")
-    assert_decision(stage, "MarketExiting", "refresh", "alert EXIT_REFUSED")
+    assert (stage.state, stage.step) == ("MarketExiting", ["refresh", "alert EXIT_REFUSED"])
 
 
 @both_sides
