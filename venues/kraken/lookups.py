@@ -273,6 +273,7 @@ class Lookups:
         self._tell(walk, answer, output)
 
     def _name_orders(self, walk: _Walk, answer: QuestionAnswered) -> None:
+        asked_count = min(len(walk.unknown), PAGE)
         for order_id, order in sorted(codec_rest.queried_from(answer.text).items()):
             record = self._orders.name(codec_rest.names_entry(order_id, order, self._symbols))
             # A child can be of an entry that executed before `since_ns`: whose it is, only that entry tells.
@@ -280,7 +281,8 @@ class Lookups:
             if parent and parent not in walk.unknown and self._orders.may_be_ours(self._orders.record(parent)):
                 walk.unknown.append(parent)
             walk.ends += filter(None, [codec_rest.end_entry(order_id, order, self._symbols)])
-        del walk.unknown[:PAGE]
+        # What was asked for now; a parent that was added behind it comes next.
+        del walk.unknown[:asked_count]
 
     def _page(self, walk: _Walk, answer: QuestionAnswered) -> bool:
         """Take one page; return whether there is another one to read."""

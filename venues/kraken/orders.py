@@ -256,7 +256,8 @@ class Orders:
         """Tell whether an order may be an entry that the venue knows by a number only, or its child: past executions name neither."""
         if self.is_named(record.venue_order_id):
             return False
-        if any(entry.symbol == record.symbol for entry in self._unclaimed.values()):
+        # An order that was never heard of has no symbol yet.
+        if any(record.symbol in ("", entry.symbol) for entry in self._unclaimed.values()):
             return True
         tagged = self._userrefs.values()
         return any(entry.symbol == record.symbol and record.side not in (None, entry.side) for entry in tagged)

@@ -161,6 +161,33 @@ def test_an_entry_and_its_stop_that_came_and_went_before_a_restart_are_both_ours
     assert not [item for item in heard if isinstance(item, m.ForeignFill)]
 
 
+def test_an_attached_stop_is_ours_also_where_its_entry_executed_before_the_time_that_is_read(make_client: MakeClient) -> None:
+    client = make_client(tier="unlimited")
+    entry = SubmitOrder(
+        client_order_id=ORDER,
+        symbol="BTC/USD",
+        role="entry",
+        side=Side.BUY,
+        order_type="market",
+        qty=Decimal("0.1"),
+        attached=AttachedStop(trail_offset_bps=100),
+    )
+    request = Engine(client).translator.encode(entry, client.now_ns)
+    client.send_text(request.frame_text.replace(TOKEN_PLACEHOLDER, "token"))
+    client.wait(10)
+    since_ns = client.now_ns
+    client.price("58000")
+    client.wait(1)
+    engine = Engine(client)
+    engine.translator.restore((), [entry], ())
+    engine.miss()
+    engine.lookups.bridge(since_ns, client.now_ns, client.now_ns)
+    heard = engine.answers()
+    assert engine.asked == ["TradesHistory", "QueryOrders", "QueryOrders"]
+    assert [item.side for item in heard if isinstance(item, f.OrderFilled)] == [Side.SELL]
+    assert not [item for item in heard if isinstance(item, m.ForeignFill)]
+
+
 def missed(engine: Engine, count: int = 70) -> None:
     """Know one execution, then miss many, of which one is of an order of ours."""
     client = engine.client
