@@ -237,8 +237,11 @@ def _trim(d: Draft) -> Commands:
         if lots:
             yield _amend_qty(d, order, lots)
             continue
+        if order.cancel_refused and not isinstance(d.fact, f.DeadlinePassed):
+            # Asked again by the watch, not by each look: a venue that is down refuses as fast as it is asked (I14).
+            continue
         yield _cancel(d, order)
-        if not any(o.client_order_id == order.client_order_id for o in looser(p)):
+        if not order.cancel_refused and not any(o.client_order_id == order.client_order_id for o in looser(p)):
             # Not the one that a better stop has replaced: a stop that was given up for lost rests after all (P04).
             text = f"{p.position_id}: more is covered by stops than is held, {order.client_order_id} is cancelled"
             yield c.RaiseAlert(code="STOP_TWICE", text=text)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from events.commands import CancelOrder
 from events.errors import BadInput, NotFound
 from events.values import PositionSide
 from holdfast.cli import main
@@ -11,6 +12,7 @@ from holdfast.scenario.run import Play
 from holdfast.scenario.setup import check_words
 from holdfast.scenario.table import FOLDER, scenarios, sides_of
 from holdfast.scenario.text import Scenario, scenario_from
+from replay.pipeline import Output
 
 CASES = [(scenario, side) for scenario in scenarios() for side in sides_of(scenario)]
 
@@ -72,3 +74,20 @@ def test_what_was_taken_over_and_the_account_does_not_hold_ends_when_it_is_to_be
     assert play.floor.state("hf000002") == "Closed"
     assert play.floor.alerts.count("POSITION_ADJUSTED") == 1
     assert play.watch.violations == []
+
+
+def test_a_surplus_stop_that_a_venue_that_is_down_does_not_cancel_is_asked_for_by_a_clock_and_told_once() -> None:
+    play = Play(scenarios(["P04-twice"])[0], PositionSide.SHORT, is_compared=False)
+    asked = 0
+
+    def down(output: Output) -> None:
+        nonlocal asked
+        cancels = sum(isinstance(x.command, CancelOrder) for x in output.outgoing)
+        asked += cancels
+        if cancels and asked == 1:
+            play.floor.queue(lambda: play.floor.mode("maintenance"))
+
+    play.on_input = down
+    assert play.play().problems == ()
+    assert 1 < asked < 20
+    assert play.floor.alerts.count("STOP_TWICE") == 1
