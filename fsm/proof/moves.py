@@ -220,13 +220,13 @@ class World(Steps):
 
     def judge(self, state: State) -> None:
         """Hold a new state against the venue's book."""
-        rest = self.rests[state.rest]
-        if rest.link != "dead":
-            self.broken += self._judged(state.mind, state.venue, rest.loose)
+        if self.rests[state.rest].link != "dead":
+            self.broken += self._judged(state.mind, state.venue)
 
     @remembered
-    def _judged(self, mind: int, venue: int, loose: bool) -> tuple[Broken, ...]:
-        return tuple(broken_by_state(self.engine.minds[mind].position, self.venues[venue], self._guaranteed, loose))
+    def _judged(self, mind: int, venue: int) -> tuple[Broken, ...]:
+        forgets = "crash" in self.configuration.budgets
+        return tuple(broken_by_state(self.engine.minds[mind].position, self.venues[venue], self._guaranteed, forgets))
 
     def is_settled(self, state: State) -> bool:
         """Whether the position is closed with nothing left at the venue, covered there, or halted and covered (I13)."""

@@ -131,10 +131,10 @@ def _prices(before: Position, event: PositionEvent, after: Position) -> list[Bro
     return [Broken("I15", f"a price of {fact.mark.age_ns} ns age decided")] if sends or after.exit_reason != before.exit_reason else []
 
 
-def broken_by_state(position: Position, venue: Venue, guaranteed: bool, loose: bool) -> list[Broken]:
+def broken_by_state(position: Position, venue: Venue, guaranteed: bool, forgets: bool) -> list[Broken]:
     """Return what a state breaks, by the venue's book.
 
-    `guaranteed`: exits are marked reduce-only. `loose`: messages were lost, stale or cut short, so that what we believe ended may rest.
+    `guaranteed`: exits are marked reduce-only. `forgets`: the process may be killed with a log that lacks what it did last.
     """
     out: list[Broken] = []
     if venue.held < 0 and -venue.held > venue.by_hand:
@@ -150,7 +150,7 @@ def broken_by_state(position: Position, venue: Venue, guaranteed: bool, loose: b
         seen = _at(venue, order.venue_order_id, order.client_order_id)
         # What fires, fills or ends is news that is on its way; a stop that rests untouched is never smaller than we count it.
         # Nor is it judged before the first look after a restart: the log may lack that we have made it smaller.
-        waits = position.state == RECONCILING
+        waits = forgets and position.state == RECONCILING
         if seen is not None and seen.status == "open" and not seen.fills and order.protects_lots > seen.qty and not waits:
             out.append(Broken("I1", f"we count {order.protects_lots} lots behind {order.client_order_id}, it has {seen.qty} at the venue"))
         if order.status in (FILLED, CANCELED, EXPIRED, REJECTED) and seen is not None and seen.is_open:
