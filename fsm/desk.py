@@ -123,6 +123,8 @@ class Desk:
         self._missed: set[str] = set()
         # Ended positions of which an order was seen alive: how that one ends is still to be heard.
         self._lingering: set[str] = set()
+        # Stops that count as live and that two lists in a row have lacked, without proof of their end: (position, order), since when.
+        self.unlisted: dict[tuple[str, str], int] = {}
         self.unprotected: set[str] = set()
         self.wants_refresh = False
 
@@ -238,6 +240,7 @@ class Desk:
         venue_ids = {o.venue_order_id for o in orders}
         client_ids = {o.client_order_id for o in orders if o.client_order_id}
         out: list[PositionEvent] = []
+        unlisted: dict[tuple[str, str], int] = {}
         for key in sorted({*self.positions, *self._lingering}):
             differences = 0
             doubted = False
@@ -254,6 +257,8 @@ class Desk:
                     # what must have arrived, where nothing at the venue stops the second order that a wrong belief would send.
                     self._missed.add(order.client_order_id)
                     doubted = self.wants_refresh = True
+                    if (known_ns := self.unlisted.get((key, order.client_order_id))) is not None:
+                        unlisted[key, order.client_order_id] = known_ns
                     continue
                 self._missed.discard(order.client_order_id)
                 fact = f.OrderNotFound(
@@ -266,6 +271,9 @@ class Desk:
                 found = self._step(own, fact)
                 differences += bool(found)
                 out += found
+                if not found and order.protects_lots and key in self.positions:
+                    at = key, order.client_order_id
+                    unlisted[at] = self.unlisted.get(at, now_ns)
             position = self.positions.get(key)
             if position is not None and not trades_complete and _may_lack_child(position, now_ns):
                 # Its stop may have come and gone among the executions that are missing.
@@ -276,6 +284,7 @@ class Desk:
                 if differences:
                     word = f.SnapshotDiffered(ts_recv_ns=now_ns, asked_ns=asked_ns, differences=differences, mark=mark)
                 out += self._step(position, word)
+        self.unlisted = unlisted
         return out
 
     def mark_of(self, symbol: str, now_ns: int) -> Mark | None:

@@ -61,6 +61,8 @@ LATE_NS = 5_000_000_000
 REFUSED_REFRESH_NS = 1_000_000_000
 # The venue's clock and ours may be that far apart.
 CLOCKS_APART_NS = 5_000_000_000
+# A stop that no list names for that long is told to a person, and then again and again.
+UNLISTED_NS, UNLISTED_AGAIN_NS = 30_000_000_000, 300_000_000_000
 # How long after a refusal because of the link it may be asked again.
 LINK_LOOK_NS = 1_000_000_000
 
@@ -142,6 +144,7 @@ class Pipeline:
         self.instruments: dict[str, Instrument] = {}
         self.venue_system = ""
         self._statuses: dict[str, str] = {}
+        self._unlisted_next_ns: dict[tuple[str, str], int] = {}
         self.link = links.new_link(PRIVATE, 0, settings.link)
         self.ranges = Ranges(settings.taker_fee_bps)
         self._markets: dict[str, _Market] = {}
@@ -420,6 +423,19 @@ class Pipeline:
         listed = [SnapshotOrder(o.client_order_id, o.venue_order_id) for o in snapshot.open_orders]
         made.events += self.desk.snapshot(listed, snapshot.trades_complete, self._asked_ns, ts_recv_ns)
         made.notices += [Notice(False, _MISMATCH_CODES[x.kind], x.text) for x in self.custody.look(ts_recv_ns)]
+        self._tell_unlisted(made, ts_recv_ns)
+
+    def _tell_unlisted(self, made: "_Made", now_ns: int) -> None:
+        """Page for each stop that counts as live and that the venue does not list: without all executions nothing proves its end (P15)."""
+        next_ns: dict[tuple[str, str], int] = {}
+        for at, since_ns in self.desk.unlisted.items():
+            next_ns[at] = self._unlisted_next_ns.get(at, since_ns + UNLISTED_NS)
+            if now_ns >= next_ns[at]:
+                next_ns[at] = now_ns + UNLISTED_AGAIN_NS
+                (key, stop), secs = at, (now_ns - since_ns) // 1_000_000_000
+                text = f"{key}: the venue has not listed its stop {stop} for {secs} s, and what it executed is not known"
+                made.notices.append(Notice(True, "STOP_NOT_LISTED", f"{text}: look there, act by hand"))
+        self._unlisted_next_ns = next_ns
 
     def _found(self, order: m.OpenOrder, ts_recv_ns: int) -> list[PositionEvent]:
         """Complete the log with an order of ours that rests without its knowledge.
