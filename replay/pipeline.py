@@ -825,9 +825,9 @@ _MISMATCH_CODES = {"bare": "QUANTITY_MISMATCH", "short": "QUANTITY_MISMATCH", "s
 
 
 def patience_ns(plan: f.Plan) -> int:
-    """Return how long the entry of a plan may wait to be sent: a market order not beyond its deadline, none until nobody knows of it."""
+    """Return how long the entry of a plan may wait to be sent: not beyond the deadline in its frame, nor until nobody knows of it."""
     timing = plan.timing
-    return min(timing.market_deadline_ms if plan.entry_type == "market" else timing.entry_ttl_ms, timing.ack_timeout_ms) * 1_000_000
+    return min(timing.market_deadline_ms, timing.entry_ttl_ms, timing.ack_timeout_ms) * 1_000_000
 
 
 def _is_waiting(position: Position) -> bool:

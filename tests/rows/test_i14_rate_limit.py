@@ -2,11 +2,14 @@
 
 from decimal import Decimal
 
+import pytest
+
+from events import commands as c
 from events import facts as f
 from events.values import PositionSide
 from holdfast.scenario.floor import BALANCES, Floor
 from replay.intents import OpenPosition, TightenPosition
-from replay.pipeline import Refusal
+from replay.pipeline import Refusal, patience_ns
 from venues.kraken.budget import RESERVE
 from venues.simulated.settings import VenueSettings
 
@@ -80,3 +83,12 @@ def test_a_refusal_of_a_link_in_doubt_says_when_to_ask_again_and_that_of_a_bad_p
     (refused,) = floor.intent(wish("hf000001")).refusals
     assert "the private link is" in refused.reason
     assert refused.again_ns > 0
+
+
+@pytest.mark.parametrize("entry", [{}, {"entry_type": "limit", "entry_price": Decimal(59_000)}], ids=["market", "limit"])
+def test_no_entry_is_kept_waiting_beyond_the_deadline_that_its_frame_names(entry: dict[str, object]) -> None:
+    floor = Floor()
+    (event,) = floor.intent(wish("hf000001", **entry)).events
+    (command,) = event.commands
+    assert isinstance(command, c.SubmitOrder)
+    assert event.fact.ts_recv_ns + patience_ns(wish("hf000001", **entry).plan) <= command.deadline_ns
