@@ -298,7 +298,8 @@ class Orders:
 
     def hold(self, record: OrderRecord, entry: ExecEntry) -> None:
         """Keep an entry until it is known whose order it is."""
-        if not entry.exec_id or all(entry.exec_id != held.exec_id for held in record.held):
+        # Each list names an open order anew: said once more it is no news, and must not use up what may be held.
+        if entry not in record.held and (not entry.exec_id or all(entry.exec_id != held.exec_id for held in record.held)):
             record.held.append(entry)
         self._holding[record.venue_order_id] = None
 

@@ -547,6 +547,16 @@ def test_a_child_that_may_be_of_two_entries_is_taken_for_none_of_them():
     assert not any(isinstance(output, f.ChildDiscovered) for output in outputs)
 
 
+def test_an_execution_that_no_list_names_is_nobodys_however_many_lists_come():
+    # An entry with an attached stop has no client id, and REST, which would tell whose it is, is away.
+    venue = Venue(KrakenTranslator("hf"))
+    venue.translator.restore((), [submit(attached=AttachedStop(trail_offset_bps=300))], ["T0"])
+    trade = {"order_id": "P1", "exec_type": "trade", "exec_id": "T1", "symbol": "BTC/USD", "side": "buy", "last_qty": 0.5, "last_price": 9}
+    rests = {"order_id": "P1", "exec_type": "new", "symbol": "BTC/USD", "side": "buy", "order_type": "limit", "order_qty": 1, "cum_qty": 1}
+    heard = [venue.hear([trade, rests], type="snapshot") for _ in range(3 * orders_module.HELD_PER_ORDER)]
+    assert {tuple(kinds(outputs)) for outputs in heard} == {("SnapshotTaken",)}
+
+
 # --- bounds ---------------------------------------------------------------------------------------------------------
 
 
