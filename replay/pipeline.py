@@ -317,6 +317,8 @@ class Pipeline:
         is_late = isinstance(fact, f.OrderFilled) and self._is_late(fact)
         events = self.desk.take(fact)
         made.events += events
+        if events and isinstance(fact, f.ChildDiscovered):
+            self._note_age(events[0].position_id, fact)
         if not events or not isinstance(fact, f.OrderFilled | f.OrderRejected):
             return
         position = self.desk.get(events[0].position_id)
@@ -335,6 +337,13 @@ class Pipeline:
             # Behind a gap an entry may be what is missing, and no reverse position was ever there.
             nothing = f.PositionAdjusted(ts_recv_ns=fact.ts_recv_ns, open_qty=Decimal(0), reason="no such position", evidence=fact.text)
             made.take_adjusted(self.desk.take(nothing, position.position_id))
+
+    def _note_age(self, position_id: str, fact: f.ChildDiscovered) -> None:
+        """Note how young a stop is that the venue itself made: its cancel costs as much as that of one of ours (I14)."""
+        position = self.desk.get(position_id)
+        child = None if position is None else position.order(fact.client_order_id, fact.venue_order_id)
+        if child is not None:
+            self.translator.budget.touch(child.client_order_id, fact.ts_recv_ns)
 
     def _is_late(self, fact: f.OrderFilled) -> bool:
         """Whether an execution is news behind the end of its position; one that was booked before is told again with its price."""

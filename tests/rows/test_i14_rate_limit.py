@@ -92,3 +92,15 @@ def test_no_entry_is_kept_waiting_beyond_the_deadline_that_its_frame_names(entry
     (command,) = event.commands
     assert isinstance(command, c.SubmitOrder)
     assert event.fact.ts_recv_ns + patience_ns(wish("hf000001", **entry).plan) <= command.deadline_ns
+
+
+def test_a_young_attached_stop_costs_what_a_young_one_of_ours_costs() -> None:
+    floor = Floor()
+    position_id = floor.open(attach_stop=True)
+    floor.wait(1)
+    stops = [stop.client_order_id for stop in floor.position(position_id).open_orders("stop")]
+    budget = floor.pipeline.translator.budget
+    assert stops, floor.state(position_id)
+    assert {budget.leave_points([stop], floor.now_ns) for stop in stops} == {RESERVE}
+    floor.wait(301)
+    assert {budget.leave_points([stop], floor.now_ns) for stop in stops} == {2}

@@ -57,10 +57,13 @@ class RateBudget:
     def charge(self, command: c.OrderCommand, now_ns: int) -> None:
         """Count a command that leaves now, or has left."""
         self._counts[command.symbol] = self._count(command.symbol, now_ns) + self.cost(command, now_ns) * MILLI, now_ns
-        if isinstance(command, c.CancelOrder):
-            return
-        self._touched_ns.pop(command.client_order_id, None)
-        self._touched_ns[command.client_order_id] = now_ns
+        if not isinstance(command, c.CancelOrder):
+            self.touch(command.client_order_id, now_ns)
+
+    def touch(self, client_order_id: str, now_ns: int) -> None:
+        """Note that an order was created or changed now: as long as it is young its cancel costs more."""
+        self._touched_ns.pop(client_order_id, None)
+        self._touched_ns[client_order_id] = now_ns
         if len(self._touched_ns) > ORDERS_KEPT:
             del self._touched_ns[next(iter(self._touched_ns))]
 
