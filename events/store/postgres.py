@@ -122,7 +122,12 @@ class PostgresStore(Store):
         except BaseException:
             connection.close()
             raise
-        return Holder(row[0], wanted.pid, wanted.host, wanted.since_ns), connection.close
+        return Holder(row[0], wanted.pid, wanted.host, wanted.since_ns), lambda: self._unlock(connection)
+
+    def _unlock(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        # The server ends a session, and with it the lock, a little after its client: the next to open the store would find it locked.
+        with connection, contextlib.suppress(psycopg.Error):
+            connection.execute("SELECT pg_advisory_unlock(%s)", (_lock_key(self._schema, "lease"),))
 
     def _first_states(self) -> Iterator[bytes]:
         statement = "SELECT state FROM {schema}.stored_events WHERE originator_version = 1 ORDER BY notification_id"

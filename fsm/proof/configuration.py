@@ -167,6 +167,7 @@ def _plans() -> list[Configuration]:
             ("patient exit, lost", {}, {}, {"patient": 1, "lost": 1}),
             ("limit entry", LIMIT, {}, {"lost": 1, "exit": 1}),
             ("limit entry, crash", LIMIT, {}, {"crash": 1}),
+            ("attached stop, no fault", {}, {"attach": True}, {}),
             ("attached stop", {}, {"attach": True}, {"lost": 1}),
             ("attached stop, exit", {}, {"attach": True}, {"exit": 1, "price": 1}),
             ("tighten steps", {"tighten": (f.TightenStep(profit_bps=400, trail_offset_bps=100),)}, {}, {"price": 2, "reject": 1}),

@@ -239,4 +239,7 @@ class World(Steps):
             return venue.held <= 0 and not any(o.is_open for o in venue.orders)
         if venue.held > venue.covered or venue.held != position.held_lots or unprotected_lots(position):
             return False
+        # A stop that rests nowhere covers nothing, once what is held grows into it.
+        if sum(o.protects_lots for o in position.orders) > venue.covered:
+            return False
         return position.state == HALTED or (position.state in (PROTECTED, PROTECTED_PENDING_FILL) and not position.exit_reason)

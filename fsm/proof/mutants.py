@@ -174,9 +174,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "double count of a child",
         "an attached stop that is told of again is another stop",
-        ("I1", "I2", "I13"),
+        ("I1", "I2", "I13", "I14"),
         swaps=(Swap(booking._BOOKINGS, f.ChildDiscovered, m.every_child_is_new),),
-        where="attached stop, spot",
+        where="attached stop, no fault, spot",
     ),
     Mutant(
         "fee ignored",

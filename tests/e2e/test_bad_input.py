@@ -128,7 +128,7 @@ def secret_file(folder: Path) -> None:
 
 KRAKEN = '[venue]\nkind = "kraken"\n'
 NO_BASE64 = KRAKEN + 'api_key_env = "E2E_API_KEY"\napi_secret_env = "NO_SECRET"\n'
-RUN = "run --duration 1 --set log.level=error"
+RUN = "run --duration 4 --set log.level=error"
 RUN_DB = f"{RUN} --set store.url=events.db"
 RUN_CSV = f"{RUN} --set simulated.ticks=ticks.csv --set simulated.speed=100"
 CSV = "demo --ticks ticks.csv"

@@ -272,4 +272,4 @@ class TestPostgres(StoreContract):
 
     def lose_lock(self, url: str) -> None:
         """The network cuts the session of the lease, and the sessions of the pool stay."""
-        self.sql(url, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        self.sql(url, "SELECT pg_terminate_backend(pid, 20000) FROM pg_locks WHERE locktype = 'advisory'")

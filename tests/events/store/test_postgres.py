@@ -125,7 +125,7 @@ def test_half_made_store_is_completed(postgres_server: Server, postgres_url: str
 def test_take_over_waits_for_an_append_that_is_under_way(postgres_store: Store, postgres_server: Server, postgres_url: str) -> None:
     schema = postgres_url.rpartition("=")[2]
     with psycopg.connect(postgres_server.url, autocommit=True) as connection:
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        connection.execute("SELECT pg_terminate_backend(pid, 20000) FROM pg_locks WHERE locktype = 'advisory'")
     with open_store(postgres_url) as other, psycopg.connect(postgres_server.url) as appending:
         # As an append does: else it could commit after the new engine has read the log.
         appending.execute(f"LOCK TABLE {schema}.stored_events IN EXCLUSIVE MODE".encode())
