@@ -75,6 +75,8 @@ FAULTS = {
             "what the engine says is lost for 6 s",
             _set("blackholes", {"up"}),
             _set("blackholes", set()),
+            # Heartbeats go on, so that only a ping shows it: 2 s until one is sent, 2 s for its answer, and the timers' own slack.
+            notice_ms=NOTICE_MS + 250,
             **_path(6.0, OPEN_MS),
         ),
         Fault(
