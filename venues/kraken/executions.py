@@ -96,15 +96,15 @@ def snapshot(orders: Orders, entries: Sequence[ExecEntry], ts_recv_ns: int, raw:
     reading.identify(entries)
     orders.identify_parents(entry for entry in entries if entry.exec_type != "trade")
     # Taken for somebody else's, they would leave the order that they filled for absent: they wait until REST names it.
-    nameless = [entry for entry in trades if not orders.is_known_trade(entry.exec_id) and orders.may_be_ours(orders.record(entry.order_id))]
-    is_complete = is_complete and not nameless
+    are_nameless = [not orders.is_known_trade(entry.exec_id) and orders.may_be_ours(orders.record(entry.order_id)) for entry in trades]
+    is_complete = is_complete and not any(are_nameless)
     if is_complete:
         orders.close_gap()
     else:
         # The next snapshot overlaps with this one, and lacks what this one lacks.
         orders.open_gap()
-    for entry in trades:
-        if entry in nameless:
+    for entry, is_nameless in zip(trades, are_nameless, strict=True):
+        if is_nameless:
             orders.hold(orders.record(entry.order_id), entry)
         else:
             reading.take(entry)

@@ -129,10 +129,8 @@ def test_a_fill_in_the_trades_is_found_though_no_list_has_its_order(make_client:
     assert kinds(heard) == ["OrderFilled", "OrderCompleted"]
 
 
-def test_an_entry_and_its_stop_that_came_and_went_before_a_restart_are_both_ours(make_client: MakeClient) -> None:
-    # Neither has a client id, and past executions carry no number: only REST says whose they are.
-    client = make_client(snapshot_userref=False)
-    before = Engine(client)
+def sent_with_a_stop(client: PureClient) -> SubmitOrder:
+    """Let an engine before this one send an entry with an attached stop."""
     entry = SubmitOrder(
         client_order_id=ORDER,
         symbol="BTC/USD",
@@ -142,8 +140,15 @@ def test_an_entry_and_its_stop_that_came_and_went_before_a_restart_are_both_ours
         qty=Decimal("0.1"),
         attached=AttachedStop(trail_offset_bps=100),
     )
-    request = before.translator.encode(entry, client.now_ns)
+    request = Engine(client).translator.encode(entry, client.now_ns)
     client.send_text(request.frame_text.replace(TOKEN_PLACEHOLDER, "token"))
+    return entry
+
+
+def test_an_entry_and_its_stop_that_came_and_went_before_a_restart_are_both_ours(make_client: MakeClient) -> None:
+    # Neither has a client id, and past executions carry no number: only REST says whose they are.
+    client = make_client(snapshot_userref=False)
+    entry = sent_with_a_stop(client)
     client.price("58000")
     client.wait(1)
     engine = Engine(client)
@@ -163,17 +168,7 @@ def test_an_entry_and_its_stop_that_came_and_went_before_a_restart_are_both_ours
 
 def test_an_attached_stop_is_ours_also_where_its_entry_executed_before_the_time_that_is_read(make_client: MakeClient) -> None:
     client = make_client(tier="unlimited")
-    entry = SubmitOrder(
-        client_order_id=ORDER,
-        symbol="BTC/USD",
-        role="entry",
-        side=Side.BUY,
-        order_type="market",
-        qty=Decimal("0.1"),
-        attached=AttachedStop(trail_offset_bps=100),
-    )
-    request = Engine(client).translator.encode(entry, client.now_ns)
-    client.send_text(request.frame_text.replace(TOKEN_PLACEHOLDER, "token"))
+    entry = sent_with_a_stop(client)
     client.wait(10)
     since_ns = client.now_ns
     client.price("58000")
