@@ -179,7 +179,9 @@ class Pipeline:
         fills = [event.fact for event in taken if isinstance(event.fact, f.OrderFilled | f.ManualFillSeen)]
         # Of the owner's trades the log does not say whether something before them was missing.
         doubtful = [x.trade_id for x in fills if isinstance(x, f.ManualFillSeen) or x.behind_gap is True]
-        self.translator.restore(orders, attached, [x.trade_id for x in fills], doubtful)
+        stops = [event.fact for event in taken if isinstance(event.fact, f.ChildDiscovered)]
+        over = _without_unnamed(known.values(), stops)
+        self.translator.restore(orders, attached, [x.trade_id for x in fills], doubtful, over)
         return count
 
     def feed(self, kind: str, ts_recv_ns: int, source: str, payload: str | bytes) -> Output:
@@ -841,6 +843,20 @@ def patience_ns(plan: f.Plan) -> int:
 
 def _is_waiting(position: Position) -> bool:
     return position.state == ENTRY_PENDING and not any(order.sent_ns for order in position.orders)
+
+
+def _without_unnamed(positions: Iterable[Position], stops: Iterable[f.ChildDiscovered]) -> set[str]:
+    """Return the entries that have ended and of which every attached stop has shown itself: no execution is of another one."""
+    shown: dict[str, Decimal] = {}
+    for stop in stops:
+        shown[stop.parent_venue_order_id] = shown.get(stop.parent_venue_order_id, Decimal(0)) + stop.qty
+    return {
+        order.client_order_id
+        for position in positions
+        for order in position.orders
+        if order.role == "entry" and order.venue_order_id and not order.is_open
+        if position.instrument.qty(order.filled_lots) <= shown.get(order.venue_order_id, Decimal(0))
+    }
 
 
 def _is_net(position: Position, fact: f.OrderRejected) -> bool:

@@ -172,3 +172,27 @@ def test_a18_an_exit_does_not_wait_for_ever_for_a_list_with_every_execution(side
         assert (stage.state, "exit" in " ".join(stage.sent())) == ("CancelPending", False)
     stage.wait(5_000).snapshot(complete=False).wait(5_000)
     assert_decision(stage.snapshot(complete=False), "MarketExiting", "submit exit 1.0")
+
+
+@both_sides
+@pytest.mark.parametrize("away", ["cut", "killed"])
+def test_a18_through_the_engine_a_trade_by_hand_after_an_attached_position_is_over_leaves_no_gap(side: PositionSide, away: str) -> None:
+    floor = Floor()
+    # An execution that is known, so that a list can prove that it lacks none.
+    floor.by_hand("buy", "1")
+    floor.wait(1)
+    position_id = floor.open(side, qty="2", attach_stop=True, trail_offset_bps=100)
+    floor.wait(2)
+    floor.tick(floor.moved(side, -200))
+    floor.wait(3)
+    assert (floor.state(position_id), floor.resting()) == ("Closed", [])
+    if away == "cut":
+        floor.cut()
+        floor.by_hand(side.exit_side.value, "0.5")
+        floor.connect()
+    else:
+        floor.kill(meanwhile=lambda: floor.by_hand(side.exit_side.value, "0.5"))
+    floor.wait(3)
+    assert not floor.pipeline.translator.has_gap
+    assert (floor.pipeline.counters["trades_completed"], floor.pipeline.counters["ForeignFill"] > 0) == (0, True)
+    assert replayed(floor)

@@ -109,6 +109,8 @@ def snapshot(orders: Orders, entries: Sequence[ExecEntry], ts_recv_ns: int, raw:
         else:
             reading.take(entry)
     open_orders = [listed for entry in entries if entry.exec_type != "trade" and (listed := reading.take_listed(entry)) is not None]
+    if is_complete:
+        orders.listed([orders.record(order.venue_order_id) for order in open_orders], ts_recv_ns)
     newest_ns = ns_from_rfc3339(trades[-1].timestamp) if trades else 0
     taken = SnapshotTaken(ts_recv_ns=ts_recv_ns, open_orders=tuple(open_orders), trades_complete=is_complete, newest_trade_ns=newest_ns)
     reading.output.append(taken)
@@ -271,6 +273,7 @@ class _Reading:
         if not record.parent_venue_order_id or record.is_child_told or record.client_order_id or record.order_qty is None:
             return
         record.is_child_told = True
+        self._orders.told_child(record)
         is_trailing = record.order_type.startswith("trailing")
         self._tell(
             ChildDiscovered,

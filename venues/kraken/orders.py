@@ -23,6 +23,7 @@ from events.errors import BadInput
 from events.ids import position_id_of
 from events.values import Side
 
+from .attached import Attached
 from .codec import ExecEntry, number
 
 ENDED_ORDERS_KEPT = 4096
@@ -82,6 +83,7 @@ class Orders:
         self._venue_ids: dict[str, str] = {}
         self._userrefs: OrderedDict[int, SubmitOrder] = OrderedDict()
         self._unclaimed: OrderedDict[str, SubmitOrder] = OrderedDict()
+        self._attached = Attached()
         self._trade_ids: OrderedDict[str, None] = OrderedDict()
         self._behind_gap: dict[str, bool] | None = None
         self._awaiting: dict[str, int] = {}
@@ -108,14 +110,20 @@ class Orders:
         record = self.record(venue_order_id)
         record.client_order_id, record.is_ours = client_order_id, True
         self._venue_ids[client_order_id] = venue_order_id
-        self.settle(client_order_id)
+        self._attached.claim(client_order_id)
+        self._answered(client_order_id)
 
     def expect(self, client_order_id: str, now_ns: int) -> None:
         """Note that an order of ours was sent and has no venue id yet."""
         self._awaiting[client_order_id] = now_ns + HOLD_NS
 
-    def tag(self, order_userref: int, entry: SubmitOrder) -> None:
-        """Note that an entry with an attached stop is recognised by `order_userref`, or by its child."""
+    def tag(self, order_userref: int, entry: SubmitOrder, *, is_new: bool = True, is_over: bool = False) -> None:
+        """Note that an entry with an attached stop is recognised by `order_userref`, or by its child.
+
+        `is_new`: it is sent now, so that all that it does will be heard. `is_over`: it has ended, and all of its stops are known.
+        """
+        if not is_over:
+            self._attached.expect(entry, is_new)
         self._userrefs[order_userref] = self._unclaimed[entry.client_order_id] = entry
         _keep_newest(self._userrefs, ENDED_ORDERS_KEPT)
         _keep_newest(self._unclaimed, ENDED_ORDERS_KEPT)
@@ -129,8 +137,12 @@ class Orders:
         tagged = self._userrefs.get(order_userref)
         return order_userref if tagged is not None and tagged.client_order_id == client_order_id else 0
 
-    def settle(self, client_order_id: str) -> None:
-        """Note that a sent order was answered."""
+    def refuse(self, client_order_id: str) -> None:
+        """Note that a sent order was refused."""
+        self._attached.forget(client_order_id)
+        self._answered(client_order_id)
+
+    def _answered(self, client_order_id: str) -> None:
         self._awaiting.pop(client_order_id, None)
         self._unclaimed.pop(client_order_id, None)
 
@@ -257,10 +269,24 @@ class Orders:
         if self.is_named(record.venue_order_id):
             return False
         # An order that was never heard of has no symbol yet.
-        if any(record.symbol in ("", entry.symbol) for entry in self._unclaimed.values()):
+        if self._attached.unclaimed(record.symbol):
             return True
-        tagged = self._userrefs.values()
-        return any(entry.symbol == record.symbol and record.side not in (None, entry.side) for entry in tagged)
+        while client_order_id := self._attached.claimed(record.symbol, record.side):
+            entry = self._records.get(self._venue_ids.get(client_order_id, ""))
+            if entry is None or not self._attached.is_covered(client_order_id, entry.executed_qty, bool(entry.ended)):
+                return True
+            self._attached.forget(client_order_id)
+        return False
+
+    def told_child(self, record: OrderRecord) -> None:
+        """Note that a stop which the venue made of an entry of ours was told."""
+        parent = self.client_order_id_of(record.parent_venue_order_id)
+        if parent and record.order_qty is not None:
+            self._attached.told(parent, record.order_qty)
+
+    def listed(self, open_orders: Iterable[OrderRecord], now_ns: int) -> None:
+        """Note what a list that lacks no execution names as open."""
+        self._attached.listed(frozenset(record.client_order_id for record in open_orders if record.client_order_id), now_ns)
 
     def is_owned(self, record: OrderRecord) -> bool:
         """Tell whether an order is ours, by now."""

@@ -7,7 +7,7 @@ venue took or refused it; state comes from the executions channel.
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -131,6 +131,7 @@ class KrakenTranslator:
         attached: Iterable[SubmitOrder],
         trade_ids: Iterable[str],
         behind_gap: Iterable[str] = (),
+        over: Collection[str] = (),
     ) -> None:
         """Note what the log knows, before the first frame.
 
@@ -139,12 +140,14 @@ class KrakenTranslator:
             attached: entries with an attached stop, which the venue knows by a number only.
             trade_ids: execution ids that are booked, the oldest first.
             behind_gap: those of them before which executions may be missing.
+            over: client order ids of those of `attached` that have ended and of which every attached stop is known.
 
         Without it children of earlier entries and executions of earlier orders would look foreign after a restart, and a
         snapshot could not prove that it is complete.
         """
         for entry in attached:
-            self._orders.tag(order_userref_of(entry.client_order_id), entry)
+            is_over = entry.client_order_id in over
+            self._orders.tag(order_userref_of(entry.client_order_id), entry, is_new=False, is_over=is_over)
         for client_order_id, venue_order_id in orders:
             self._orders.bind(client_order_id, venue_order_id)
         self._orders.restore_trades(trade_ids, behind_gap)
@@ -317,7 +320,7 @@ class KrakenTranslator:
             return AmendRejected(reject_class=refusal.reject_class if pending.is_named else "other", text=refused, **ids)
         if pending.operation == "cancel":
             return CancelRejected(reject_class=refusal.reject_class, text=refused, **ids)
-        self._orders.settle(client_order_id)
+        self._orders.refuse(client_order_id)
         return OrderRejected(reject_class=refusal.reject_class, text=refused, **ids)
 
     def _from_subscription(self, reply: codec.Reply, refused: str, ts_event_ns: int, ts_recv_ns: int) -> Output:

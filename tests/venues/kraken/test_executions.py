@@ -502,6 +502,89 @@ def test_an_execution_of_a_nameless_order_that_could_be_an_attached_stop_waits_f
     assert "ForeignFill" in kinds(outputs)
 
 
+def owners_trade(exec_id="M1", order_id="X1", second=5):
+    """An execution by the owner's hand on the side of a stop; past executions name neither client id nor parent."""
+    return {**past_trade(exec_id, second), "order_id": order_id, "side": "sell"}
+
+
+def attached_life(venue):
+    """An entry with an attached stop that executed whole, and its stop: seen on the stream by its parent's id, then executed."""
+    venue.translator.encode(submit(attached=AttachedStop(trail_offset_bps=300)), venue.now_ns)
+    tag = order_userref_of(OURS)
+    venue.tell("new", {"order_id": "O1", "order_userref": tag, "symbol": "BTC/USD", "side": "buy", "order_qty": 1.0})
+    venue.trade("T0", 1.0)
+    venue.tell("filled", {"order_id": "O1"}, cum_qty=1.0)
+    venue.tell("new", {**STOP, "order_id": "C1", "cl_ord_id": None, "ord_ref_id": "O1"})
+    venue.trade("T1", 1.0, order_id="C1", side="sell")
+    venue.tell("filled", {"order_id": "C1"}, cum_qty=1.0)
+
+
+def test_the_owners_trade_after_an_attached_position_is_over_leaves_a_snapshot_complete(venue):
+    attached_life(venue)
+    outputs = snapshot_of(venue, [past_trade("T1", 2), owners_trade()])
+    assert "ForeignFill" in kinds(outputs)
+    assert outputs[-1].trades_complete
+
+
+def test_the_owners_trade_waits_while_an_attached_stop_of_what_has_executed_is_not_known(venue):
+    venue.translator.encode(submit(attached=AttachedStop(trail_offset_bps=300)), venue.now_ns)
+    tag = order_userref_of(OURS)
+    venue.tell("new", {"order_id": "O1", "order_userref": tag, "symbol": "BTC/USD", "side": "buy", "order_qty": 1.0})
+    venue.trade("T0", 0.6)
+    venue.tell("new", {**STOP, "order_id": "C1", "cl_ord_id": None, "ord_ref_id": "O1", "order_qty": 0.6})
+    venue.trade("T1", 0.4)
+    venue.tell("filled", {"order_id": "O1"}, cum_qty=1.0)
+    outputs = snapshot_of(venue, [past_trade("T1", 2), owners_trade()])
+    assert "ForeignFill" not in kinds(outputs)
+    assert not outputs[-1].trades_complete
+
+
+def test_the_owners_trade_waits_while_an_entry_with_an_attached_stop_may_still_execute(venue):
+    venue.translator.encode(submit(attached=AttachedStop(trail_offset_bps=300)), venue.now_ns)
+    tag = order_userref_of(OURS)
+    venue.tell("new", {"order_id": "O1", "order_userref": tag, "symbol": "BTC/USD", "side": "buy", "order_qty": 1.0})
+    venue.trade("T0", 0.6)
+    venue.tell("new", {**STOP, "order_id": "C1", "cl_ord_id": None, "ord_ref_id": "O1", "order_qty": 0.6})
+    assert not snapshot_of(venue, [past_trade("T0", 2), owners_trade()])[-1].trades_complete
+
+
+def test_an_entry_that_was_refused_has_no_attached_stop(venue):
+    req_id = venue.translator.encode(submit(attached=AttachedStop(trail_offset_bps=300)), venue.now_ns).req_id
+    venue.reply(req_id, success=False, error="EOrder:Insufficient funds")
+    outputs = snapshot_of(venue, [owners_trade()])
+    assert "ForeignFill" in kinds(outputs)
+
+
+def test_an_attached_stop_that_whole_lists_do_not_name_for_a_minute_is_waited_for_no_longer():
+    # What executes under the venue's minimum gets no stop; and of an entry that a log names nothing else may be known.
+    venue = Venue()
+    venue.translator.restore([(OURS, "O1")], [submit(attached=AttachedStop(trail_offset_bps=300))], ["T0"])
+    for seconds in (0, 59, 60):
+        venue.now_ns = 10 + seconds * 1_000_000_000
+        assert snapshot_of(venue, [past_trade("T0", 1)])[-1].trades_complete
+    outputs = snapshot_of(venue, [past_trade("T0", 1), owners_trade()])
+    assert "ForeignFill" in kinds(outputs)
+    assert outputs[-1].trades_complete
+
+
+def test_lists_that_lack_executions_or_name_the_entry_as_open_do_not_end_the_waiting():
+    venue = Venue()
+    venue.translator.restore([(OURS, "O1")], [submit(attached=AttachedStop(trail_offset_bps=300))], ["T0"])
+    works = {**ENTRY, "cl_ord_id": None, "exec_type": "new", "order_status": "new"}
+    for seconds in range(0, 300, 30):
+        venue.now_ns = 10 + seconds * 1_000_000_000
+        snapshot_of(venue, [past_trade("T0", 1), works] if seconds % 60 else [past_trade("T7", 1)])
+    assert not snapshot_of(venue, [past_trade("T0", 1), owners_trade()])[-1].trades_complete
+
+
+def test_after_a_restart_the_owners_trade_is_not_held_for_an_attached_position_that_the_log_knows_to_be_over():
+    venue = Venue()
+    venue.translator.restore([(OURS, "O1")], [submit(attached=AttachedStop(trail_offset_bps=300))], ["T0"], over=[OURS])
+    outputs = snapshot_of(venue, [past_trade("T0", 1), owners_trade()])
+    assert "ForeignFill" in kinds(outputs)
+    assert outputs[-1].trades_complete
+
+
 def attached_child(order_id, parent, price=97, price_type="static", order_type="stop-loss", qty=1.0):
     triggers = {"price": price, "price_type": price_type, "status": "untriggered"}
     ids = {"order_id": order_id, "ord_ref_id": parent, "order_userref": 0}
