@@ -20,7 +20,8 @@ from events.record import bytes_from
 from events.values import PositionSide, decimal_from
 from fsm.position import CLOSED
 from replay.intents import Link, OpenPosition, Sent, payload_from
-from replay.pipeline import Output, Pipeline, Settings
+from replay.output import Output
+from replay.pipeline import Pipeline, Settings
 from replay.replay import replay
 from replay.session import SessionWriter, manifest_from, read_session
 from venues.kraken.translate import KrakenTranslator

@@ -14,9 +14,12 @@ Rules
        asked for once more when it must have arrived.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from .link import CLOSED, CONNECTING, LinkState
 from .model import Position
+from .notice import Notice
+from .position import RECONCILING
 
 SECOND_NS = 1_000_000_000
 OFF_AGAIN_NS = SECOND_NS
@@ -40,6 +43,7 @@ class DeadMan:
         self._on_ns: int | None = None
         self._stray_until_ns = 0
         self._wants_on = self._is_linked = self._is_known = False
+        self._seen_link: tuple[str, bool] | None = None
 
     def restarted(self, now_ns: int) -> None:
         """Count with a switch that an earlier life left on."""
@@ -47,14 +51,21 @@ class DeadMan:
             self._may_fire_until_ns = now_ns + self._timeout_secs * SECOND_NS + TRANSIT_NS
             self._stray_until_ns = now_ns + TRANSIT_NS
 
-    def look(self, positions: Iterable[Position], is_linked: bool, is_known: bool, now_ns: int) -> int | None:
+    def look(self, positions: Mapping[str, Position], link: LinkState, has_news: bool, now_ns: int) -> int | None:
         """Return the seconds to set the switch to (0 switches it off), None if nothing is to be sent.
 
-        `is_known`: what the positions say has been compared with the venue since the link was opened, and nothing is in doubt.
+        `has_news`: a position may have changed since the last look. Else none is looked at, as with every tick.
         """
         if not self._timeout_secs:
             return None
-        wants_on = _only_entries_rest(positions)
+        seen_link, due_ns = (link.state, link.entries_halted), self.deadline_ns()
+        if not has_news and seen_link == self._seen_link and (due_ns is None or now_ns < due_ns):
+            return None
+        self._seen_link = seen_link
+        is_linked = link.state not in (CONNECTING, CLOSED)
+        # What the positions say has been compared with the venue since the link was opened, and nothing is in doubt.
+        is_known = not link.entries_halted and all(position.state != RECONCILING for position in positions.values())
+        wants_on = _only_entries_rest(positions.values())
         if wants_on != self._wants_on or not is_linked:
             # What was asked for over a link that is gone may never have arrived.
             self._asked_secs, self._next_ns = None, 0
@@ -74,14 +85,18 @@ class DeadMan:
         self._off_tries += 1
         return self._ask(0, now_ns + OFF_AGAIN_NS)
 
-    def confirmed(self, timeout_secs: int, now_ns: int) -> None:
-        """Take the venue's word that a request was carried out; only off is worth noting, and not if on was asked for since."""
-        if not timeout_secs == self._asked_secs == 0:
-            return
-        if now_ns >= self._stray_until_ns:
-            self._off()
-        else:
-            self._off_tries, self._next_ns = 0, self._stray_until_ns
+    def answered(self, timeout_secs: int, problem: str, now_ns: int) -> Notice | None:
+        """Take the venue's answer to a request; `problem`: why it was refused, "" if it was not. Return what is to be told."""
+        if problem:
+            text = f"the venue refused to set its dead-man switch to {timeout_secs} s: {problem}"
+            return Notice(False, "DEAD_MAN_REFUSED", text)
+        # Only off is worth noting, and not if on was asked for since.
+        if timeout_secs == self._asked_secs == 0:
+            if now_ns >= self._stray_until_ns:
+                self._off()
+            else:
+                self._off_tries, self._next_ns = 0, self._stray_until_ns
+        return None
 
     def deadline_ns(self) -> int | None:
         """Return when `look` has something to do, None if nothing is due. A time that has passed means at once."""
@@ -91,10 +106,12 @@ class DeadMan:
             return self._next_ns if self._is_known else None
         return min(self._next_ns, self._may_fire_until_ns) if self._may_fire_until_ns else None
 
-    @property
-    def is_stuck(self) -> bool:
-        """Whether off was asked for in vain just so often that a person should know."""
-        return self._off_tries == TELL_AFTER_TRIES
+    def alarm(self) -> Notice | None:
+        """Return what is to be told with a request: that off was asked for in vain just so often that a person should know."""
+        if self._off_tries != TELL_AFTER_TRIES:
+            return None
+        text = "the venue's dead-man switch cannot be switched off; when it fires, every stop is cancelled and put back"
+        return Notice(True, "DEAD_MAN_STILL_ON", text)
 
     def _ask(self, timeout_secs: int, next_ns: int) -> int:
         self._asked_secs, self._next_ns = timeout_secs, next_ns

@@ -6,12 +6,14 @@ gone. The monitor decides nothing: the machine has its own clocks for each of th
 log; the monitor is the second pair of eyes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from .coverage import coverage, protected_lots, unprotected_lots
 from .model import Position
+from .notice import Notice
+from .position import MAKER_EXITING, TAKE_PROFIT_WORKING
 from .prices import trail_stop_ticks
 
 SETTLED_NS = 5_000_000_000
@@ -104,9 +106,9 @@ class Vigil:
         self._page_ns: dict[str, int] = {}
         self._since_ns: dict[str, int] = {}
 
-    def watch(self, bare: Iterable[str], now_ns: int) -> None:
-        """Take the ids of all positions that are unprotected now, those that rest an exit by choice left out."""
-        known = set(bare)
+    def watch(self, positions: Mapping[str, Position], bare: Iterable[str], now_ns: int) -> None:
+        """Take the ids of all `positions` that are unprotected now; those that rest an exit by choice are left out."""
+        known = {x for x in bare if positions[x].state not in (TAKE_PROFIT_WORKING, MAKER_EXITING)}
         for position_id in self._page_ns.keys() - known:
             del self._page_ns[position_id], self._since_ns[position_id]
         for position_id in known - self._page_ns.keys():
@@ -121,10 +123,12 @@ class Vigil:
         """Return when `due` has something to say."""
         return min(self._page_ns.values(), default=None)
 
-    def due(self, now_ns: int) -> tuple[tuple[str, int], ...]:
-        """Return the positions that a person must know of now, each with how long it has been unprotected, in ns."""
-        out = []
+    def due(self, positions: Mapping[str, Position], now_ns: int) -> list[Notice]:
+        """Return what a person must know of now."""
+        notices = []
         for position_id in sorted(key for key, at_ns in self._page_ns.items() if at_ns <= now_ns):
             self._page_ns[position_id] = now_ns + PAGE_AGAIN_NS
-            out.append((position_id, now_ns - self._since_ns[position_id]))
-        return tuple(out)
+            bare_ns, state = now_ns - self._since_ns[position_id], positions[position_id].state
+            text = f"{position_id}: unprotected for {bare_ns // 1_000_000_000} s in {state}; act by hand"
+            notices.append(Notice(True, "UNPROTECTED_TOO_LONG", text))
+        return notices

@@ -5,6 +5,8 @@ nothing without prices, and a price that does not come has no age that anybody w
 the session gives up a socket that does not even beat.
 """
 
+from .notice import Notice
+
 TOLD_NS, PAGE_NS, AGAIN_NS = 5_000_000_000, 60_000_000_000, 300_000_000_000
 
 
@@ -28,11 +30,12 @@ class Outage:
         """Return when `due` has something to say."""
         return None if self._since_ns is None else self._next_ns
 
-    def due(self, now_ns: int) -> tuple[int, bool] | None:
-        """Return for how long it is away, in ns, and whether a person must know, where that is to be told now."""
+    def due(self, now_ns: int) -> Notice | None:
+        """Return what is to be told now."""
         if self._since_ns is None or now_ns < self._next_ns:
             return None
         away_ns = now_ns - self._since_ns
         is_page = away_ns >= PAGE_NS
         self._next_ns = now_ns + AGAIN_NS if is_page else self._since_ns + PAGE_NS
-        return away_ns, is_page
+        text = f"no market data for {away_ns // 1_000_000_000} s: no price decides anything; the stops at the venue stand"
+        return Notice(is_page, "PRICES_AWAY", text)

@@ -25,7 +25,8 @@ from fsm.order import ORDER
 from fsm.position import POSITION
 from fsm.table import Table
 from fsm.trail import TRAIL
-from replay.pipeline import Pipeline, Refusal, Settings
+from replay.output import Refusal
+from replay.pipeline import Pipeline, Settings
 from replay.redact import Redactor
 from replay.session import Previous, SessionWriter, is_begun, manifest_from, repair
 from venues.clock import Clock

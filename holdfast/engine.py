@@ -24,7 +24,9 @@ from events.store import Outgoing as Gated
 from fsm.order import OPEN_STATUSES
 from fsm.position import RECONCILING
 from replay.intents import AdoptExposure, Answer, EntriesHalted, Intent, Link, OpenPosition, Restarted, Sent, payload_from
-from replay.pipeline import Exposure, Outgoing, Output, Pipeline, Refusal, patience_ns
+from replay.output import Exposure, Outgoing, Output, Refusal
+from replay.pipeline import Pipeline
+from replay.reserve import patience_ns
 from replay.session import SessionWriter
 from venues.clock import Clock
 from venues.messages import FrameReceived, LinkChanged, Question, SessionInput

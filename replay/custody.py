@@ -6,6 +6,7 @@ order, so that replay knows the same.
 
 from collections import deque
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import NamedTuple
 
 from events import facts as f
@@ -15,6 +16,7 @@ from fsm.account import Account, OwnerTrade
 from fsm.desk import Desk
 from fsm.model import Position
 from fsm.monitor import Mismatch, Monitor
+from fsm.position import FLATTENING
 from venues import messages as m
 
 ORDERS_KEPT = 1_000
@@ -89,6 +91,18 @@ class Custody:
         short = self._account.short_of(asset, qty(order.qty_lots), qty(self._leaves_of(asset)), fact.ts_recv_ns)
         self._needed[position.position_id] = short
         return short
+
+    def nothing_for(self, position: Position, fact: f.OrderRejected) -> f.PositionAdjusted | None:
+        """Return that nothing is left of a position whose order to close it was refused as not reducing any (P24), None for others.
+
+        Only what our books alone hold: a reverse position, or one taken over from behind an end. The account is held net: what was closed
+        twice was somebody else's. An exit leaves when every stop has ended by proof, so that its refusal is no question of a fill that
+        is not told yet.
+        """
+        order = position.order(fact.client_order_id, fact.venue_order_id)
+        if position.state != FLATTENING and not (position.adopted and order is not None and order.role == "exit"):
+            return None
+        return f.PositionAdjusted(ts_recv_ns=fact.ts_recv_ns, open_qty=Decimal(0), reason="no such position", evidence=fact.text)
 
     def held_by_others(self, told: m.BalanceHeld) -> tuple[str, ...]:
         """Return a sentence for each position whose order found too little of an asset, where orders that are not ours hold it (A25)."""

@@ -20,7 +20,8 @@ from events.values import PositionSide
 from fsm.coverage import unprotected_lots
 from fsm.model import Position
 from replay.intents import AdoptExposure, Answer, ExitPosition, Link, OpenPosition, Restarted, Sent, payload_from
-from replay.pipeline import Output, Pipeline, Settings
+from replay.output import Output
+from replay.pipeline import Pipeline, Settings
 from venues.kraken import encode
 from venues.kraken.rest import CallCounter, api_sign
 from venues.kraken.translate import SESSION_REQ_ID_BASE

@@ -21,7 +21,7 @@ from fsm.timers import first_deadline
 from holdfast.simulation.watch import Watch
 from projections.books import Books
 from replay.intents import EntriesHalted, EntriesResumed, ExitPosition, HaltPosition, TightenPosition
-from replay.pipeline import Output
+from replay.output import Output
 from venues.kraken.translate import order_userref_of
 from venues.simulated.faults import Faults
 from venues.simulated.orders import Order

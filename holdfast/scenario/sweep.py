@@ -20,7 +20,7 @@ from events.values import PositionSide
 from fsm.coverage import unprotected_lots
 from fsm.monitor import BOUND_NS
 from fsm.position import MAKER_EXITING, TAKE_PROFIT_WORKING
-from replay.pipeline import Output
+from replay.output import Output
 from venues.simulated.faults import ArmedFault, Faults
 from venues.simulated.settings import System
 

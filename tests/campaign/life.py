@@ -28,7 +28,8 @@ from events.values import PositionSide
 from fsm.link import LIVE
 from holdfast.assembly import Assembled, Parts, assemble, table_hash
 from replay.intents import ExitPosition, OpenPosition
-from replay.pipeline import Pipeline, Refusal, Settings
+from replay.output import Refusal
+from replay.pipeline import Pipeline, Settings
 from tests.campaign.calls import Calls
 from tests.campaign.calls import Plan as CallsPlan
 from tests.campaign.networks import quiet

@@ -19,7 +19,7 @@ from events.record import PositionEvent
 from events.values import PositionSide
 from holdfast.assembly import Assembled, Parts, assemble
 from replay.intents import ExitPosition, OpenPosition
-from replay.pipeline import Output
+from replay.output import Output
 from replay.replay import replay
 from tests.campaign.network import SYMBOL, compared
 from tests.campaign.rss import rss_mib

@@ -16,7 +16,8 @@ from events.facts import Plan
 from events.record import PositionEvent, bytes_from, event_from
 from events.values import PositionSide
 from replay.intents import ExitPosition, Intent, Link, OpenPosition, Restarted, Sent, payload_from
-from replay.pipeline import Outgoing, Output, Pipeline, Settings
+from replay.output import Outgoing, Output
+from replay.pipeline import Pipeline, Settings
 from replay.session import SessionWriter, manifest_from
 from venues.kraken import encode
 from venues.simulated.delivery import Effect, Send

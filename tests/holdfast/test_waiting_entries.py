@@ -16,7 +16,7 @@ from events.values import PositionSide
 from fsm.position import ABANDONED, PROTECTED
 from holdfast.assembly import Assembled, Parts, assemble
 from replay.intents import OpenPosition
-from replay.pipeline import Refusal
+from replay.output import Refusal
 from venues.clock import Clock
 from venues.simulated import MarketFeed, SimulatedVenue, VenueSettings, pair_of
 from venues.simulated.ticks import seeded_ticks

@@ -9,7 +9,8 @@ from events import facts as f
 from events.values import PositionSide
 from holdfast.scenario.floor import BALANCES, Floor
 from replay.intents import OpenPosition, TightenPosition
-from replay.pipeline import Refusal, patience_ns
+from replay.output import Refusal
+from replay.reserve import patience_ns
 from venues.kraken.budget import RESERVE
 from venues.simulated.settings import VenueSettings
 

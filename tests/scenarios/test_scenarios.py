@@ -12,7 +12,7 @@ from holdfast.scenario.run import Play
 from holdfast.scenario.setup import check_words
 from holdfast.scenario.table import FOLDER, scenarios, sides_of
 from holdfast.scenario.text import Scenario, scenario_from
-from replay.pipeline import Output
+from replay.output import Output
 
 CASES = [(scenario, side) for scenario in scenarios() for side in sides_of(scenario)]
 

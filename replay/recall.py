@@ -1,0 +1,40 @@
+"""What a log tells the translator when a process begins: with it a snapshot can prove that it is complete."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+
+from events import commands as c
+from events import facts as f
+from events.record import PositionEvent
+from fsm.model import Position
+from venues.kraken.translate import KrakenTranslator
+
+
+def teach(translator: KrakenTranslator, events: Sequence[PositionEvent], positions: Mapping[str, Position]) -> None:
+    """Tell `translator` the ids of orders and executions of a log, and of the `positions` that follow from it."""
+    orders: list[tuple[str, str]] = []
+    attached: list[c.SubmitOrder] = []
+    for event in events:
+        attached += [x for x in event.commands if isinstance(x, c.SubmitOrder) and x.attached is not None]
+    for key in sorted(positions):
+        orders += [(o.client_order_id, o.venue_order_id) for o in positions[key].orders if o.venue_order_id]
+    fills = [event.fact for event in events if isinstance(event.fact, f.OrderFilled | f.ManualFillSeen)]
+    # Of the owner's trades the log does not say whether something before them was missing.
+    doubtful = [x.trade_id for x in fills if isinstance(x, f.ManualFillSeen) or x.behind_gap is True]
+    stops = [event.fact for event in events if isinstance(event.fact, f.ChildDiscovered)]
+    over = _without_unnamed(positions.values(), stops)
+    translator.restore(orders, attached, [x.trade_id for x in fills], doubtful, over)
+
+
+def _without_unnamed(positions: Iterable[Position], stops: Iterable[f.ChildDiscovered]) -> set[str]:
+    """Return the entries that have ended and of which every attached stop has shown itself: no execution is of another one."""
+    shown: dict[str, Decimal] = {}
+    for stop in stops:
+        shown[stop.parent_venue_order_id] = shown.get(stop.parent_venue_order_id, Decimal(0)) + stop.qty
+    return {
+        order.client_order_id
+        for position in positions
+        for order in position.orders
+        if order.role == "entry" and order.venue_order_id and not order.is_open
+        if position.instrument.qty(order.filled_lots) <= shown.get(order.venue_order_id, Decimal(0))
+    }

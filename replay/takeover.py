@@ -1,0 +1,102 @@
+"""What the log does not know and the venue tells: an order of ours that rests (P08), an execution behind an end (A8). As facts."""
+
+from decimal import Decimal
+
+from events import commands as c
+from events import facts as f
+from events.values import Mark, PositionSide, Side
+from fsm.model import Position
+from fsm.order import CANCELED, EXPIRED, REJECTED
+from fsm.ranges import Ranges
+from venues import messages as m
+
+from .intents import AdoptExposure
+from .output import Exposure
+
+_CALLED_OVER = (CANCELED, EXPIRED, REJECTED)
+_OTHER_SIDE = {PositionSide.LONG: PositionSide.SHORT, PositionSide.SHORT: PositionSide.LONG}
+
+
+def found_order(position: Position, order: m.OpenOrder, asked_ns: int, now_ns: int) -> f.ChildDiscovered | None:
+    """Return the fact that an order of a position rests without its knowledge, None if it knows.
+
+    It left in the instant before a crash (contract 4), or the venue called it over before the list was asked for, and lists it (P08).
+    """
+    known = position.order(order.client_order_id, order.venue_order_id)
+    if known is not None and not (known.status in _CALLED_OVER and known.ended_ns < asked_ns):
+        return None
+    if order.leaves_qty is None or order.side is None or (known is None and order.parent_venue_order_id):
+        return None
+    return f.ChildDiscovered(
+        ts_recv_ns=now_ns,
+        client_order_id=order.client_order_id,
+        venue_order_id=order.venue_order_id,
+        parent_venue_order_id="",
+        qty=order.leaves_qty,
+        cum_qty=order.cum_qty or None,
+        trigger_price=order.effective_stop,
+        trail_offset_bps=order.trail_offset_bps,
+        role=_role_of(position, order),
+        order_type=_order_type_of(order),
+    )
+
+
+def exposure_of(ended: Position, fact: f.OrderFilled) -> list[Exposure]:
+    """Return what an execution behind the end of a position has opened; nothing under the venue's smallest order.
+
+    On spot an execution of the exit side sold what was the owner's: there is nothing to protect, and a person was paged.
+    """
+    entered = fact.side is ended.side.entry_side
+    if not entered and not ended.plan.margin:
+        return []
+    fees = sum((fee.qty for fee in fact.fees if fee.asset == ended.instrument.base), Decimal(0))
+    lots = ended.instrument.floor_lots(max(Decimal(0), fact.last_qty - (fees if fact.side is Side.BUY else -fees)))
+    if lots < ended.min_lots:
+        return []
+    side = ended.side if entered else _OTHER_SIDE[ended.side]
+    return [Exposure(ended.position_id, side, ended.instrument.qty(lots), fact.last_px)]
+
+
+def adoption_of(
+    intent: AdoptExposure, ended: Position, mark: Mark | None, ranges: Ranges, truth_is_degraded: bool, now_ns: int
+) -> f.PositionAdopted:
+    """Return the birth of the position that takes exposure over, with an emergency trail."""
+    symbol, sign = ended.plan.symbol, intent.side.sign
+    believed = mark is not None and ended.is_fresh(mark)
+    pnl_bps = None if mark is None or not believed or not intent.px else int((mark.px - intent.px) * sign * 10_000 / intent.px)
+    distance = ranges.emergency_of(symbol, pnl_bps, truth_is_degraded, now_ns)
+    plan = f.Plan(
+        symbol=symbol,
+        side=intent.side,
+        qty=intent.qty,
+        margin=ended.plan.margin,
+        trail_offset_bps=distance.trail_offset_bps,
+        timing=ended.plan.timing,
+    )
+    return f.PositionAdopted(
+        ts_recv_ns=now_ns,
+        position_id=intent.position_id,
+        plan=plan,
+        instrument=ended.instrument,
+        capabilities=ended.capabilities,
+        px=intent.px,
+        evidence=f"an execution behind the end of {intent.of}; trail: {distance.basis}",
+        mark=mark,
+        epoch=intent.epoch,
+    )
+
+
+def _role_of(position: Position, order: m.OpenOrder) -> c.Role:
+    if order.side is position.side.entry_side:
+        return "entry"
+    if order.order_type in ("stop-loss", "trailing-stop") or order.effective_stop is not None:
+        return "stop"
+    return "take_profit" if order.order_type == "limit" else "exit"
+
+
+def _order_type_of(order: m.OpenOrder) -> c.OrderType:
+    if order.order_type in ("trailing-stop", "trailing-stop-limit"):
+        return "trailing-stop"
+    if order.order_type in ("stop-loss", "stop-loss-limit"):
+        return "stop-loss"
+    return "limit" if order.order_type == "limit" else "market"
