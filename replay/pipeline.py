@@ -405,7 +405,7 @@ class Pipeline:
 
     def _out(self, made: Made, now_ns: int) -> Output:
         """Tell the link how many positions are exposed, encode what is to be sent, and hand everything out."""
-        if len(self.desk.unprotected) != self.link.now.unprotected:
+        if len(self.desk.unprotected) != self.link.known.unprotected:
             self.link.step(made, links.ExposureChanged(ts_recv_ns=now_ns, unprotected=len(self.desk.unprotected)))
         if self.desk.unprotected or not self._vigil.is_idle:
             self._vigil.watch(self.desk.positions, self.desk.unprotected, now_ns)
@@ -441,7 +441,7 @@ class Pipeline:
 
     def _dead_man(self, made: Made, now_ns: int) -> tuple[str, ...]:
         """Return the frame that the venue's dead-man switch needs now, if any."""
-        timeout_secs = self.dead_man.look(self.desk.positions, self.link.now, bool(made.events), now_ns)
+        timeout_secs = self.dead_man.look(self.desk.positions, self.link.known, bool(made.events), now_ns)
         if timeout_secs is None:
             return ()
         alarm = self.dead_man.alarm()

@@ -17,7 +17,7 @@ PRIVATE = "private"
 
 
 class PrivateLink:
-    """One account's link. `now` is what its machine knows; `asked_ns`: when the latest snapshot was asked for."""
+    """One account's link. `known` is what its machine knows; `asked_ns`: when the latest snapshot was asked for."""
 
     def __init__(self, desk: Desk, thresholds: links.Thresholds, executor: str) -> None:
         self._desk, self._thresholds = desk, thresholds
@@ -25,24 +25,24 @@ class PrivateLink:
         self._lag = Lag()
         # Before the session's first word there is no connection to have a clock.
         self._is_connecting = False
-        self.now = links.new_link(PRIVATE, 0, thresholds)
+        self.known = links.new_link(PRIVATE, 0, thresholds)
         self.asked_ns = 0
 
     @property
     def state(self) -> str:
         """The state of its machine."""
-        return self.now.state
+        return self.known.state
 
     @property
     def entries_halted(self) -> bool:
         """Whether it may not be trusted with new risk."""
-        return self.now.entries_halted
+        return self.known.entries_halted
 
     def take(self, made: Made, word: Link, now_ns: int) -> None:
         """Take the session's word about the connection."""
         if word.state == "connecting" and not self._is_connecting:
             self._is_connecting = True
-            self.now = links.new_link(PRIVATE, now_ns, self._thresholds)
+            self.known = links.new_link(PRIVATE, now_ns, self._thresholds)
         elif word.state == "asked":
             self.asked_ns = now_ns
         elif word.state == "open":
@@ -55,14 +55,14 @@ class PrivateLink:
         if not any(isinstance(item, m.SnapshotTaken | m.BalanceChanged) for item in items):
             times = [item.ts_event_ns for item in items if isinstance(item, f.Fact | m.VenueMessage) and item.ts_event_ns]
             lag_ns = min((self._lag.of(at_ns, now_ns) for at_ns in times), default=None)
-            if lag_ns is not None and (self.now.is_late or lag_ns >= self._thresholds.lag_ms * 1_000_000):
+            if lag_ns is not None and (self.known.is_late or lag_ns >= self._thresholds.lag_ms * 1_000_000):
                 self.step(made, links.LagNoticed(ts_recv_ns=now_ns, lag_ns=lag_ns))
         is_truth = any(isinstance(item, f.Fact) for item in items)
         self.step(made, links.MessageArrived(ts_recv_ns=now_ns, is_truth=is_truth))
 
     def deadline_ns(self) -> int | None:
         """Return when `due` has something to do."""
-        return links.deadline_ns(self.now) if self._is_connecting else None
+        return links.deadline_ns(self.known) if self._is_connecting else None
 
     def due(self, made: Made, now_ns: int) -> None:
         """Let the machine's clock run out, if it has at `now_ns`."""
@@ -72,7 +72,7 @@ class PrivateLink:
 
     def step(self, made: Made, fact: links.AnyLinkFact) -> None:
         """Feed the machine and carry out what it asks for; positions hear of their channel through it."""
-        self.now, outputs = links.step(self.now, fact, self._rows)
+        self.known, outputs = links.step(self.known, fact, self._rows)
         now_ns = fact.ts_recv_ns
         for output in outputs:
             if output == "tell_positions_closed":
@@ -84,7 +84,7 @@ class PrivateLink:
             elif output == "tell_positions_stale":
                 # A covered position has nothing to do about it, and its log nothing to gain: the link itself raises the alert.
                 for key in sorted(self._desk.unprotected):
-                    stale = f.TruthStale(ts_recv_ns=now_ns, age_ns=max(0, now_ns - self.now.truth_ns))
+                    stale = f.TruthStale(ts_recv_ns=now_ns, age_ns=max(0, now_ns - self.known.truth_ns))
                     made.events += self._desk.take(stale, key)
             elif output == "refresh_truth":
                 made.refresh = True
