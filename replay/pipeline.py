@@ -11,7 +11,7 @@ What is decided on the way, and by whom:
     private_link.py  what the link asks for      market.py    which prices may decide
     admission.py     who may open a position     reserve.py   who waits for the rate limit
     custody.py       the account                 takeover.py  what the log does not know
-    output.py        what an input has made
+    recall.py        what a log tells            output.py    what an input has made
 
 Nothing here reads a clock, draws an id or sends anything.
 """
