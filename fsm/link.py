@@ -428,6 +428,8 @@ _ANSWERS: Mapping[str, Callable[[LinkState, Any], str]] = {
 
 
 def _moved(link: LinkState, fact: AnyLinkFact, target: str, outputs: tuple[str, ...]) -> LinkState:
+    if target == link.state and not outputs and not isinstance(fact, DeadlineReached):
+        return link
     now_ns = fact.ts_recv_ns
     fields: dict[str, Any] = {"state": target}
     if target != link.state or isinstance(fact, DeadlineReached):

@@ -1,6 +1,6 @@
 """The private connection: inputs become facts of its machine (`fsm/link.py`), and what that asks for is carried out."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from events import facts as f
 from fsm import link as links
@@ -50,12 +50,12 @@ class PrivateLink:
         elif word.state == "closed":
             self.step(made, links.LinkClosed(ts_recv_ns=now_ns, reason=word.reason, code=word.code))
 
-    def heard(self, made: Made, items: Iterable[object], now_ns: int) -> None:
+    def heard(self, made: Made, items: Sequence[f.Fact | m.VenueMessage], now_ns: int) -> None:
         """Take it that a frame came, and how late its words are where that is worth telling (A22); a snapshot speaks of old times."""
-        if not any(isinstance(item, m.SnapshotTaken | m.BalanceChanged) for item in items):
-            times = [item.ts_event_ns for item in items if isinstance(item, f.Fact | m.VenueMessage) and item.ts_event_ns]
-            lag_ns = min((self._lag.of(at_ns, now_ns) for at_ns in times), default=None)
-            if lag_ns is not None and (self.known.is_late or lag_ns >= self._thresholds.lag_ms * 1_000_000):
+        times = [item.ts_event_ns for item in items if item.ts_event_ns]
+        if times and not any(isinstance(item, m.SnapshotTaken | m.BalanceChanged) for item in items):
+            lag_ns = min(self._lag.of(at_ns, now_ns) for at_ns in times)
+            if self.known.is_late or lag_ns >= self._thresholds.lag_ms * 1_000_000:
                 self.step(made, links.LagNoticed(ts_recv_ns=now_ns, lag_ns=lag_ns))
         is_truth = any(isinstance(item, f.Fact) for item in items)
         self.step(made, links.MessageArrived(ts_recv_ns=now_ns, is_truth=is_truth))

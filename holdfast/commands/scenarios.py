@@ -25,6 +25,7 @@ def command(
     side: Annotated[Literal["both", "long", "short"], Parameter(help="The side of the position.")] = "both",
     faults: Annotated[bool, Parameter(negative="", help="Play each again with each fault at each message.")] = False,
     every: Annotated[int, Parameter(help="With --faults: only each so many-th of these runs.")] = 1,
+    part: Annotated[str, Parameter(help="With --faults: only this part of the runs, as i/n: the first of four is 1/4.")] = "1/1",
     jobs: Annotated[int | None, Parameter(help="Processes for --faults; without it one for each core.")] = None,
     output: Annotated[Format, Parameter(name=("--output", "-o"), help="How data is written.")] = "table",
     json: Annotated[bool, Parameter(name="--json", negative="", help="The same as -o json.")] = False,
@@ -41,6 +42,7 @@ def command(
     for name, number in (("--every", every), ("--jobs", jobs)):
         if number is not None and number < 1:
             raise BadInput(name, f"{number} is too few", "give at least 1")
+    chunk = _part(part)
     from holdfast.scenario.table import rows, scenarios, sides_of
 
     chosen = scenarios(names)
@@ -52,7 +54,7 @@ def command(
             progress(len(found), count)
     struck: list[FaultRow] = []
     if faults:
-        struck = _with_faults(chosen, side, every, jobs or os.cpu_count() or 1)
+        struck = _with_faults(chosen, side, every, chunk, jobs or os.cpu_count() or 1)
     _print(found, struck, "json" if json else output)
     told: list[Row | FaultRow] = [*found, *struck]
     problems = [f"{row.scenario} {row.side.value}: {problem}" for row in told for problem in row.problems]
@@ -61,10 +63,18 @@ def command(
     return ProofFailed.exit_code if problems else 0
 
 
-def _with_faults(chosen: "Sequence[Scenario]", side: str, every: int, jobs: int) -> "list[FaultRow]":
+def _part(text: str) -> tuple[int, int]:
+    """Return which part, of how many. Raises BadInput."""
+    part, slash, of = text.partition("/")
+    if not (slash and part.isdecimal() and of.isdecimal() and 1 <= int(part) <= int(of)):
+        raise BadInput("--part", f"{text!r} is no part", "write it as i/n, the first of four as 1/4")
+    return int(part), int(of)
+
+
+def _with_faults(chosen: "Sequence[Scenario]", side: str, every: int, part: tuple[int, int], jobs: int) -> "list[FaultRow]":
     from holdfast.scenario.sweep import cases, fault_rows, run_all
 
-    todo = cases(chosen, side, every)
+    todo = cases(chosen, side, every, *part)
     with Progress("faults") as progress:
         return fault_rows(run_all(todo, jobs, lambda done: progress(done, len(todo))))
 

@@ -38,6 +38,7 @@ D = Decimal
 T = TypeVar("T")
 SYMBOL = "BTC/USD"
 MS, SECOND = 1_000_000, 1_000_000_000
+STEP_NS = 100 * MS
 START_NS = 1_700_000_000 * SECOND
 TOKEN = "floor"
 BALANCES = {"USD": D(1_000_000), "BTC": D(0)}
@@ -54,7 +55,8 @@ class Floor:
     `lag_ns` is how far our clock is behind the venue's (above zero: behind). `bare_ns` is the longest unprotected time so far.
     `listener` hears every request, `holds_back` tells which requests get lost on their way, `altered` what becomes of the venue's frames.
     `watcher` sees every input that was taken and what it made, before anything of it is sent; it may end the process by `die`;
-    `looker` is called whenever something may have changed, `recalled` tells what the next life finds of the log.
+    `looker` is called whenever something may have changed, and at each step while it says that a clock of its own runs;
+    `recalled` tells what the next life finds of the log.
     """
 
     def __init__(
@@ -97,12 +99,12 @@ class Floor:
         self._nonce = 0
         self._calls = CallCounter()
         self._todo: deque[Callable[[], object]] = deque()
-        self._is_busy = False
+        self._is_busy = self._is_watched = False
         self.altered: Callable[[str], str] = lambda text: text
         self.listener: Callable[[str], None] = lambda text: None
         self.holds_back: Callable[[str], bool] = lambda text: False
         self.watcher: Callable[[str, Output], None] = lambda kind, output: None
-        self.looker: Callable[[], None] = lambda: None
+        self.looker: Callable[[], bool] = lambda: False
         self.recalled: Callable[[list[PositionEvent]], list[PositionEvent]] = lambda events: events
         self.is_dead, self.is_back_at_once = False, True
         self.lived_from = 0
@@ -134,7 +136,8 @@ class Floor:
         for event in output.events:
             self.alerts += [x.code for x in event.commands if isinstance(x, c.RaiseAlert)]
             self.pages += [x.code for x in event.commands if isinstance(x, c.Page)]
-        self._watch()
+        if output.events or self._is_watched:
+            self._watch()
         for frame in output.frames:
             self.soon(partial(self._send_frame, frame))
         for outgoing in output.outgoing:
@@ -214,6 +217,8 @@ class Floor:
         self._deliver(self.gateway.receive(number, frame.replace(encode.TOKEN_PLACEHOLDER, TOKEN), self.now_ns))
 
     def _deliver(self, effects: Sequence[Effect]) -> None:
+        # The venue may have changed, and no frame may tell of it.
+        self._is_watched = True
         self.soon(*(partial(self._hear, effect) for effect in effects))
 
     def _hear(self, effect: Effect) -> None:
@@ -301,7 +306,7 @@ class Floor:
         """End the process as kill -9 does. `keeping` has reached the log all the same, `sending` the venue; `kill` begins it again."""
         if keeping is not None:
             self.events += keeping.events
-        number, self.is_dead = self._private, True
+        number, self.is_dead, self._is_watched = self._private, True, True
         self._todo.clear()
         for outgoing in sending.outgoing if sending is not None and number else ():
             if outgoing.frame:
@@ -320,7 +325,7 @@ class Floor:
         self.inputs.clear()
         recalled = self.recalled(self.events)
         self.lived_from = len(self.events)
-        self.pipeline = Pipeline(self.settings, "flat")
+        self.pipeline, self._is_watched = Pipeline(self.settings, "flat"), True
         # As the process does: the live ones, and those that have just ended.
         self.pipeline.restore(recalled)
         self.intent(Restarted(epoch=self.epoch))
@@ -372,15 +377,21 @@ class Floor:
         return (self.px * (10_000 + side.sign * bps) / 10_000).quantize(D("0.1"))
 
     def wait(self, seconds: float, *, trades: bool = True) -> None:
-        """Let time pass in steps of 100 ms; with `trades` the market prints its last price each second."""
+        """Let time pass in steps of 100 ms; with `trades` the market prints its last price each second.
+
+        A step at which nothing is due is left out, but for a look where something is bare.
+        """
         until_ns = self.now_ns + int(seconds * SECOND)
+        self._is_watched = True
         while self.now_ns < until_ns:
-            self.now_ns = min(self.now_ns + 100 * MS, until_ns)
+            self._idle(self._last_idle_ns(until_ns, trades))
+            self.now_ns = min(self.now_ns + STEP_NS, until_ns)
             self._deliver(self.gateway.advance(self.now_ns))
-            due = sorted((x for x in self._later_on if x[0] <= self.now_ns), key=itemgetter(0))
-            self._later_on = [x for x in self._later_on if x[0] > self.now_ns]
-            for _, work in due:
-                work()
+            if self._later_on:
+                due = sorted((x for x in self._later_on if x[0] <= self.now_ns), key=itemgetter(0))
+                self._later_on = [x for x in self._later_on if x[0] > self.now_ns]
+                for _, work in due:
+                    work()
             if self.is_dead:
                 self._watch()
                 if self.is_back_at_once:
@@ -394,6 +405,33 @@ class Floor:
             if self.now_ns >= self._next_audit_ns:
                 self._next_audit_ns = self.now_ns + AUDIT_NS
                 self._ask()
+            if self._is_watched:
+                self._watch()
+
+    def _last_idle_ns(self, until_ns: int, trades: bool) -> int:
+        """Return the last step before the one at which something is due."""
+        dues = [until_ns, *(at_ns for at_ns, _ in self._later_on)]
+        gateway_ns = self.gateway.next_due_ns()
+        if gateway_ns is not None:
+            dues.append(gateway_ns)
+        if not self.is_dead:
+            at_ns = self.pipeline.next_deadline_ns()
+            if at_ns is not None:
+                dues.append(at_ns + self.lag_ns)
+            dues.append(self._next_audit_ns)
+            if trades:
+                dues.append(self.now_ns - self.now_ns % SECOND + SECOND)
+        elif self.is_back_at_once:
+            return self.now_ns
+        return self.now_ns + max(0, (min(dues) - self.now_ns - 1) // STEP_NS) * STEP_NS
+
+    def _idle(self, until_ns: int) -> None:
+        """Let steps pass at which nothing is due."""
+        while self.now_ns < until_ns:
+            if not self._is_watched:
+                self.now_ns = until_ns
+                return
+            self.now_ns += STEP_NS
             self._watch()
 
     def by_hand(self, side: str, qty: object, *, margin: bool = False) -> None:
@@ -420,18 +458,25 @@ class Floor:
         """Whether the private link is open."""
         return bool(self._private)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is under way: a late message, a timer of the venue, an answer by REST, a question that is due."""
+        return bool(self._later_on) or self.gateway.is_busy or self.pipeline.translator.lookups.next_due_ns() is not None
+
     def _watch(self) -> None:
-        self.looker()
+        self._is_watched = self.looker()
         if self.is_dead:
             return
-        for position_id, position in self.pipeline.desk.positions.items():
+        positions = self.pipeline.desk.positions
+        for position_id, position in positions.items():
             if unprotected_lots(position):
                 since_ns = self._bare_since.setdefault(position_id, self.now_ns)
                 self.bare_ns = max(self.bare_ns, self.now_ns - since_ns)
             else:
                 self._bare_since.pop(position_id, None)
-        for position_id in set(self._bare_since) - set(self.pipeline.desk.positions):
+        for position_id in set(self._bare_since) - set(positions) if self._bare_since else ():
             del self._bare_since[position_id]
+        self._is_watched = self._is_watched or bool(self._bare_since)
 
     def position(self, position_id: str) -> Position:
         found = self.pipeline.desk.get(position_id)

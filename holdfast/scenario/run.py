@@ -415,12 +415,13 @@ class Play:
             words += f" {name} {mirrored(px, self.side).normalize():f}" if px is not None else ""
         return words + (f" trail {command.trail_offset_bps}" if command.trail_offset_bps is not None else "")
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
+        """Look at the invariants; tell whether a clock of something bare runs."""
         floor = self.floor
         desk = None if floor.is_dead else floor.pipeline.desk
         self.watch.look(desk, desk is not None and floor.is_connected, floor.now_ns)
         if desk is None:
-            return
+            return self.watch.is_counting
         for position_id in sorted(desk.unprotected):
             position = desk.positions.get(position_id)
             if position is not None and first_deadline(position) is None and not (position.state == "Halted" and floor.pages):
@@ -430,6 +431,7 @@ class Play:
             parts = leases.stopped_lots + leases.exiting_lots + leases.unknown_lots + leases.dust_lots + leases.bare_lots
             if parts - leases.surplus_lots != leases.held_lots:
                 self.watch.say(floor.now_ns, "I1", f"{position.position_id}: the leases do not add up: {leases}")
+        return self.watch.is_counting
 
     def _at_the_end(self) -> None:
         books = Books()

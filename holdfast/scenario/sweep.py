@@ -7,6 +7,8 @@ Rules
     After the script faults are off, the venue is open and the links are up; each position must be protected or ended within
     `SETTLE_S`, then it is told to leave, and must be closed, with no order of ours left at the venue (I13).
     A position that cannot leave may halt instead, if a person is told.
+    Once all has ended and nothing is under way, `OVER_AUDITS` more looks at the whole truth must tell nothing new; the rest of the time
+    would be the same again.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,13 +26,14 @@ from replay.output import Output
 from venues.simulated.faults import ArmedFault, Faults
 from venues.simulated.settings import System
 
-from .floor import SECOND, Floor
+from .floor import AUDIT_NS, SECOND, Floor
 from .run import Play
 from .table import bound_ms, sides_of
 from .text import REFUSALS, Scenario
 
 SETTLE_S = 60
 LEAVE_S = 120
+OVER_AUDITS = 3
 CUT_S, CLOSED_S, JUMP_S = 3, 20, 30
 # A take-profit that rests holds the quantity that the stop cannot: uncovered by choice, for as long as the plan says.
 BY_CHOICE = (TAKE_PROFIT_WORKING, MAKER_EXITING)
@@ -223,13 +226,13 @@ def settle(play: Play) -> None:
     floor.mode("online")
     if not floor.is_connected:
         floor.connect()
-    floor.wait(SETTLE_S)
+    _pass(play, SETTLE_S)
     for position_id, position in sorted(floor.pipeline.desk.positions.items()):
         if unprotected_lots(position) and position.state not in BY_CHOICE and not floor.pages:
             play.problems.append(f"I13: {position_id} is bare in {position.state} {SETTLE_S} s after the last fault, and nobody is told")
     for position_id in sorted(floor.pipeline.desk.positions):
         floor.leave(position_id)
-    floor.wait(LEAVE_S)
+    _pass(play, LEAVE_S)
     for position_id, position in sorted(floor.pipeline.desk.positions.items()):
         if not (position.state == "Halted" and floor.pages):
             play.problems.append(f"I13: {position_id} is still {position.state} {LEAVE_S} s after it was told to leave")
@@ -237,13 +240,24 @@ def settle(play: Play) -> None:
         play.problems.append(f"I12: no position lives, and these orders of ours are open: {', '.join(left)}")
 
 
+def _pass(play: Play, seconds: int) -> None:
+    """Let time pass, an audit at a time, no longer than something may still come."""
+    floor, looks = play.floor, 0
+    end_ns = floor.now_ns + seconds * SECOND
+    while floor.now_ns < end_ns and looks < OVER_AUDITS:
+        before = len(floor.events)
+        floor.wait(min(AUDIT_NS, end_ns - floor.now_ns) / SECOND)
+        is_over = not floor.pipeline.desk.positions and not floor.is_busy and not play.watch.books.ours_open()
+        looks = looks + 1 if is_over and len(floor.events) == before else 0
+
+
 # --- many -----------------------------------------------------------------------------------------------------------
 
 
-def cases(chosen: Sequence[Scenario], sides: str = "both", every: int = 1) -> list[Case]:
-    """Return all cases of scenarios for their sides, or each `every`-th of them."""
+def cases(chosen: Sequence[Scenario], sides: str = "both", every: int = 1, part: int = 1, of: int = 1) -> list[Case]:
+    """Return all cases of scenarios for their sides, or each `every`-th of them, or part number `part` of these, of `of` parts."""
     found = [case for scenario in chosen for side in sides_of(scenario, sides) for case in cases_of(scenario, side)]
-    return found[::every]
+    return found[::every][part - 1 :: of]
 
 
 def run_all(chosen: Sequence[Case], jobs: int, on_progress: Callable[[int], None] = lambda done: None) -> list[Struck]:

@@ -238,6 +238,11 @@ class Watch:
             self._broken += 1
             self.say(now_ns, violation.invariant, violation.text)
 
+    @property
+    def is_counting(self) -> bool:
+        """Whether something is bare at the venue, so that a later look sees more of it."""
+        return bool(self._bare_since)
+
     def look(self, desk: Desk | None, is_live: bool, now_ns: int) -> None:
         """Compare what is bare at the venue with what the engine believes; None and False where no engine runs."""
         self.look_at_books(now_ns)

@@ -47,12 +47,13 @@ class Watch:
         stopped = sum((o.pair.instrument.qty(o.leaves_lots) for o in stops), Decimal(0))
         return abs(self.floor.at_venue()) - stopped >= D("0.00005")
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
         if not self.is_bare:
             self._since_ns = None
-            return
+            return False
         self._since_ns = self.floor.now_ns if self._since_ns is None else self._since_ns
         self.worst_ns = max(self.worst_ns, self.floor.now_ns - self._since_ns)
+        return True
 
 
 @both_sides

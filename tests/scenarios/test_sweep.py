@@ -5,6 +5,8 @@ import pytest
 from events.values import PositionSide
 from fsm import policy
 from holdfast.cli import main
+from holdfast.scenario import sweep
+from holdfast.scenario.floor import Floor
 from holdfast.scenario.sweep import OPERATORS, Case, cases, run
 from holdfast.scenario.table import scenarios
 from venues.simulated.faults import FAULTS
@@ -39,3 +41,34 @@ def test_the_command_sums_the_runs_up(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["scenarios", "P05", "--side", "long", "--faults", "--every", "60", "--jobs", "1"]) == 0
     out = capsys.readouterr().out
     assert "runs with a fault, something broke in 0" in out
+
+
+def test_a_run_in_which_every_step_is_taken_comes_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = cases(scenarios(["P05", "P08-holds", "P16-split", "X12"]), every=53)
+    assert len(chosen) > 20
+    found = [run(case) for case in chosen]
+    steps = 0
+
+    def here(floor: Floor, until_ns: int, trades: bool) -> int:
+        nonlocal steps
+        steps += 1
+        return floor.now_ns
+
+    monkeypatch.setattr(Floor, "_last_idle_ns", here)
+    monkeypatch.setattr(sweep, "OVER_AUDITS", 1_000)
+    assert [run(case) for case in chosen] == found
+    # All of 180 s after the script, ten steps each.
+    assert steps > 1_800 * len(chosen)
+
+
+def test_the_parts_of_a_sweep_are_the_whole_of_it() -> None:
+    chosen = scenarios(["P01"])
+    whole = cases(chosen)
+    parts = [cases(chosen, part=number, of=3) for number in (1, 2, 3)]
+    assert sorted(map(whole.index, [case for part in parts for case in part])) == list(range(len(whole)))
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/2/3"])
+def test_a_part_that_is_none_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scenarios", "P05", "--faults", "--part", text]) == 3
+    assert "write it as i/n" in capsys.readouterr().err

@@ -133,6 +133,11 @@ class Gateway:
                 dues.append(connection.last_out_ns + self._heartbeat_ns if connection.subscribed else quiet_since_ns + self._idle_ns)
         return min(dues, default=None)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything waits but heartbeats: a late frame, a timer of the exchange."""
+        return self._way.next_due_ns() is not None or self.exchange.next_due_ns() is not None
+
     def advance_to(self, now_ns: int) -> None:
         """Run the gateway's and the exchange's timers up to `now_ns`, in order of time."""
         while True:

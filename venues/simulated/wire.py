@@ -8,6 +8,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import msgspec
@@ -84,12 +85,18 @@ def _refuse(text: str) -> NoReturn:
 def time_text(ns: int) -> str:
     """Return UTC nanoseconds as `2024-05-18T12:05:50.293682Z`, cut to microseconds."""
     seconds, rest_ns = divmod(ns, 1_000_000_000)
-    return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{rest_ns // 1000:06d}Z"
+    return f"{_second_text(seconds)}.{rest_ns // 1000:06d}Z"
 
 
 def time_text_seconds(ns: int) -> str:
     """Return UTC nanoseconds as `2024-05-19T19:22:20Z`, cut to seconds."""
-    return f"{_EPOCH + timedelta(seconds=ns // 1_000_000_000):%Y-%m-%dT%H:%M:%S}Z"
+    return f"{_second_text(ns // 1_000_000_000)}Z"
+
+
+@lru_cache(maxsize=256)
+def _second_text(seconds: int) -> str:
+    # What is told together is mostly of the same second.
+    return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}"
 
 
 def ns_from_time(text: str) -> int:
