@@ -304,11 +304,12 @@ class OrderNotFound(OrderFact, frozen=True, kw_only=True, tag="order_not_found.1
     """The order is absent from the freshest answer, asked for at `asked_ns`.
 
     `trades_complete`: the same answer holds every execution since our last known one, so fills cannot be missing.
-    Without it absence proves nothing (K8, P15).
+    Without it absence proves nothing (K8, P15). `shared` as in `SnapshotAgreed`.
     """
 
     asked_ns: int
     trades_complete: bool
+    shared: Literal[True] | msgspec.UnsetType = msgspec.UNSET
 
 
 class OutcomeUnknown(OrderFact, frozen=True, kw_only=True, tag="outcome_unknown.1"):
@@ -391,18 +392,24 @@ class ChannelLive(Fact, frozen=True, kw_only=True, tag="channel_live.1"):
 
 
 class SnapshotAgreed(Fact, frozen=True, kw_only=True, tag="snapshot_agreed.1"):
-    """A fresh snapshot of orders and trades was compared with this position and nothing differed."""
+    """A fresh snapshot of orders and trades was compared with this position and nothing differed.
+
+    `shared` is there, and true, where the account holds more of what the position holds than the position, or where that is not known:
+    then what the venue forbids the account does not stop a second order of this position.
+    """
 
     asked_ns: int
     mark: Mark | None = None
+    shared: Literal[True] | msgspec.UnsetType = msgspec.UNSET
 
 
 class SnapshotDiffered(Fact, frozen=True, kw_only=True, tag="snapshot_differed.1"):
-    """A fresh snapshot differed; the differences came before this fact as facts of their own."""
+    """A fresh snapshot differed; the differences came before this fact as facts of their own. `shared` as in `SnapshotAgreed`."""
 
     asked_ns: int
     differences: int
     mark: Mark | None = None
+    shared: Literal[True] | msgspec.UnsetType = msgspec.UNSET
 
 
 class TruthStale(Fact, frozen=True, kw_only=True, tag="truth_stale.1"):

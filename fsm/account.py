@@ -10,6 +10,8 @@ Rules
     4. Then the owner's own trades explain it, at their price, and what they do not explain is an adjustment; not before nothing
        of what the venue said is held back (`is_settled`). The newest position gives first: the older ones have been true for longer.
     5. Margin has no balance to compare: the owner's margin trades close what the owner is known to hold, then ours.
+    6. What the venue holds back or cuts (funds, reduce-only) it counts for the account. It guards one position against a second order of
+       its own only while that position is all that there is (`shared`).
 
 Pure: time comes in. A restart begins with nothing and hears balances, orders and the last trades anew.
 """
@@ -55,6 +57,13 @@ class _Balance(NamedTuple):
     ts_event_ns: int
 
 
+class _Missing(NamedTuple):
+    """An execution of ours that a balance does not have yet: when it was, and what it adds to the balance."""
+
+    ts_event_ns: int
+    qty: Decimal
+
+
 class Answer(NamedTuple):
     """What a snapshot proves: facts by position, and the assets that stay unexplained for so long that a person must know."""
 
@@ -78,7 +87,7 @@ class Account:
 
     def __init__(self) -> None:
         self._balances: dict[str, _Balance] = {}
-        self._not_in_balance: dict[str, dict[str, int]] = {}
+        self._not_in_balance: dict[str, dict[str, _Missing]] = {}
         self._lines: deque[str] = deque(maxlen=TRADES_KEPT)
         self._questions: dict[str, _Question] = {}
         self._trades: deque[OwnerTrade] = deque(maxlen=TRADES_KEPT)
@@ -98,7 +107,7 @@ class Account:
         self._balances[asset] = _Balance(balance, ts_event_ns)
         # A list came behind an answer of that time, a line may be the first of several at once.
         before_ns = ts_event_ns + 1 if of_trade is None else ts_event_ns
-        self._not_in_balance[asset] = {trade_id: at_ns for trade_id, at_ns in missing.items() if at_ns >= before_ns}
+        self._not_in_balance[asset] = {key: fill for key, fill in missing.items() if fill.ts_event_ns >= before_ns}
         question = self._questions.get(asset)
         if question is None or question.from_ns <= now_ns:
             self._questions[asset] = _Question(now_ns + GRACE_NS)
@@ -107,11 +116,11 @@ class Account:
         """Judge an asset at once: an order of ours found too little of it (A25)."""
         self._questions[asset] = _Question(now_ns)
 
-    def take_own_fill(self, asset: str, trade_id: str, ts_event_ns: int) -> None:
-        """Note an execution of ours in an asset: a balance without it says nothing any more."""
+    def take_own_fill(self, asset: str, trade_id: str, ts_event_ns: int, qty: Decimal) -> None:
+        """Note an execution of ours that adds `qty` to an asset: a balance without it says nothing any more."""
         known = self._balances.get(asset)
         if trade_id not in self._lines and (known is None or ts_event_ns >= known.ts_event_ns):
-            self._not_in_balance.setdefault(asset, {})[trade_id] = ts_event_ns
+            self._not_in_balance.setdefault(asset, {})[trade_id] = _Missing(ts_event_ns, qty)
 
     def take_trade(self, trade: OwnerTrade, positions: Iterable[Position]) -> tuple[tuple[str, f.ManualFillSeen], ...]:
         """Note a trade of the owner; on margin, return what it closes of ours."""
@@ -164,6 +173,29 @@ class Account:
             return Decimal(0)
         ours = sum((_qty(p) for p in positions if _is_spot_long(p, asset)), Decimal(0))
         return max(Decimal(0), ours - known.qty)
+
+    def shared(self, positions: Iterable[Position]) -> frozenset[str]:
+        """Return the ids of those positions beside which the account holds more of the same, as far as anybody knows.
+
+        More: another position of the pair on margin, of the base asset on spot, also one whose entry is only asked for; or what is the
+        owner's. On spot what is less than the venue's smallest order is nothing, and a balance that is not known is more.
+        """
+        holders: dict[tuple[bool, str], list[Position]] = {}
+        for position in positions:
+            plan = position.plan
+            holders.setdefault((plan.margin, plan.symbol if plan.margin else position.instrument.base), []).append(position)
+        out = [x.position_id for each in holders.values() if len(each) > 1 or self._has_more(each[0]) for x in each]
+        return frozenset(out)
+
+    def _has_more(self, position: Position) -> bool:
+        plan, asset = position.plan, position.instrument.base
+        if plan.margin:
+            return self._owners_margin.get(plan.symbol, Decimal(0)) * plan.side.sign > 0
+        known = self._balances.get(asset)
+        if known is None:
+            return True
+        told_late = sum((fill.qty for fill in self._not_in_balance.get(asset, {}).values()), Decimal(0))
+        return known.qty + told_late - _qty(position) >= position.instrument.qty(position.min_lots)
 
     def answer(self, positions: Iterable[Position], is_complete: bool, is_settled: bool, asked_ns: int, now_ns: int) -> Answer:
         """Return what a snapshot, asked for at `asked_ns` and booked already, says of the differences that are in question."""

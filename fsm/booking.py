@@ -18,6 +18,8 @@ from .order import END_STATUSES, LIVE, OPEN_STATUSES, SUBMITTED, UNKNOWN
 from .position import RECONCILING
 
 replace = msgspec.structs.replace
+# How long a venue takes a request that names no deadline of its own (venues.md 1.6).
+REQUEST_NS = 5_000_000_000
 
 
 def order_answers(position: Position, order: Order, fact: f.VenueOrderFact, dimensions: Iterable[str]) -> tuple[str, ...]:
@@ -49,8 +51,9 @@ def _operation(position: Position, order: Order, fact: f.VenueOrderFact) -> str:
 def _absence(position: Position, order: Order, fact: f.VenueOrderFact) -> str:
     # An entry may still wait for the disk: absence proves nothing of what has not left yet.
     left = order.sent_ns > 0 or order.status != SUBMITTED
-    complete = isinstance(fact, f.OrderNotFound) and fact.trades_complete and fact.asked_ns >= arrived_by_ns(position, order)
-    return "PROVEN" if left and complete else "UNPROVEN"
+    if not (left and isinstance(fact, f.OrderNotFound) and fact.trades_complete):
+        return "UNPROVEN"
+    return "PROVEN" if fact.asked_ns >= arrived_by_ns(position, order, shared=fact.shared is True) else "UNPROVEN"
 
 
 def _found(position: Position, order: Order, fact: f.VenueOrderFact) -> str:
@@ -72,16 +75,22 @@ def _stated_lots(position: Position, order: Order, fact: f.OrderCompleted | f.Or
     return order.qty_lots if isinstance(fact, f.OrderCompleted) and fact.cum_qty is None else _lots(position, fact.cum_qty)
 
 
-def arrived_by_ns(position: Position, order: Order) -> int:
+def arrived_by_ns(position: Position, order: Order, *, shared: bool) -> int:
     """Return from when on an order must be at the venue if it ever will be, so that its absence there proves something.
 
     A request may lie in a queue of the venue while a link ends, a new one begins and its snapshot is asked for (venues.md:
-    not taken after its deadline, by default 5 s). Stops are put back at once where the venue itself refuses or cuts a second one.
+    not taken after its deadline, by default 5 s). Stops are put back at once where the venue itself refuses or cuts a second one
+    (`Position.is_guarded`, which says what `shared` is).
     """
     sent_ns = max(order.sent_ns, order.decided_ns)
-    if (order.role == "stop" and position.is_guarded) or order.status not in (SUBMITTED, UNKNOWN):
+    if (order.role == "stop" and position.is_guarded(shared=shared)) or order.status not in (SUBMITTED, UNKNOWN):
         return sent_ns + 1
-    return max(sent_ns + 1, order.deadline_ns or sent_ns + position.plan.timing.market_deadline_ms * 1_000_000)
+    return max(sent_ns + 1, order.deadline_ns or sent_ns + _queue_ns(position))
+
+
+def _queue_ns(position: Position) -> int:
+    """Return how long a request that names no deadline may lie in a queue of the venue: its own default counts, whatever a plan hopes."""
+    return max(position.plan.timing.market_deadline_ms * 1_000_000, REQUEST_NS)
 
 
 def book(position: Position, fact: f.AnyFact, order_to: str) -> Position:
@@ -183,7 +192,7 @@ def _looked(position: Position, fact: f.SnapshotAgreed | f.SnapshotDiffered, ord
     unapplied = 0
     # A question can be answered ahead of a change that lies in the venue's queue: where only our books stop a second order, the
     # answer to a later question is waited for.
-    queue_ns = 0 if position.is_guarded else position.plan.timing.market_deadline_ms * 1_000_000
+    queue_ns = 0 if position.is_guarded(shared=fact.shared is True) else _queue_ns(position)
     for order in changing:
         seen = _answered(order, fact.asked_ns - queue_ns)
         unapplied += order.pending == "amend" and not seen.pending and seen.qty_lots != order.pending_qty_lots

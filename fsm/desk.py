@@ -6,9 +6,11 @@ duplicates are counted, not stored.
 """
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+from msgspec import UNSET, UnsetType
 
 from events import commands as c
 from events import facts as f
@@ -232,10 +234,13 @@ class Desk:
             at_ns = self.next_deadline_ns()
         return out
 
-    def snapshot(self, orders: Sequence[SnapshotOrder], trades_complete: bool, asked_ns: int, now_ns: int) -> list[PositionEvent]:
+    def snapshot(
+        self, orders: Sequence[SnapshotOrder], trades_complete: bool, asked_ns: int, now_ns: int, shared: Collection[str] = ()
+    ) -> list[PositionEvent]:
         """Compare a fresh snapshot with every live position: what it lacks becomes `OrderNotFound`, then agreed or differed.
 
-        The same for what is left of an ended one.
+        The same for what is left of an ended one. `shared` are the ids of positions that the account holds more of than they do
+        (`fsm.account.Account.shared`).
         """
         venue_ids = {o.venue_order_id for o in orders}
         client_ids = {o.client_order_id for o in orders if o.client_order_id}
@@ -244,6 +249,7 @@ class Desk:
         for key in sorted({*self.positions, *self._lingering}):
             differences = 0
             doubted = False
+            is_shared: Literal[True] | UnsetType = True if key in shared else UNSET
             compared = self._known(key)
             for order in () if compared is None else compared.open_orders():
                 if order.venue_order_id in venue_ids or order.client_order_id in client_ids or order.decided_ns >= asked_ns:
@@ -251,7 +257,9 @@ class Desk:
                     continue
                 own = self._known(key)
                 assert own is not None
-                doubtful = order.status in (LIVE, TRIGGERED) or (not own.is_guarded and asked_ns >= arrived_by_ns(own, order))
+                is_guarded = own.is_guarded(shared=key in shared)
+                must_be_there = not is_guarded and asked_ns >= arrived_by_ns(own, order, shared=key in shared)
+                doubtful = order.status in (LIVE, TRIGGERED) or must_be_there
                 if doubtful and order.client_order_id not in self._missed:
                     # It rested, and nobody said that it ended: a snapshot can be cut short. Only a second one is believed. The same for
                     # what must have arrived, where nothing at the venue stops the second order that a wrong belief would send.
@@ -267,6 +275,7 @@ class Desk:
                     venue_order_id=order.venue_order_id,
                     asked_ns=asked_ns,
                     trades_complete=trades_complete,
+                    shared=is_shared,
                 )
                 found = self._step(own, fact)
                 differences += bool(found)
@@ -280,9 +289,11 @@ class Desk:
                 continue
             if position is not None and not doubted:
                 mark = self._mark(position, now_ns)
-                word: f.AnyFact = f.SnapshotAgreed(ts_recv_ns=now_ns, asked_ns=asked_ns, mark=mark)
+                word: f.AnyFact = f.SnapshotAgreed(ts_recv_ns=now_ns, asked_ns=asked_ns, mark=mark, shared=is_shared)
                 if differences:
-                    word = f.SnapshotDiffered(ts_recv_ns=now_ns, asked_ns=asked_ns, differences=differences, mark=mark)
+                    word = f.SnapshotDiffered(
+                        ts_recv_ns=now_ns, asked_ns=asked_ns, differences=differences, mark=mark, shared=is_shared
+                    )
                 out += self._step(position, word)
         self.unlisted = unlisted
         return out

@@ -217,10 +217,13 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the venue takes an exit at all, as far as it has said."""
         return self.venue_mode in ("online", "limit_only")
 
-    @property
-    def is_guarded(self) -> bool:
-        """Whether the venue itself refuses or cuts an order that would close more than is held: it holds funds, or knows reduce-only."""
-        return self.capabilities.holds_funds or (self.plan.margin and self.capabilities.reduce_only)
+    def is_guarded(self, *, shared: bool) -> bool:
+        """Whether the venue itself refuses or cuts an order that would close more than is held: it holds funds, or knows reduce-only.
+
+        Both look at what the account holds. Where that is `shared` with other positions or with its owner they guard nothing: a second
+        stop closes what is theirs.
+        """
+        return not shared and (self.capabilities.holds_funds or (self.plan.margin and self.capabilities.reduce_only))
 
     @property
     def avg_entry_px(self) -> Decimal | None:

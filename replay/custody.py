@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from events import facts as f
 from events.record import PositionEvent
-from events.values import Instrument
+from events.values import Instrument, Side
 from fsm.account import Account, OwnerTrade
 from fsm.desk import Desk
 from fsm.model import Position
@@ -79,7 +79,10 @@ class Custody:
     def take_own_fill(self, position: Position, fact: f.OrderFilled) -> None:
         """Note an execution of ours; one on margin moves no balance of the base asset."""
         if not position.plan.margin:
-            self._account.take_own_fill(position.instrument.base, fact.trade_id, fact.ts_event_ns)
+            asset = position.instrument.base
+            fees = sum((fee.qty for fee in fact.fees if fee.asset == asset), Decimal(0))
+            qty = (fact.last_qty if fact.side is Side.BUY else -fact.last_qty) - fees
+            self._account.take_own_fill(asset, fact.trade_id, fact.ts_event_ns, qty)
 
     def short_for(self, position: Position, fact: f.OrderRejected) -> f.BalanceShort | None:
         """Return what an order that was refused for want of funds needed, and what is there for it; None for an entry (A25)."""
@@ -143,6 +146,10 @@ class Custody:
         events = [event for key, fact in answer.facts for event in self._desk.take(fact, key)]
         unexplained = tuple(f"the account holds less {x} than the positions, and no snapshot proves why" for x in answer.unexplained)
         return Judged(events, unexplained)
+
+    def shared(self) -> frozenset[str]:
+        """Return the ids of the live positions beside which the account holds more of the same (`Account.shared`)."""
+        return self._account.shared(self._desk.positions.values())
 
     def look(self, now_ns: int) -> tuple[Mismatch, ...]:
         """Look at every position once more; return the mismatches that have lasted (A9, A26)."""

@@ -199,6 +199,8 @@ class Pipeline:
             owner = self.desk.owner_of(self.translator.known_client_id(fact.parent_venue_order_id))
             if owner is not None:
                 self.desk.note_owner(fact.parent_venue_order_id, owner)
+        if isinstance(fact, f.OrderNotFound) and self.desk.owner_of(fact.client_order_id, fact.venue_order_id) in self.custody.shared():
+            fact = msgspec.structs.replace(fact, shared=True)
         is_late = isinstance(fact, f.OrderFilled) and self._is_late(fact)
         events = self.desk.take(fact)
         made.events += events
@@ -304,7 +306,7 @@ class Pipeline:
         made.take_adjusted(judged.events)
         made.notices += [Notice(True, "BALANCE_UNEXPLAINED", text) for text in judged.unexplained]
         listed = [SnapshotOrder(o.client_order_id, o.venue_order_id) for o in snapshot.open_orders]
-        made.events += self.desk.snapshot(listed, snapshot.trades_complete, self.link.asked_ns, ts_recv_ns)
+        made.events += self.desk.snapshot(listed, snapshot.trades_complete, self.link.asked_ns, ts_recv_ns, self.custody.shared())
         made.notices += [Notice(False, _MISMATCH_CODES[x.kind], x.text) for x in self.custody.look(ts_recv_ns)]
         made.notices += self._unlisted.look(self.desk.unlisted, ts_recv_ns)
 

@@ -25,7 +25,8 @@ PRODUCT = f.Timing(entry_ttl_ms=20_000, audit_interval_ms=20_000, page_interval_
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
-    """One space of states. `budgets` names faults of `FAULTS` and how often each may happen; times are in ticks.
+    """One space of states. `holds_funds` False: the owner has as much again on spot, so that what the venue holds back guards nothing, and
+    each look says so. `budgets` names faults of `FAULTS` and how often each may happen; times are in ticks.
 
     `fee` is what the first execution of an entry costs, in lots of the base asset. `age` is how long a message may be under way, `down`
     the link, `lag` how far the disk may be behind. `clock`: time unprotected lots by the "venue"'s book, or not at all ("").
@@ -57,7 +58,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            venue="proof", native_trail=self.native, amend_in_place=self.amend, holds_funds=self.rules.holds_funds, reduce_only=self.margin,
+            venue="proof", native_trail=self.native, amend_in_place=self.amend, holds_funds=not self.margin, reduce_only=self.margin,
             attached_stop=self.attach, one_child_per_fill=self.attach,
         )  # fmt: skip
 
@@ -98,7 +99,7 @@ VENUES: dict[str, dict[str, Any]] = {
     "margin short": {"margin": True, "short": True},
     "no amend": {"amend": False},
     "margin no amend": {"margin": True, "amend": False},  # the better stop rests before the old one goes
-    "free": {"holds_funds": False},  # neither holds funds nor knows reduce-only: nothing but our own accounting stops a second exit
+    "free": {"holds_funds": False},  # spot beside the owner's own coins: nothing but our own accounting stops a second exit
 }
 
 

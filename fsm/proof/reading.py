@@ -164,7 +164,9 @@ class Reader(NamedTuple):
                 )
                 out += desk.take(found, PID)
         rows_listed = [SnapshotOrder(client_id(r[0]) if r[0] < CHILD else "", f"V{r[0]}") for r in rows]
-        return out + desk.snapshot(rows_listed, bool(complete), asked_ns, now_ns)
+        # Where the venue takes a second order of this position beside the first, it is because the account holds more.
+        shared = () if self.rules.holds_funds or self.rules.reduces else (PID,)
+        return out + desk.snapshot(rows_listed, bool(complete), asked_ns, now_ns, shared)
 
 
 def _role_shown(role: str, kind: str) -> str:

@@ -186,7 +186,7 @@ FACTS: tuple[f.AnyFact, ...] = (
         trail_offset_bps=80,
         cum_qty=Decimal("0.0025"),
     ),
-    f.OrderNotFound(**_ORDER, asked_ns=1_723_075_200_000_000_000, trades_complete=True),  # type: ignore[arg-type]
+    f.OrderNotFound(**_ORDER, asked_ns=1_723_075_200_000_000_000, trades_complete=True, shared=True),  # type: ignore[arg-type]
     f.OutcomeUnknown(**_ORDER, operation="cancel", reason="no answer in 15 s"),  # type: ignore[arg-type]
     f.StopReported(**_ORDER, effective_stop=Decimal("61305.8"), peak=Decimal("61800.3")),  # type: ignore[arg-type]
     f.LevelCrossed(**_TIMES, level="tighten", mark=_MARK, step=1),
@@ -196,8 +196,8 @@ FACTS: tuple[f.AnyFact, ...] = (
     f.DeadlinePassed(**_TIMES, which="watch", at_ns=1_723_075_200_120_000_000, mark=_MARK),
     f.ChannelClosed(**_TIMES, reason="no pong in 5 s", epoch=3),
     f.ChannelLive(**_TIMES),
-    f.SnapshotAgreed(**_TIMES, asked_ns=1_723_075_200_000_000_000, mark=_MARK),
-    f.SnapshotDiffered(**_TIMES, asked_ns=1_723_075_200_000_000_000, differences=2, mark=_MARK),
+    f.SnapshotAgreed(**_TIMES, asked_ns=1_723_075_200_000_000_000, mark=_MARK, shared=True),
+    f.SnapshotDiffered(**_TIMES, asked_ns=1_723_075_200_000_000_000, differences=2, mark=_MARK, shared=True),
     f.TruthStale(**_TIMES, age_ns=12_000_000_000),
     f.BalanceShort(**_TIMES, asset="BTC", needed=Decimal("0.0125"), available=Decimal("0.0124")),
     f.ManualOrderSeen(**_TIMES, venue_order_id="OMANUA-LMANUA-LMANUA", side=Side.BUY, qty=Decimal("0.1")),

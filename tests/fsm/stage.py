@@ -325,10 +325,14 @@ class Stage:
         self.book(self.desk.take(fact, POSITION_ID))
         return self
 
-    def snapshot(self, *names: str, complete: bool = True, asked_ms_ago: float = 1) -> "Stage":
-        """Compare a snapshot that lists these orders as open, asked for that long ago; what it says of each came before."""
+    def snapshot(self, *names: str, complete: bool = True, asked_ms_ago: float = 1, shared: bool = False) -> "Stage":
+        """Compare a snapshot that lists these orders as open, asked for that long ago; what it says of each came before.
+
+        `shared`: the account holds more than this position.
+        """
         listed = [SnapshotOrder(str(ids["client_order_id"]), str(ids["venue_order_id"])) for ids in (self.ids(name) for name in names)]
-        self.book(self.desk.snapshot(listed, complete, self.now_ns - int(asked_ms_ago * MS), self.now_ns))
+        others = (POSITION_ID,) if shared else ()
+        self.book(self.desk.snapshot(listed, complete, self.now_ns - int(asked_ms_ago * MS), self.now_ns, others))
         return self
 
     def price(self, px: object) -> "Stage":

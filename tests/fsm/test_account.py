@@ -18,7 +18,7 @@ def judged(account: Account, stage: Stage, at_s: float) -> list[str]:
 
 def test_a_balance_from_before_an_execution_of_ours_says_nothing_however_late_it_comes() -> None:
     account, stage = Account(), Stage().protected("1.0")
-    account.take_own_fill("BTC", "T1", 10 * SECOND)
+    account.take_own_fill("BTC", "T1", 10 * SECOND, D("0.1"))
     account.take_balance("BTC", D("0.2"), "T0", 5 * SECOND, 11 * SECOND)
     assert judged(account, stage, 13) == []
     account.take_balance("BTC", D("1.2"), "T1", 10 * SECOND, 17 * SECOND)
@@ -28,7 +28,7 @@ def test_a_balance_from_before_an_execution_of_ours_says_nothing_however_late_it
 def test_the_line_of_an_execution_tells_what_it_left_also_where_its_time_was_told_rounded_up() -> None:
     account, stage = Account(), Stage().protected("1.0")
     # REST tells times to a tenth of a millisecond, the ledger to a microsecond.
-    account.take_own_fill("BTC", "T1", 10 * SECOND + 50_000)
+    account.take_own_fill("BTC", "T1", 10 * SECOND + 50_000, D("0.1"))
     account.take_balance("BTC", D("0.9"), "T1", 10 * SECOND, 11 * SECOND)
     assert judged(account, stage, 13) == ["0.900"]
 
@@ -36,14 +36,14 @@ def test_the_line_of_an_execution_tells_what_it_left_also_where_its_time_was_tol
 def test_an_execution_that_is_told_behind_its_line_of_the_ledger_is_in_the_balance() -> None:
     account, stage = Account(), Stage().protected("1.0")
     account.take_balance("BTC", D("0.9"), "T1", 10 * SECOND, 11 * SECOND)
-    account.take_own_fill("BTC", "T1", 10 * SECOND)
+    account.take_own_fill("BTC", "T1", 10 * SECOND, D("0.1"))
     assert judged(account, stage, 13) == ["0.900"]
 
 
 def test_the_line_of_the_first_of_several_executions_at_once_says_nothing_of_the_others() -> None:
     account, stage = Account(), Stage().protected("1.0")
-    account.take_own_fill("BTC", "T1", 10 * SECOND)
-    account.take_own_fill("BTC", "T2", 10 * SECOND)
+    account.take_own_fill("BTC", "T1", 10 * SECOND, D("0.1"))
+    account.take_own_fill("BTC", "T2", 10 * SECOND, D("0.1"))
     account.take_balance("BTC", D("0.4"), "T1", 10 * SECOND, 11 * SECOND)
     assert judged(account, stage, 13) == []
     account.take_balance("BTC", D("0.9"), "T2", 10 * SECOND, 14 * SECOND)
@@ -53,7 +53,7 @@ def test_the_line_of_the_first_of_several_executions_at_once_says_nothing_of_the
 def test_a_balance_from_after_the_last_execution_counts_also_where_it_is_told_first() -> None:
     account, stage = Account(), Stage().protected("1.0")
     account.take_balance("BTC", D("0.7"), "", 12 * SECOND, 12 * SECOND)
-    account.take_own_fill("BTC", "T1", 10 * SECOND)
+    account.take_own_fill("BTC", "T1", 10 * SECOND, D("0.1"))
     assert judged(account, stage, 15) == ["0.700"]
 
 
@@ -67,8 +67,8 @@ def test_an_older_line_of_the_ledger_does_not_take_the_place_of_a_newer_one() ->
 def test_a_list_of_balances_is_as_new_as_the_answer_before_it_also_where_older_executions_are_told_later() -> None:
     account, stage = Account(), Stage().protected("1.0")
     account.take_balance("BTC", D("0.7"), None, 11 * SECOND, 11 * SECOND)
-    account.take_own_fill("BTC", "T1", 10 * SECOND)
+    account.take_own_fill("BTC", "T1", 10 * SECOND, D("0.1"))
     assert judged(account, stage, 13) == ["0.700"]
-    account.take_own_fill("BTC", "T2", 14 * SECOND)
+    account.take_own_fill("BTC", "T2", 14 * SECOND, D("0.1"))
     account.take_balance("BTC", D("0.1"), None, 13 * SECOND, 15 * SECOND)
     assert judged(account, stage, 30) == []
