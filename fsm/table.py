@@ -285,6 +285,9 @@ class MachineRunner:
         if cell is None or not cell.rows:
             raise IllegalTransition(self._name, state, fact, answers)
         assert len(answers) == len(cell.dimensions)
+        if cell.rows[0].kind == "ignored":
+            # No transition, so nothing for the library to do: the private link hears of each frame that came.
+            return cell.rows[0]
         model.state, model.answers, model.fired = state, answers, None
         widest = self._widest.get((state, fact))
         event = self._events.get(_trigger(fact, "" if widest is None else answers[widest]))

@@ -9,11 +9,16 @@ same run.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
+from contextvars import Context, copy_context
+from heapq import heapify, heappop, heappush
 from typing import Any, Protocol
 
 # More callbacks of one moment than any engine needs: it spins.
 MAX_ROUNDS = 5_000
+# asyncio sorts out cancelled timers once there are more than so many, most of them cancelled.
+MANY_TIMERS = 100
 
 
 class Stuck(Exception):
@@ -27,24 +32,48 @@ class Network(Protocol):
     async def create_server(self, factory: Callable[[], Any], host: str, port: int) -> Any: ...
 
 
-class _Jump:
-    """A selector without sockets: what would be waited for is over at once."""
+class _Handle:
+    """What will be called, as asyncio's own handle, without what only its debug mode needs."""
 
-    def __init__(self, loop: "VirtualLoop") -> None:
-        self._loop = loop
-        self._rounds = 0
+    __slots__ = ("args", "callback", "context", "is_cancelled")
 
-    def select(self, timeout: float | None) -> list[Any]:
-        if timeout is None:
-            raise Stuck("nothing is left to do")
-        if timeout > 0:
-            self._rounds = 0
-            self._loop.jump_to_next_timer()
-        self._rounds += 1
-        if self._rounds > MAX_ROUNDS:
-            self._rounds = 0
-            raise Stuck(f"{MAX_ROUNDS} rounds of the loop, and no time has passed")
-        return []
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> None:
+        self.callback, self.args, self.context, self.is_cancelled = callback, args, context, False
+
+    def cancel(self) -> None:
+        """Never call it."""
+        self.is_cancelled = True
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self.is_cancelled
+
+
+class _Timer(float):
+    """A handle and its time. It is that time: so the heap compares two of them without a call of Python."""
+
+    __slots__ = ("args", "callback", "context", "is_cancelled", "is_scheduled", "loop")
+
+    loop: "VirtualLoop"
+    callback: Callable[..., object]
+    args: tuple[Any, ...]
+    context: Context
+    is_cancelled: bool
+    is_scheduled: bool
+
+    def cancel(self) -> None:
+        """Never call it."""
+        if not self.is_cancelled:
+            self.is_cancelled = True
+            self.loop.cancelled_count += self.is_scheduled
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self.is_cancelled
+
+    def when(self) -> float:
+        """Return the virtual second at which it is due."""
+        return float(self)
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -52,29 +81,94 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def __init__(self, thread_s: float = 0.002) -> None:
         super().__init__()
-        self._selector = _Jump(self)
-        self._virtual_ns = 0
+        self._virtual_ns, self._virtual_s = 0, 0.0
+        self._callbacks: deque[_Handle | _Timer] = deque()
+        self._timers: list[_Timer] = []
+        self.cancelled_count = 0
+        self._rounds = 0
         self.thread_s = thread_s
         self.network: Network | None = None
 
     def time(self) -> float:
         """Return virtual seconds since the loop began."""
-        return self._virtual_ns / 1e9
+        return self._virtual_s
 
     @property
     def now_ns(self) -> int:
         """Virtual nanoseconds since the loop began."""
         return self._virtual_ns
 
-    def jump_to_next_timer(self) -> None:
-        """Let time pass until the next timer is due."""
-        when = self._scheduled[0].when()  # type: ignore[attr-defined]
-        # Rounded up, or the timer would not be due yet.
-        self._virtual_ns = max(self._virtual_ns, -int(-when * 1e9 // 1))
+    # --- one round, as in asyncio -------------------------------------------------------------------------------------
+
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> Any:  # type: ignore[override]
+        """Call `callback` in the next round."""
+        handle = _Handle(callback, args, copy_context() if context is None else context)
+        self._callbacks.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Context | None = None) -> Any:  # type: ignore[override]
+        """Call `callback` in so many virtual seconds."""
+        return self.call_at(self._virtual_s + delay, callback, *args, context=context)
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> Any:  # type: ignore[override]
+        """Call `callback` at a virtual second."""
+        timer = _Timer(when)
+        timer.callback, timer.args, timer.loop = callback, args, self
+        timer.context = copy_context() if context is None else context
+        timer.is_cancelled, timer.is_scheduled = False, True
+        heappush(self._timers, timer)
+        return timer
+
+    def _run_once(self) -> None:
+        # The order of everything is asyncio's own: same heap, same comparisons, same places at which what was cancelled goes.
+        self._forget_cancelled()
+        timers, callbacks = self._timers, self._callbacks
+        if not callbacks and not self._stopping:  # type: ignore[attr-defined]
+            if not timers:
+                raise Stuck("nothing is left to do")
+            if timers[0] > self._virtual_s:
+                self._rounds = 0
+                # Rounded up, or the timer would not be due yet.
+                self._set_time(max(self._virtual_ns, -int(-timers[0] * 1e9 // 1)))
+        self._rounds += 1
+        if self._rounds > MAX_ROUNDS:
+            self._rounds = 0
+            raise Stuck(f"{MAX_ROUNDS} rounds of the loop, and no time has passed")
+        end_s = self._virtual_s + self._clock_resolution  # type: ignore[attr-defined]
+        while timers and timers[0] < end_s:
+            timer = heappop(timers)
+            timer.is_scheduled = False
+            callbacks.append(timer)
+        for _ in range(len(callbacks)):
+            handle = callbacks.popleft()
+            if handle.is_cancelled:
+                continue
+            try:
+                handle.context.run(handle.callback, *handle.args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as problem:
+                self.call_exception_handler({"message": f"Exception in callback {handle.callback}", "exception": problem})
+
+    def _forget_cancelled(self) -> None:
+        timers = self._timers
+        if len(timers) > MANY_TIMERS and self.cancelled_count * 2 > len(timers):
+            self._timers = [timer for timer in timers if not timer.is_cancelled]
+            heapify(self._timers)
+            self.cancelled_count = 0
+            return
+        while timers and timers[0].is_cancelled:
+            self.cancelled_count -= 1
+            heappop(timers).is_scheduled = False
+
+    def _set_time(self, now_ns: int) -> None:
+        self._virtual_ns, self._virtual_s = now_ns, now_ns / 1e9
 
     def stand_still(self, seconds: float) -> None:
         """Let time pass with nobody running: a machine that was suspended. What came due in between is late."""
-        self._virtual_ns += int(seconds * 1e9)
+        self._set_time(self._virtual_ns + int(seconds * 1e9))
 
     async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:
         """Connect over the network of this loop."""
@@ -100,9 +194,3 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
         self.call_later(self.thread_s, call)
         return future
-
-    def _process_events(self, event_list: list[Any]) -> None:
-        pass
-
-    def _write_to_self(self) -> None:
-        pass
