@@ -136,7 +136,10 @@ class Account:
         facts = []
         for position in _newest_first(positions):
             plan = position.plan
-            if not (plan.margin and plan.symbol == trade.symbol and plan.side.exit_side is trade.side) or not _concerns(trade, position):
+            if not (plan.margin and plan.symbol == trade.symbol and plan.side.exit_side is trade.side):
+                continue
+            # No times: it is open as the trade is told, and our clock may have been set back since it was opened.
+            if not position.opened_ns or trade.trade_id in position.trade_ids:
                 continue
             part = min(left, position.instrument.qty(position.held_lots))
             if part > 0:

@@ -32,3 +32,8 @@ def test_a_late_order_of_a_closed_position_that_ended_while_nobody_listened_is_n
 
 def test_a_stop_is_put_back_after_each_rung_of_exits_that_the_market_refuses() -> None:
     assert run(Case(scenarios(["P28-notional"])[0], PositionSide.LONG, "mode_post_only", 6)).problems == ()
+
+
+@pytest.mark.parametrize("boundary", [3, 4, 5])
+def test_what_the_owner_closes_on_margin_is_taken_off_also_when_our_clock_was_set_back_since_the_position_opened(boundary: int) -> None:
+    assert run(Case(scenarios(["P19c-margin"])[0], PositionSide.SHORT, "clock_back", boundary)).problems == ()
