@@ -9,7 +9,10 @@ Rules
        execution, nothing was wrong. Without such proof nothing is adjusted, whatever the balance says; a person is told.
     4. Then the owner's own trades explain it, at their price, and what they do not explain is an adjustment; not before nothing
        of what the venue said is held back (`is_settled`). The newest position gives first: the older ones have been true for longer.
-    5. Margin has no balance to compare: the owner's margin trades close what the owner is known to hold, then ours.
+    5. Margin has no balance to compare: the owner's margin trades close what the owner is known to hold, then ours. What the account holds
+       of a pair is asked for by REST where the venue refuses an exit because nothing is there to close, and after a restart. It counts
+       if two answers in a row agree, with nothing executed since the first; REST may be a minute behind the stream, so that after
+       a restart both must be younger than that. Then what is missing is adjusted, the newest first (`take_margin`).
     6. What the venue holds back or cuts (funds, reduce-only) it counts for the account. It guards one position against a second order of
        its own only while that position is all that there is (`shared`).
 
@@ -17,12 +20,12 @@ Pure: time comes in. A restart begins with nothing and hears balances, orders an
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
 from events import facts as f
-from events.values import Side
+from events.values import PositionSide, Side
 
 from .model import Position
 
@@ -33,6 +36,8 @@ GRACE_NS = SECOND_NS
 ASK_AGAIN_NS, ASK_AGAIN_MAX_NS = 6 * SECOND_NS, 60 * SECOND_NS
 PAGE_AFTER_ANSWERS = 3
 TRADES_KEPT = 1_000
+# When to look at margin after a restart: REST may be a minute behind (K9), and what happened before the restart is not known.
+LOOK_AFTER_RESTART_NS = 61 * SECOND_NS
 
 
 class OwnerTrade(NamedTuple):
@@ -71,6 +76,28 @@ class Answer(NamedTuple):
     unexplained: tuple[str, ...]
 
 
+class MarginAnswer(NamedTuple):
+    """What an answer about margin proves: facts by position. `differs`: sentences about what a second answer is awaited for."""
+
+    facts: tuple[tuple[str, f.PositionAdjusted], ...]
+    differs: tuple[str, ...]
+
+
+class _MarginQuestion:
+    """Whether the account holds a pair on margin as the positions say: `refused` are those whose exit found nothing to close.
+
+    An answer counts if it is younger than `from_ns`; `seen` is the last one that did, (when, net). `ask_ns` is when to ask.
+    """
+
+    __slots__ = ("ask_ns", "from_ns", "refused", "seen", "unanswered")
+
+    def __init__(self, from_ns: int, ask_ns: int) -> None:
+        self.from_ns, self.ask_ns = from_ns, ask_ns
+        self.refused: set[str] = set()
+        self.seen: tuple[int, Decimal] | None = None
+        self.unanswered = 0
+
+
 class _Question:
     """A difference to be judged: by a snapshot that was asked for at `from_ns` or later; `ask_ns` is when to ask for one, if at all."""
 
@@ -93,6 +120,8 @@ class Account:
         self._trades: deque[OwnerTrade] = deque(maxlen=TRADES_KEPT)
         self._trade_ids: deque[str] = deque(maxlen=TRADES_KEPT)
         self._owners_margin: dict[str, Decimal] = {}
+        self._margin_ns: dict[str, int] = {}
+        self._margin_questions: dict[str, _MarginQuestion] = {}
 
     # --- in -----------------------------------------------------------------------------------------------------------
 
@@ -130,6 +159,7 @@ class Account:
         if not trade.margin:
             self._trades.append(trade)
             return ()
+        self.take_margin_fill(trade.symbol, trade.ts_recv_ns)
         sign = 1 if trade.side is Side.BUY else -1
         net = self._owners_margin.get(trade.symbol, Decimal(0))
         left = trade.qty - min(trade.qty, max(Decimal(0), -sign * net))
@@ -153,7 +183,8 @@ class Account:
 
     def deadline_ns(self) -> int | None:
         """Return when `due` has something to do, None if nothing is in question."""
-        return min((q.ask_ns for q in self._questions.values() if q.ask_ns is not None), default=None)
+        asks = [q.ask_ns for q in self._questions.values() if q.ask_ns is not None]
+        return min([*asks, *(q.ask_ns for q in self._margin_questions.values())], default=None)
 
     def due(self, positions: Iterable[Position], now_ns: int) -> bool:
         """Judge what is settled by `now_ns`; tell whether the truth is to be asked for."""
@@ -176,6 +207,71 @@ class Account:
             return Decimal(0)
         ours = sum((_qty(p) for p in positions if _is_spot_long(p, asset)), Decimal(0))
         return max(Decimal(0), ours - known.qty)
+
+    # --- margin -------------------------------------------------------------------------------------------------------
+
+    def take_margin_fill(self, symbol: str, now_ns: int) -> None:
+        """Note that something was executed on margin: what was told of the pair before says nothing any more."""
+        self._margin_ns[symbol] = now_ns
+
+    def doubt_margin(self, symbol: str, refused: str, now_ns: int) -> None:
+        """Ask what the account holds of a pair on margin: an exit of position `refused` found nothing that it could close.
+
+        That is the venue's own word of this moment, so that answers need only be younger than the refusal, not by how late REST may be.
+        """
+        question = self._margin_questions.get(symbol)
+        if question is None or not question.refused:
+            question = self._margin_questions[symbol] = _MarginQuestion(now_ns, now_ns)
+        question.refused.add(refused)
+
+    def restarted(self, positions: Iterable[Position], now_ns: int) -> None:
+        """Ask, once REST cannot be older than the restart, what the account holds of each pair with a position on margin."""
+        for position in positions:
+            if position.plan.margin:
+                self._margin_questions[position.plan.symbol] = _MarginQuestion(now_ns, now_ns + LOOK_AFTER_RESTART_NS)
+
+    def margin_due(self, now_ns: int) -> bool:
+        """Return whether what the account holds on margin is to be asked for now."""
+        due = [question for question in self._margin_questions.values() if question.ask_ns <= now_ns]
+        for question in due:
+            # An answer may be lost, or the key may not ask for it at all.
+            question.ask_ns = now_ns + min(ASK_AGAIN_NS << question.unanswered, ASK_AGAIN_MAX_NS)
+            question.unanswered = min(question.unanswered + 1, 4)
+        return bool(due)
+
+    def take_margin(
+        self, holdings: Mapping[str, Decimal], positions: Iterable[Position], is_complete: bool, asked_ns: int, as_of_ns: int, now_ns: int
+    ) -> MarginAnswer:
+        """Take what the account holds of each pair, asked for at `asked_ns` and at worst as of `as_of_ns`.
+
+        `is_complete`: no execution is missing that would explain a difference.
+        """
+        facts: list[tuple[str, f.PositionAdjusted]] = []
+        differs: list[str] = []
+        known = tuple(positions)
+        for symbol in sorted(self._margin_questions):
+            question = self._margin_questions[symbol]
+            question.unanswered = 0
+            ours = [p for p in known if p.plan.margin and p.plan.symbol == symbol]
+            told_ns, bound_ns = asked_ns if question.refused else as_of_ns, max(question.from_ns, self._margin_ns.get(symbol, 0))
+            if told_ns <= bound_ns or not is_complete or any(_is_moving(p) for p in ours):
+                question.seen = None
+                question.ask_ns = max(now_ns + ASK_AGAIN_NS, bound_ns + asked_ns - told_ns + 1)
+                continue
+            net = holdings.get(symbol, Decimal(0))
+            short = _shortfall(ours, net, question.refused)
+            if question.seen is not None and question.seen[0] > bound_ns and question.seen[1] == net:
+                del self._margin_questions[symbol]
+                facts += [(p.position_id, _adjusted(p, part, net, now_ns)) for p, part in short]
+                self._owners_margin[symbol] = net - _net(ours) + sum((part * p.side.sign for p, part in short), Decimal(0))
+                continue
+            # What the venue itself has refused waits for the way out; without its word a list that lacks something gets more time to mend.
+            question.seen, question.ask_ns = (told_ns, net), now_ns + (ASK_AGAIN_NS if question.refused else ASK_AGAIN_MAX_NS)
+            told = f"is not held: the account has {net:f} {symbol} on margin, all in all"
+            differs += [f"{p.position_id}: {part:f} of {_qty(p):f} {told}" for p, part in short]
+        return MarginAnswer(tuple(facts), tuple(differs))
+
+    # --- what is shared ---------------------------------------------------------------------------------------------------
 
     def shared(self, positions: Iterable[Position]) -> frozenset[str]:
         """Return the ids of those positions beside which the account holds more of the same, as far as anybody knows.
@@ -259,6 +355,40 @@ class Account:
             self._trades[index] = trade._replace(qty=trade.qty - qty, fees=_shared(trade, trade.qty - qty))
         else:
             del self._trades[index]
+
+
+def _net(positions: Iterable[Position]) -> Decimal:
+    return sum((_qty(p) * p.side.sign for p in positions), Decimal(0))
+
+
+def _is_moving(position: Position) -> bool:
+    """Whether an order that closes is out: what the account holds may change while it is asked for."""
+    return bool(position.open_orders("exit", "flatten", "take_profit")) or any(o.is_triggered for o in position.orders)
+
+
+def _shortfall(ours: Sequence[Position], net: Decimal, refused: Collection[str]) -> list[tuple[Position, Decimal]]:
+    """Return which positions of a pair hold more than the account, and how much: those whose exit was refused first, then the newest.
+
+    The account is held net. What it is beyond ours, on the other side, closed ours; and where the venue refuses an exit, nothing can
+    be closed but what is left on that side, whatever ours on the other side add up to.
+    """
+    out = []
+    for side in PositionSide:
+        mine = [p for p in ours if p.side is side and p.held_lots]
+        missing = max(Decimal(0), (_net(ours) - net) * side.sign)
+        if any(p.position_id in refused for p in mine):
+            missing = max(missing, sum((_qty(p) for p in mine), Decimal(0)) - max(Decimal(0), net * side.sign))
+        for position in sorted(_newest_first(mine), key=lambda p: p.position_id not in refused):
+            part = min(missing, _qty(position))
+            if part > 0:
+                out.append((position, part))
+                missing -= part
+    return out
+
+
+def _adjusted(position: Position, part: Decimal, net: Decimal, now_ns: int) -> f.PositionAdjusted:
+    evidence = f"twice in a row the account held {net:f} {position.plan.symbol} on margin, all in all"
+    return f.PositionAdjusted(ts_recv_ns=now_ns, open_qty=_qty(position) - part, reason="not held", evidence=evidence)
 
 
 def _is_spot_long(position: Position, asset: str) -> bool:

@@ -77,8 +77,10 @@ class Custody:
         return out
 
     def take_own_fill(self, position: Position, fact: f.OrderFilled) -> None:
-        """Note an execution of ours; one on margin moves no balance of the base asset."""
-        if not position.plan.margin:
+        """Note an execution of ours; one on margin moves no balance of the base asset, but what is held on margin."""
+        if position.plan.margin:
+            self._account.take_margin_fill(position.plan.symbol, fact.ts_recv_ns)
+        else:
             asset = position.instrument.base
             fees = sum((fee.qty for fee in fact.fees if fee.asset == asset), Decimal(0))
             qty = (fact.last_qty if fact.side is Side.BUY else -fact.last_qty) - fees
@@ -106,6 +108,26 @@ class Custody:
         if position.state != FLATTENING and not (position.adopted and order is not None and order.role == "exit"):
             return None
         return f.PositionAdjusted(ts_recv_ns=fact.ts_recv_ns, open_qty=Decimal(0), reason="no such position", evidence=fact.text)
+
+    def nothing_to_close(self, position: Position, now_ns: int) -> None:
+        """Note that the venue refused an exit on margin because nothing is there that it could close."""
+        self._account.doubt_margin(position.plan.symbol, position.position_id, now_ns)
+
+    def restarted(self, now_ns: int) -> None:
+        """Note that what happened on margin before now is not known."""
+        self._account.restarted(self._desk.positions.values(), now_ns)
+
+    def margin_due(self, now_ns: int) -> bool:
+        """Tell whether what the account holds on margin is to be asked for."""
+        return self._account.margin_due(now_ns)
+
+    def take_margin(self, told: m.MarginHeld, is_complete: bool) -> Judged:
+        """Take what the account holds on margin; return what is adjusted, and what differs and is asked for once more (A26)."""
+        answer = self._account.take_margin(
+            dict(told.holdings), self._desk.positions.values(), is_complete, told.asked_ns, told.as_of_ns, told.ts_recv_ns
+        )
+        events = [event for key, fact in answer.facts for event in self._desk.take(fact, key)]
+        return Judged(events, answer.differs)
 
     def held_by_others(self, told: m.BalanceHeld) -> tuple[str, ...]:
         """Return a sentence for each position whose order found too little of an asset, where orders that are not ours hold it (A25)."""

@@ -67,13 +67,13 @@ class Made:
         self.exposures: list[Exposure] = []
         self.refresh = self.new_token = self.reconnect = False
 
-    def take_adjusted(self, events: Iterable[PositionEvent]) -> None:
+    def take_adjusted(self, events: Iterable[PositionEvent], *, page: bool = False) -> None:
         """Take events; an adjustment of what a position holds is told: its profit is not certain any more (P30)."""
         for event in events:
             self.events.append(event)
             if isinstance(event.fact, f.PositionAdjusted):
                 text = f"{event.position_id} is set to {event.fact.open_qty}: {event.fact.reason}, {event.fact.evidence}"
-                self.notices.append(Notice(False, "POSITION_ADJUSTED", text))
+                self.notices.append(Notice(page, "POSITION_ADJUSTED", text))
 
     @property
     def is_empty(self) -> bool:

@@ -219,11 +219,13 @@ class Pipeline:
                 made.events += self.desk.take(short, position.position_id)
                 if self.settings.asks_rest:
                     self.translator.lookups.balance(short.asset, fact.ts_recv_ns)
-        elif fact.reject_class == "reduce_only" and not self.translator.has_gap:
+        elif fact.reject_class == "reduce_only":
             # Behind a gap an entry may be what is missing, and no reverse position was ever there.
-            nothing = self.custody.nothing_for(position, fact)
+            nothing = None if self.translator.has_gap else self.custody.nothing_for(position, fact)
             if nothing is not None:
                 made.take_adjusted(self.desk.take(nothing, position.position_id))
+            elif position.plan.margin and self.settings.asks_rest:
+                self.custody.nothing_to_close(position, fact.ts_recv_ns)
 
     def _note_age(self, position_id: str, fact: f.ChildDiscovered) -> None:
         """Note how young a stop is that the venue itself made: its cancel costs as much as that of one of ours (I14)."""
@@ -249,6 +251,10 @@ class Pipeline:
             made.events += self.custody.take(item)
         elif isinstance(item, m.BalanceHeld):
             made.notices += [Notice(False, "FUNDS_HELD", text) for text in self.custody.held_by_others(item)]
+        elif isinstance(item, m.MarginHeld):
+            judged = self.custody.take_margin(item, not self.translator.has_gap)
+            made.take_adjusted(judged.events, page=True)
+            made.notices += [Notice(False, "QUANTITY_MISMATCH", text) for text in judged.unexplained]
         elif isinstance(item, m.TradesCompleted):
             self.counters["trades_completed"] += 1
             made.refresh = True
@@ -327,6 +333,8 @@ class Pipeline:
         self.link.due(made, now_ns)
         made.events += self.desk.due(now_ns)
         made.refresh = self.custody.due(now_ns) or made.refresh
+        if self.custody.margin_due(now_ns):
+            self.translator.lookups.margin(now_ns)
         overdue = self._vigil.due(self.desk.positions, now_ns)
         made.refresh = bool(overdue) or made.refresh
         made.notices += overdue
@@ -359,6 +367,8 @@ class Pipeline:
             self._open(made, intent, ts_recv_ns)
         elif isinstance(intent, Restarted):
             self.dead_man.restarted(ts_recv_ns)
+            if self.settings.asks_rest:
+                self.custody.restarted(ts_recv_ns)
             self._markets.away(ts_recv_ns)
             made.events += self.desk.take_all(f.ChannelClosed(ts_recv_ns=ts_recv_ns, reason="restart", epoch=intent.epoch))
         elif isinstance(intent, AdoptExposure):

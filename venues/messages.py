@@ -117,6 +117,17 @@ class BalanceHeld(VenueMessage, frozen=True, kw_only=True, tag="balance_held"):
     held: Decimal
 
 
+class MarginHeld(VenueMessage, frozen=True, kw_only=True, tag="margin_held"):
+    """What the account holds of each pair on margin, in base units, below zero for a short; a pair that is not there is not held.
+
+    By REST, asked for at `asked_ns`; what it lists may be as old as `as_of_ns`.
+    """
+
+    holdings: tuple[tuple[str, Decimal], ...]
+    asked_ns: int
+    as_of_ns: int
+
+
 class TradesCompleted(VenueMessage, frozen=True, kw_only=True, tag="trades_completed"):
     """The gap in what is known of the executions is closed: a snapshot may prove absence again (K8)."""
 
@@ -259,6 +270,7 @@ AnyMessage = (
     | SnapshotTaken
     | BalanceChanged
     | BalanceHeld
+    | MarginHeld
     | TradesCompleted
     | ForeignOrder
     | ForeignFill

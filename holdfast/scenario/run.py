@@ -248,12 +248,21 @@ class Play:
             self._took_away(qty if closes else -qty)
 
     def _took_away(self, qty: Decimal) -> None:
-        """Note what the owner took: first what he bought himself, then of the position, so that nothing of that is called bare."""
+        """Note what the owner took: first what he bought himself, then of the position, so that nothing of that is called bare.
+
+        On margin also of a position that comes later: the account is held net.
+        """
         self.owners_qty -= qty
+        self._net()
+
+    def _net(self) -> None:
         held = self.watch.books.held.get(self.position_id)
         if self.owners_qty < 0 and held is not None:
-            self.watch.books.held[self.position_id] = held._replace(exited=held.exited - self.owners_qty)
-        self.owners_qty = max(self.owners_qty, D(0))
+            taken = min(-self.owners_qty, max(D(0), held.net)) if self.plan["margin"] else -self.owners_qty
+            self.watch.books.held[self.position_id] = held._replace(exited=held.exited + taken)
+            self.owners_qty += taken
+        if not self.plan["margin"]:
+            self.owners_qty = max(self.owners_qty, D(0))
 
     # --- names --------------------------------------------------------------------------------------------------------
 
@@ -419,6 +428,8 @@ class Play:
         """Look at the invariants; tell whether a clock of something bare runs."""
         floor = self.floor
         desk = None if floor.is_dead else floor.pipeline.desk
+        self.watch.look_at_books(floor.now_ns)
+        self._net()
         self.watch.look(desk, desk is not None and floor.is_connected, floor.now_ns)
         if desk is None:
             return self.watch.is_counting

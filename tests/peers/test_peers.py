@@ -108,3 +108,35 @@ async def test_ccxt_reads_markets_places_edits_cancels_and_follows_its_orders() 
             assert [(trade["id"], trade["symbol"]) for trade in by_rest] == [(trades[0]["id"], "BTC/USD")]
         finally:
             await client.close()
+
+
+async def margin_short(running: SimulatedVenue) -> None:
+    """The account's owner is short on margin, by two orders."""
+    for qty in ("0.3", "0.2"):
+        running.trade_by_hand("BTC/USD", "sell", Decimal(qty), margin=True)
+    await asyncio.sleep(0.2)
+
+
+async def test_ccxt_reads_the_positions_on_margin() -> None:
+    pro = pytest.importorskip("ccxt.pro", reason="ccxt is not installed")
+    async with venue() as running:
+        client = pro.kraken({"apiKey": KEY, "secret": SECRET, "enableRateLimit": False})
+        client.urls["api"].update(public=running.http_url, private=running.http_url)
+        try:
+            await client.load_markets()
+            await margin_short(running)
+            (position,) = await client.fetch_positions()
+            assert (position["symbol"], position["side"], position["contracts"]) == ("BTC/USD", "short", 0.5)
+        finally:
+            await client.close()
+
+
+async def test_python_kraken_sdk_reads_the_positions_on_margin() -> None:
+    spot = pytest.importorskip("kraken.spot", reason="python-kraken-sdk is not installed")
+    async with venue() as running:
+        await margin_short(running)
+        async with spot.SpotAsyncClient(KEY, SECRET, url=running.http_url) as client:
+            opened = await client.request("POST", "/0/private/OpenPositions")
+        rows = list(opened.values())
+        assert {(row["pair"], row["type"], row["posstatus"]) for row in rows} == {("XXBTZUSD", "sell", "open")}
+        assert sum(Decimal(row["vol"]) for row in rows) == Decimal("0.5")

@@ -1,11 +1,17 @@
 """A26: what is held against what protects it, and against what the account holds; with typed outcomes (P17, P19, P30)."""
 
+import json
+from decimal import Decimal
+from functools import partial
+
 import pytest
+from msgspec.structs import replace
 
 from events import facts as f
 from events.values import PositionSide
+from fsm.account import Account
 from fsm.monitor import quantity_mismatch
-from holdfast.scenario.floor import SYMBOL, Floor, replayed
+from holdfast.scenario.floor import SECOND, SYMBOL, Floor, replayed
 from replay.pipeline import Settings
 from tests.fsm.stage import MARGIN, D, Stage
 
@@ -157,3 +163,161 @@ def test_a26_without_a_complete_snapshot_nothing_is_adjusted_and_a_person_is_tol
     assert floor.facts(f.PositionAdjusted) + floor.facts(f.ManualFillSeen) == []
     assert "BALANCE_UNEXPLAINED" in floor.pages
     assert floor.facts(f.BalanceShort, position_id)
+
+
+# --- on margin, where the stream tells no quantity: REST is asked, and believed at the second answer ---------------------------------
+
+
+def untold(floor: Floor, side: str, qty: str) -> None:
+    """The owner trades on margin, and nothing that the engine is told shows it."""
+    before = floor.altered
+    floor.altered = lambda text: '{"channel":"heartbeat"}' if '"channel":"executions"' in text else text
+    floor.by_hand(side, qty, margin=True)
+    order_id = floor.gateway.exchange.account.fills[-1].order_id
+    hidden = partial(without_order, order_id)
+    floor.altered = lambda text: before(hidden(text))
+
+
+def without_order(order_id: str, text: str) -> str:
+    if order_id not in text:
+        return text
+    frame = json.loads(text, parse_float=Decimal)
+    frame["data"] = [entry for entry in frame["data"] if entry.get("order_id") != order_id]
+    return json.dumps(frame, default=float)
+
+
+@both_sides
+def test_a26_an_exit_on_margin_that_finds_nothing_to_close_ends_once_two_answers_by_rest_say_why(side: PositionSide) -> None:
+    floor = Floor()
+    floor.wait(1)
+    # The venue holds the account net: what the owner holds the other way is closed by our entry, and nothing is left to leave.
+    floor.by_hand(side.exit_side.value, "0.5", margin=True)
+    position_id = floor.protected(side, margin=True)
+    floor.leave(position_id)
+    floor.wait(5)
+    assert (floor.state(position_id), floor.facts(f.PositionAdjusted)) != ("Closed", [])
+    assert "QUANTITY_MISMATCH" in floor.alerts
+    assert floor.facts(f.PositionAdjusted) == []
+    floor.wait(15)
+    adjusted = floor.facts(f.PositionAdjusted, position_id)
+    assert [(x.open_qty, x.reason) for x in adjusted] == [(0, "not held")]
+    assert adjusted[0].evidence == "twice in a row the account held 0 BTC/USD on margin, all in all"
+    assert (floor.state(position_id), floor.at_venue(), floor.resting()) == ("Closed", 0, [])
+    assert floor.pages.count("POSITION_ADJUSTED") == 1
+    assert replayed(floor)
+
+
+@both_sides
+def test_a26_an_exit_on_margin_that_finds_less_closes_that_and_the_rest_is_adjusted(side: PositionSide) -> None:
+    floor = Floor()
+    floor.wait(1)
+    floor.by_hand(side.exit_side.value, "0.2", margin=True)
+    position_id = floor.protected(side, margin=True)
+    floor.leave(position_id)
+    floor.wait(30)
+    assert [x.open_qty for x in floor.facts(f.PositionAdjusted, position_id)] == [0]
+    assert (floor.state(position_id), floor.at_venue(), floor.resting()) == ("Closed", 0, [])
+    assert sum(x.last_qty for x in floor.facts(f.OrderFilled, position_id) if x.side is side.exit_side) == D("0.3")
+
+
+@both_sides
+def test_a26_one_answer_by_rest_that_lacks_a_position_takes_nothing_away(side: PositionSide) -> None:
+    floor = Floor()
+    position_id = floor.protected(side, margin=True)
+    for kind in ("market", "limit"):
+        floor.faults.arm("reject", on=f"add_order:{kind}", text="EOrder:Reduce only:No position exists", count=2)
+    floor.faults.arm("rest_empty", on="rest:OpenPositions")
+    floor.leave(position_id)
+    floor.wait(2)
+    assert "QUANTITY_MISMATCH" in floor.alerts
+    floor.wait(30)
+    assert floor.facts(f.PositionAdjusted) == []
+    assert (floor.state(position_id), floor.at_venue()) == ("Closed", 0)
+
+
+@both_sides
+def test_a26_after_a_restart_what_the_account_holds_on_margin_is_looked_at_and_a_position_shrinks_to_it(side: PositionSide) -> None:
+    floor = Floor()
+    position_id = floor.protected(side, margin=True)
+    untold(floor, side.exit_side.value, "0.2")
+    floor.kill()
+    floor.wait(110)
+    assert "QUANTITY_MISMATCH" in floor.alerts
+    assert floor.facts(f.PositionAdjusted) == []
+    floor.wait(20)
+    assert [(x.open_qty, x.reason) for x in floor.facts(f.PositionAdjusted, position_id)] == [(D("0.3"), "not held")]
+    assert (floor.state(position_id), abs(floor.at_venue())) == ("Protected", D("0.3"))
+    assert [text.split()[-1] for text in floor.resting()] == ["0.3"]
+    assert floor.pages == ["POSITION_ADJUSTED"]
+    assert replayed(floor)
+
+
+@both_sides
+def test_a26_after_a_restart_what_the_owner_holds_on_margin_beside_a_position_is_known(side: PositionSide) -> None:
+    floor = Floor()
+    position_id = floor.protected(side, margin=True)
+    untold(floor, side.entry_side.value, "0.3")
+    floor.kill()
+    floor.wait(110)
+    assert floor.pipeline.custody.shared() == frozenset()
+    floor.wait(20)
+    assert floor.pipeline.custody.shared() == {position_id}
+    assert floor.facts(f.PositionAdjusted) == []
+    assert floor.state(position_id) == "Protected"
+
+
+def test_a26_two_answers_with_an_execution_between_them_are_one() -> None:
+    account, stage = Account(), Stage(PositionSide.SHORT, MARGIN).protected("1.0")
+    key = stage.position.position_id
+
+    def told(at_s: int, qty: str, late_s: int = 60) -> list[str]:
+        answer = account.take_margin({SYMBOL: D(qty)}, [stage.position], True, at_s * SECOND, (at_s - late_s) * SECOND, at_s * SECOND)
+        return [str(fact.open_qty) for _, fact in answer.facts]
+
+    account.doubt_margin(SYMBOL, key, 100 * SECOND)
+    assert told(100, "0") == []
+    assert told(101, "0") == []
+    account.take_margin_fill(SYMBOL, 105 * SECOND)
+    assert told(107, "0") == []
+    assert told(113, "-0.4") == []
+    assert told(119, "-0.4") == ["0.400"]
+    # Without the venue's own word REST must be younger than it may be late.
+    account.restarted([stage.position], 200 * SECOND)
+    assert account.deadline_ns() == 261 * SECOND
+    assert told(210, "-0.4") + told(250, "-0.4") + told(259, "-0.4") == []
+    assert told(262, "-0.4") == []
+    assert told(268, "-0.4") == ["0.400"]
+
+
+def test_a26_a_question_that_nobody_answers_is_asked_ever_less_often() -> None:
+    account = Account()
+    account.doubt_margin(SYMBOL, "hf1", 0)
+    asked = [at_s for at_s in range(300) if account.margin_due(at_s * SECOND)]
+    assert asked == [0, 6, 18, 42, 90, 150, 210, 270]
+
+
+def test_a26_of_several_positions_the_one_that_was_refused_gives_first_then_the_newest() -> None:
+    positions = [replace(Stage(PositionSide.SHORT, MARGIN).protected("1.0").position, position_id=f"hf{n}", opened_ns=n) for n in (1, 2, 3)]
+
+    def given(net: str, *refused: str) -> dict[str, str]:
+        account = Account()
+        for key in refused:
+            account.doubt_margin(SYMBOL, key, SECOND)
+        for at_s in (2, 8):
+            answer = account.take_margin({SYMBOL: D(net)}, positions, True, at_s * SECOND, 0, at_s * SECOND)
+        return {key: f"{fact.open_qty:f}" for key, fact in answer.facts}
+
+    assert given("-1.5", "hf1") == {"hf1": "0.000", "hf3": "0.500"}
+    assert given("-3", "hf1") == {}
+    # The owner's own on the same side is nobody's business.
+    assert given("-9", "hf1") == {}
+
+
+def test_a26_a_long_and_a_short_of_one_pair_are_held_net_and_the_refused_one_ends() -> None:
+    long = replace(Stage(PositionSide.LONG, MARGIN).protected("1.0").position, position_id="hf1")
+    short = replace(Stage(PositionSide.SHORT, MARGIN, qty=D("0.4")).protected("0.4").position, position_id="hf2")
+    account = Account()
+    account.doubt_margin(SYMBOL, "hf2", SECOND)
+    for at_s in (2, 8):
+        answer = account.take_margin({SYMBOL: D("0.6")}, [long, short], True, at_s * SECOND, 0, at_s * SECOND)
+    assert [(key, f"{fact.open_qty:f}") for key, fact in answer.facts] == [("hf2", "0.000")]

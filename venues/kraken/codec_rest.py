@@ -8,7 +8,7 @@ that were charged in the base currency).
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -64,6 +64,15 @@ class RestBalance(msgspec.Struct, frozen=True):
     hold_trade: Any = "0"
 
 
+class RestPosition(msgspec.Struct, frozen=True):
+    """A position of OpenPositions: one opening execution on margin, and what of it is closed by now."""
+
+    pair: str
+    type: Literal["buy", "sell"]
+    vol: Any
+    vol_closed: Any = "0"
+
+
 class _Orders(msgspec.Struct, frozen=True):
     open: dict[str, RestOrder] = {}
     closed: dict[str, RestOrder] = {}
@@ -83,6 +92,7 @@ _envelope = msgspec.json.Decoder(_Envelope)
 _listed = msgspec.json.Decoder(_Orders, float_hook=str)
 _queried = msgspec.json.Decoder(dict[str, RestOrder], float_hook=str)
 _trades = msgspec.json.Decoder(_Trades, float_hook=str)
+_positions = msgspec.json.Decoder(dict[str, RestPosition], float_hook=str)
 _balances = msgspec.json.Decoder(dict[str, RestBalance], float_hook=str)
 
 
@@ -131,6 +141,22 @@ def balance_from(text: str, asset: str) -> tuple[Decimal, Decimal]:
         if asset_of(name) == asset:
             return number(balance.balance, "balance"), number(balance.hold_trade, "hold_trade")
     return Decimal(0), Decimal(0)
+
+
+def holdings_from(text: str, symbols: Mapping[str, str]) -> tuple[tuple[str, Decimal], ...]:
+    """Return the net quantity of each pair of `symbols` in an OpenPositions answer, by symbol; those of none are left out.
+
+    Raises:
+        Refused, Unreadable, BadInput: the answer tells nothing, or one of its numbers is none.
+    """
+    found: dict[str, RestPosition] = _result(text, _positions)
+    net: dict[str, Decimal] = {}
+    for position in found.values():
+        symbol = symbols.get(position.pair)
+        if symbol is not None:
+            left = number(position.vol, "vol") - number(position.vol_closed, "vol_closed")
+            net[symbol] = net.get(symbol, Decimal(0)) + (left if position.type == "buy" else -left)
+    return tuple(sorted(net.items()))
 
 
 def ns_from_seconds(value: Any) -> int:

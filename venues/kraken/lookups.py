@@ -7,7 +7,8 @@ Rules
     lists is told as absent as of `LAG_NS` before the first of these questions, and only if it had been sent by then.
     After a gap that a snapshot does not bridge (K8), trades are read backwards until they overlap with one that was known before
     it; they must also overlap with the snapshot itself, or be asked for `LAG_NS` after it: else REST may still be behind it.
-    A balance is asked for where an order found too little: what others' orders hold only REST tells.
+    A balance is asked for where an order found too little: what others' orders hold only REST tells. So are the account's holdings on
+    margin, which the stream does not tell at all.
     Before trades are told, their orders are asked for, so that no fill of ours is taken for somebody else's.
 
 One question is out at a time; the same question is asked at most once in `PAUSE_NS`. Every number comes from a counter, so that a
@@ -24,7 +25,7 @@ import msgspec
 from events.errors import BadInput
 from events.facts import OrderNotFound
 
-from ..messages import BalanceHeld, FrameRefused, Question, QuestionAnswered, TradesCompleted
+from ..messages import BalanceHeld, FrameRefused, MarginHeld, Question, QuestionAnswered, TradesCompleted
 from . import codec_rest, executions
 from .codec import ExecEntry, number
 from .executions import Output
@@ -60,6 +61,10 @@ class _Holding(msgspec.Struct):
     asset: str
 
 
+class _Holdings(msgspec.Struct):
+    """What the account holds on margin."""
+
+
 class _Walk(msgspec.Struct):
     """One reading of the trades, backwards from now to `since_ns`, or to what `bridges` asks for."""
 
@@ -86,8 +91,8 @@ class Lookups:
         self.counters: Counter[str] = Counter()
         self._number = 0
         self._out: Question | None = None
-        self._work: _Search | _Walk | _Holding | None = None
-        self._waiting: deque[_Search | _Walk | _Holding] = deque()
+        self._work: _Search | _Walk | _Holding | _Holdings | None = None
+        self._waiting: deque[_Search | _Walk | _Holding | _Holdings] = deque()
         self._asked_ns: dict[str, int] = {}
         # (when, since, gap) of the next try to close a gap
         self._again: tuple[int, int, int] | None = None
@@ -106,6 +111,11 @@ class Lookups:
         """Ask what open orders hold of an asset: the stream tells totals only."""
         if self._is_due(f"balance {asset}", now_ns):
             self._add(_Holding(asset), now_ns)
+
+    def margin(self, now_ns: int) -> None:
+        """Ask what the account holds on margin."""
+        if self._is_due("margin", now_ns):
+            self._add(_Holdings(), now_ns)
 
     def bridge(self, since_ns: int, gap_ns: int, now_ns: int) -> None:
         """Close the gap in what is known of the executions, seen at `gap_ns`; nothing before `since_ns` matters."""
@@ -133,7 +143,7 @@ class Lookups:
         self._asked_ns[key] = now_ns
         return True
 
-    def _add(self, work: _Search | _Walk | _Holding, now_ns: int) -> None:
+    def _add(self, work: _Search | _Walk | _Holding | _Holdings, now_ns: int) -> None:
         self._waiting.append(work)
         self._next(now_ns)
 
@@ -154,6 +164,10 @@ class Lookups:
             elif isinstance(work, _Holding):
                 balance, held = codec_rest.balance_from(answer.text, work.asset)
                 output.append(BalanceHeld(asset=work.asset, balance=balance, held=held, ts_recv_ns=answer.ts_recv_ns))
+            elif isinstance(work, _Holdings):
+                holdings = codec_rest.holdings_from(answer.text, self._symbols)
+                as_of_ns = answer.asked_ns - LAG_NS
+                output.append(MarginHeld(holdings=holdings, asked_ns=answer.asked_ns, as_of_ns=as_of_ns, ts_recv_ns=answer.ts_recv_ns))
             elif work is not None:
                 self._walked(work, answer, output)
         except codec_rest.Refused as refused:
@@ -187,6 +201,8 @@ class Lookups:
             self._ask_search(self._work, now_ns)
         elif isinstance(self._work, _Holding):
             self._ask("BalanceEx", {}, now_ns)
+        elif isinstance(self._work, _Holdings):
+            self._ask("OpenPositions", {}, now_ns)
         else:
             self._work.begun_ns = now_ns
             self._ask_page(self._work, now_ns)

@@ -15,7 +15,7 @@ from events.errors import Usage
 
 PRIVATE = ("executions", "balances")
 REQUESTS = ("add_order", "amend_order", "cancel_order")
-REST_LISTS = ("rest:OpenOrders", "rest:ClosedOrders", "rest:QueryOrders", "rest:TradesHistory", "rest:BalanceEx")
+REST_LISTS = ("rest:OpenOrders", "rest:ClosedOrders", "rest:QueryOrders", "rest:TradesHistory", "rest:BalanceEx", "rest:OpenPositions")
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,6 +185,21 @@ class RestDesk:
         rows = self._cut("TradesHistory", [(fill.exec_id, _trade(fill)) for fill in _page(fills, params)])
         return {"trades": dict(rows), "count": len(fills)}
 
+    def _open_positions(self, params: Params, now_ns: int) -> Any:
+        open_parts = _margin_parts(self._view("OpenPositions", now_ns).fills())
+        asked = [text for text in params.get("txid", "").split(",") if text]
+        with_calcs = params.get("docalcs") == "true"
+        rows = [
+            (fill.exec_id, _position(fill, lots, self._px(fill.pair) if with_calcs else None))
+            for fill, lots in open_parts
+            if not asked or fill.exec_id in asked
+        ]
+        rows = self._cut("OpenPositions", rows)
+        return _by_market(rows) if params.get("consolidation") == "market" else dict(rows)
+
+    def _px(self, pair: Pair) -> Decimal:
+        return pair.instrument.price(self._exchange.markets[pair.symbol].tape.last_ticks)
+
     # --- public ---------------------------------------------------------------------------------------------------------
 
     def _time(self, params: Params, now_ns: int) -> Any:
@@ -219,6 +234,7 @@ _PRIVATE: dict[str, Callable[[RestDesk, Params, int], Any]] = {
     "ClosedOrders": RestDesk._closed_orders,
     "QueryOrders": RestDesk._query_orders,
     "TradesHistory": RestDesk._trades_history,
+    "OpenPositions": RestDesk._open_positions,
 }
 _PUBLIC: dict[str, Callable[[RestDesk, Params, int], Any]] = {
     "Time": RestDesk._time,
@@ -343,6 +359,60 @@ def _trade(fill: Fill) -> dict[str, Any]:
         "trade_id": fill.trade_id,
         "maker": fill.maker,
     }
+
+
+def _margin_parts(fills: Iterable[Fill]) -> list[tuple[Fill, int]]:
+    """Return what is open on margin after `fills`: each opening execution and its lots that are not closed; first in, first out."""
+    books: dict[str, list[tuple[Fill, int]]] = {}
+    for fill in fills:
+        if not fill.margin:
+            continue
+        lots, parts = fill.lots, books.setdefault(fill.pair.symbol, [])
+        while lots and parts and parts[0][0].buying != fill.buying:
+            opening, open_lots = parts[0]
+            closed = min(lots, open_lots)
+            lots -= closed
+            parts[:1] = [(opening, open_lots - closed)] if open_lots > closed else []
+        if lots:
+            parts.append((fill, lots))
+    return [part for symbol in sorted(books) for part in books[symbol]]
+
+
+def _position(fill: Fill, lots: int, px: Decimal | None) -> dict[str, Any]:
+    pair, qty = fill.pair, fill.pair.instrument.qty
+    row: dict[str, Any] = {
+        "ordertxid": fill.order_id,
+        "posstatus": "open",
+        "pair": pair_id(pair.symbol),
+        "time": _seconds(fill.ts_ns),
+        "type": "buy" if fill.buying else "sell",
+        "ordertype": fill.order_type,
+        "cost": pair.cost(fill.cost),
+        "fee": pair.cost(fill.fee_quote),
+        "vol": fill.qty,
+        "vol_closed": qty(fill.lots - lots),
+        "margin": pair.cost(fill.cost * pair.margin_initial),
+        "terms": "0.0000% per 4 hours",
+        "rollovertm": str(fill.ts_ns // SECOND_NS + 4 * 3600),
+        "misc": "",
+        "oflags": "",
+    }
+    if px is not None:
+        gain = qty(lots) * (px - fill.px)
+        row |= {"value": pair.cost(qty(lots) * px), "net": pair.cost(gain if fill.buying else -gain)}
+    return row
+
+
+def _by_market(rows: list[tuple[str, Any]]) -> list[dict[str, Any]]:
+    """Return one row a pair and side: a list, without the ids of its positions."""
+    out: dict[tuple[str, str], dict[str, Any]] = {}
+    for _, row in rows:
+        one = out.setdefault((row["pair"], row["type"]), {"pair": row["pair"], "positions": 0, "type": row["type"], "leverage": "5.00000"})
+        one["positions"] += 1
+        for name in ("cost", "fee", "vol", "vol_closed", "margin", "value", "net"):
+            if name in row:
+                one[name] = one.get(name, Decimal(0)) + row[name]
+    return [{**one, "positions": str(one["positions"])} for one in out.values()]
 
 
 def _pair(pair: Pair, settings: VenueSettings) -> dict[str, Any]:

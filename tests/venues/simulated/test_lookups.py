@@ -295,3 +295,28 @@ def test_nonsense_adds_nothing_and_raises_nothing(client: PureClient, text: str)
     engine.lookups.order(ORDER, "", 0, client.now_ns)
     heard = engine.lookups.answered(m.QuestionAnswered(number=1, asked_ns=0, ts_recv_ns=client.now_ns, text=text))
     assert kinds(heard) in ([], ["FrameRefused"])
+
+
+def test_what_the_account_holds_on_margin_is_told_net_and_as_old_as_it_may_be(client: PureClient) -> None:
+    engine = Engine(client)
+    for side, qty in (("sell", "0.3"), ("sell", "0.2"), ("buy", "0.1")):
+        client.order("market", side, qty, margin=True)
+    engine.lookups.margin(client.now_ns)
+    (told,) = engine.answers()
+    assert told == m.MarginHeld(
+        holdings=(("BTC/USD", Decimal("-0.4")),), asked_ns=client.now_ns, as_of_ns=client.now_ns - LAG_NS, ts_recv_ns=client.now_ns
+    )
+    engine.lookups.margin(client.now_ns)
+    assert (engine.asked, engine.answers()) == (["OpenPositions"], [])
+
+
+@pytest.mark.parametrize(
+    "result", ['{"T":{"pair":"XXBTZUSD","type":"long","vol":"1"}}', '{"T":{"pair":"XXBTZUSD","type":"buy","vol":"x"}}', "[]"]
+)
+def test_positions_that_cannot_be_read_tell_nothing(client: PureClient, result: str) -> None:
+    engine = Engine(client)
+    engine.lookups.margin(client.now_ns)
+    text = f'{{"error":[],"result":{result}}}'
+    number = engine.lookups.questions.pop().number
+    heard = engine.lookups.answered(m.QuestionAnswered(number=number, asked_ns=0, ts_recv_ns=client.now_ns, text=text, problem=""))
+    assert kinds(heard) == ["FrameRefused"]

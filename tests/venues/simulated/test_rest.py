@@ -55,6 +55,47 @@ def test_what_a_stop_holds_shows_in_the_balances(client: PureClient) -> None:
     assert balances["ZUSD"] == {"balance": "1000000.0000", "hold_trade": "0.0000"}
 
 
+def test_each_execution_that_opened_on_margin_is_a_position_until_others_have_closed_it(client: PureClient) -> None:
+    asker = Asker(client)
+    client.order("market", "buy", "1")
+    assert asker.result("OpenPositions") == {}
+    for qty in ("0.3", "0.2"):
+        client.order("market", "sell", qty, margin=True)
+    opened = asker.result("OpenPositions")
+    rows = list(opened.values())
+    assert [(row["pair"], row["type"], row["vol"], row["vol_closed"], row["posstatus"]) for row in rows] == [
+        ("XXBTZUSD", "sell", "0.30000000", "0.00000000", "open"),
+        ("XXBTZUSD", "sell", "0.20000000", "0.00000000", "open"),
+    ]
+    assert set(opened) <= set(asker.result("TradesHistory")["trades"])
+    assert Decimal(rows[0]["margin"]) * 5 == Decimal(rows[0]["cost"])
+    client.order("market", "buy", "0.4", margin=True, reduce_only=True)
+    (left,) = asker.result("OpenPositions", docalcs="true").values()
+    assert (left["vol"], left["vol_closed"]) == ("0.20000000", "0.10000000")
+    assert Decimal(left["value"]) == pytest.approx(Decimal("6000"), abs=10)
+    assert asker.result("OpenPositions", txid="TAAAAA-AAAAA-AAAAAA") == {}
+    client.order("market", "buy", "0.1", margin=True, reduce_only=True)
+    assert asker.result("OpenPositions") == {}
+
+
+def test_positions_by_market_are_a_list_of_one_row_a_pair(client: PureClient) -> None:
+    asker = Asker(client)
+    for qty in ("0.3", "0.2"):
+        client.order("market", "sell", qty, margin=True)
+    (row,) = asker.result("OpenPositions", consolidation="market", docalcs="true")
+    assert (row["pair"], row["positions"], row["type"]) == ("XXBTZUSD", "2", "sell")
+    assert (row["vol"], row["vol_closed"], "net" in row) == ("0.50000000", "0.00000000", True)
+
+
+def test_positions_lag_as_the_other_lists_do(make_client: MakeClient) -> None:
+    client = make_client(rest_lag_ms=60_000)
+    asker = Asker(client)
+    client.order("market", "sell", "0.3", margin=True)
+    assert asker.result("OpenPositions") == {}
+    client.wait(61)
+    assert len(asker.result("OpenPositions")) == 1
+
+
 def test_trades_come_in_pages_of_fifty_the_newest_first(make_client: MakeClient) -> None:
     client = make_client(tier="unlimited")
     for _ in range(60):
