@@ -1,5 +1,7 @@
 """A sample of what `holdfast scenarios --faults` plays: each scenario again with a fault, and everything settles."""
 
+from collections import Counter
+
 import pytest
 
 from events.values import PositionSide
@@ -22,6 +24,14 @@ def test_every_fault_of_the_venue_that_a_scenario_can_meet_is_an_operator() -> N
     used = {name for operator in OPERATORS for name, _ in operator.strikes}
     # The floor opens its sockets without a handshake.
     assert set(FAULTS) - used == {"accept_and_drop", "handshake_429"}
+
+
+def test_each_frame_of_a_scenario_without_faults_is_struck_by_each_fault_of_a_frame() -> None:
+    counts = Counter(case.operator for case in cases(scenarios(["P01"]), "long"))
+    frames = counts["drop_frame"]
+    assert frames >= 9
+    assert [counts[name] for name in ("delay_frame", "stall", "close_mid_stream", "cut_truncated")] == [frames] * 4
+    assert all(counts[name] > frames for name in ("duplicate_frame", "reorder_frames", "non_json"))
 
 
 def test_an_exit_that_is_never_sent_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
