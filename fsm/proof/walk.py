@@ -37,6 +37,7 @@ class Walked(NamedTuple):
     walks: int
     states: int
     rows: frozenset[str]
+    steps: frozenset[tuple[str, str, str]]
     order_steps: frozenset[tuple[str, str, str]]
     violation: tuple[Configuration, Violation] | None
 
@@ -45,6 +46,7 @@ def walk(seed: int, worlds: int, core: Core | None = None) -> Walked:
     """Take some walks in each of `worlds` random configurations; stop at the first violation."""
     random, core = Random(seed), core or Core("flat")
     rows: set[str] = set()
+    steps: set[tuple[str, str, str]] = set()
     order_steps: set[tuple[str, str, str]] = set()
     walks = states = 0
     for _ in range(worlds):
@@ -56,10 +58,11 @@ def walk(seed: int, worlds: int, core: Core | None = None) -> Walked:
             if found is not None:
                 break
         rows |= world.engine.rows
+        steps |= world.engine.steps
         order_steps |= world.engine.order_steps
         if found is not None:
-            return Walked(walks, states, frozenset(rows), frozenset(order_steps), (world.configuration, found))
-    return Walked(walks, states, frozenset(rows), frozenset(order_steps), None)
+            return Walked(walks, states, frozenset(rows), frozenset(steps), frozenset(order_steps), (world.configuration, found))
+    return Walked(walks, states, frozenset(rows), frozenset(steps), frozenset(order_steps), None)
 
 
 def _walked(world: World, random: Random) -> tuple[int, Violation | None]:

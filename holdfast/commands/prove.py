@@ -52,6 +52,9 @@ def command(
     rows: Annotated[
         bool, Parameter(name="--rows", negative="", help="List the rows of the tables that nothing took, and why they cannot be.")
     ] = False,
+    steps: Annotated[
+        Path | None, Parameter(name="--steps", help="Write each (state, fact, state) of the position that occurred to this file, one a line.")
+    ] = None,
     output: Annotated[Format, Parameter(name=("--output", "-o"), help="How data is written.")] = "table",
     json: Annotated[bool, Parameter(name="--json", negative="", help="The same as -o json.")] = False,
 ) -> int:
@@ -89,7 +92,13 @@ def command(
     if walks is None:
         walks = 0 if only else _ALL_WALKS if everything else _QUICK_WALKS
     walked = list(_walked(-(-walks // (_WORLDS * WALKS_A_WORLD)), until, processes))
+    if steps is not None:
+        steps.write_text("".join(f"{' '.join(step)}\n" for step in _steps(results, walked)), encoding="utf-8")
     return _ended(results, walked, explored, time.time() - begun, lines, rows, save)
+
+
+def _steps(results: list[Result], walked: list[Walked]) -> list[tuple[str, str, str]]:
+    return sorted(frozenset().union(*(r.steps for r in results), *(w.steps for w in walked)))
 
 
 def _budgeted(configuration: Configuration, budget: tuple[str, ...]) -> Configuration:
@@ -200,6 +209,7 @@ def _ended(
         "rows_taken": len(account.taken),
         "rows_excluded": len(account.excluded),
         "rows_open": len(account.open),
+        "steps": len(_steps(results, walked)),
         "violations": len(wrong) + len(account.broken),
     }
     if lines.output == "table":
@@ -208,7 +218,9 @@ def _ended(
             sys.stdout.write("".join(f"open      {name}\n" for name in account.open))
             sys.stdout.write("".join(f"excluded  {name}: {law}\n" for name, law in account.excluded.items()))
     else:
-        told = {"rows_open_names": account.open, "rows_excluded_by": account.excluded} if rows else {}
+        told: dict[str, object] = {}
+        if rows:
+            told = {"rows_open_names": account.open, "rows_excluded_by": account.excluded, "steps_taken": _steps(results, walked)}
         print_object({**summary, "results": lines.objects, **told}, lines.output)
     sys.stderr.write("".join(f"{text}\n" for text in account.broken))
     for configuration, violation in wrong:

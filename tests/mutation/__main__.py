@@ -1,22 +1,26 @@
 """`python -m tests.mutation --count N --seed S`: random mutants of the core against invariants, golden hashes and tests.
 
 Each runs in a process of its own; one that does not come to an end counts as killed. Before any mutant the harness proves itself: the
-core as it is must survive everything, and planted mistakes must not.
+core as it is must survive everything, and planted mistakes must not. Of the tests a mutant meets those that execute its line
+(`touching`). A survivor is a test to write, code that nothing needs, or listed in `equivalent.toml` with the reason why it changes nothing.
 """
 
 import argparse
-import json
 import random
-import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from .operators import MODULES, ROOT, Mutation, mutations_of
+from .child import TIMEOUT_SECS, Nursery
+from .operators import MODULES, Mutation, mutations_of
+from .sorted_out import equivalent
+from .touching import Touching, recorded
 
-TIMEOUT_SECS = 400
 # (module, text of the mutation): each harness run must see these two killed.
 PLANTED = (("fsm/booking.py", "removed: changes['exited_lots'] = position.exited_lots + lots"), ("fsm/timers.py", "removed: return []"))
+
+# Seconds of tests that a mutant meets, as they were recorded: a line that everything executes would meet everything.
+MOST_SECS = 90.0
 
 
 class Verdict(NamedTuple):
@@ -39,38 +43,30 @@ class Verdict(NamedTuple):
         return "; ".join(f"{name}: {text}" for name, text in self._asdict().items() if isinstance(text, str) and text) or "SURVIVED"
 
 
-def judged(mutation: Mutation | None, golden: list[str], with_tests: bool) -> Verdict:
-    """Run one mutant, or the core as it is for None."""
-    module, number = (mutation.module, mutation.number) if mutation else ("", 0)
-    asked = {"module": module, "number": number, "golden": golden, "tests": with_tests}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.mutation.child"],
-            cwd=ROOT, input=json.dumps(asked), capture_output=True, text=True, timeout=TIMEOUT_SECS, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return Verdict(mutation, late=True)
-    if done.returncode < 0:
-        return Verdict(mutation, invariant=f"the process died of signal {-done.returncode}")
-    if done.returncode:
-        raise SystemExit(f"the harness itself failed on {mutation}:\n{done.stderr}")
-    return Verdict(mutation, **json.loads(done.stdout.splitlines()[-1]))
+def judged(
+    nursery: Nursery, mutation: Mutation | None, golden: list[str], touching: Touching | None = None, most_secs: float = MOST_SECS
+) -> Verdict:
+    """Judge one mutant, or the core as it is for None; without `touching` by lives alone."""
+    if mutation is None:
+        return Verdict(None, **nursery.judge("", 0, golden, []))
+    tests = touching.tests_of(mutation.module, mutation.line, most_secs) if touching else []
+    return Verdict(mutation, **nursery.judge(mutation.module, mutation.number, golden, tests))
 
 
-def prove_the_harness(golden: list[str]) -> None:
+def prove_the_harness(nursery: Nursery, golden: list[str]) -> None:
     """Raise SystemExit if the core as it is does not survive, or a planted mistake does."""
-    whole = judged(None, golden, with_tests=False)
+    whole = judged(nursery, None, golden)
     if whole.is_killed:
-        raise SystemExit(f"the core as it is does not pass: {whole.by}; renew the golden hashes, or mend it")
+        raise SystemExit(f"the core as it is does not pass: {whole.by}")
     for module, text in PLANTED:
         mistake = next(m for m in mutations_of(module) if m.text == text)
-        if not judged(mistake, golden, with_tests=False).is_killed:
+        if not judged(nursery, mistake, golden).is_killed:
             raise SystemExit(f"a planted mistake survived, so that nothing that this harness says counts: {mistake}")
 
 
 def sample(count: int, seed: int, only: str = "") -> list[Mutation]:
-    """Return `count` mutations, drawn alike from all places of the core; `only` names a module."""
-    every = [m for module in MODULES if not only or module == only for m in mutations_of(module)]
+    """Return `count` mutations, drawn alike from all places of the core; of those only that are printed with `only` at their beginning."""
+    every = [m for module in MODULES for m in mutations_of(module) if str(m).startswith(only)]
     return random.Random(seed).sample(every, min(count, len(every)))
 
 
@@ -79,44 +75,48 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__.split("\n")[0])
     parser.add_argument("--count", type=int, default=60, help="how many mutants (default 60)")
     parser.add_argument("--seed", type=int, default=1, help="which ones (default 1)")
-    parser.add_argument("--jobs", type=int, default=1, help="processes at a time (default 1)")
-    parser.add_argument("--module", default="", help="only of this module, for example fsm/booking.py")
+    parser.add_argument("--only", default="", help="only those that begin so, for example fsm/booking.py or fsm/booking.py:152")
     parser.add_argument("--without-tests", action="store_true", help="by lives alone: invariants and golden hashes")
+    parser.add_argument("--secs", type=float, default=MOST_SECS, help="seconds of tests that each meets, the shortest first (default 90)")
     parser.add_argument("--list", action="store_true", help="count the places of each module and end")
-    parser.add_argument("--renew-golden", action="store_true", help="store the golden hashes of the core as it is and end")
     asked = parser.parse_args()
     if asked.list:
         for module in MODULES:
             print(f"{len(mutations_of(module)):5d} {module}")
         return 0
-    from .golden import hashes, write_golden
+    from .golden import hashes
 
-    if asked.renew_golden:
-        print(f"{write_golden()} hashes are stored")
-        return 0
-    golden = hashes()
-    prove_the_harness(golden)
-    verdicts: list[Verdict] = []
-    with ThreadPoolExecutor(asked.jobs) as pool:
-        for verdict in pool.map(lambda m: judged(m, golden, not asked.without_tests), sample(asked.count, asked.seed, asked.module)):
+    touching = None if asked.without_tests else recorded()
+    verdicts = []
+    with Nursery() as nursery:
+        for verdict in _verdicts(nursery, hashes(), sample(asked.count, asked.seed, asked.only), touching, asked.secs):
             print(f"{verdict.mutation}\n    {verdict.by}", flush=True)
             verdicts.append(verdict)
-    return report(verdicts)
+    return report(verdicts, equivalent())
 
 
-def report(verdicts: list[Verdict]) -> int:
-    """Print the score and return the exit code."""
-    total, killed = len(verdicts), sum(v.is_killed for v in verdicts)
+def _verdicts(
+    nursery: Nursery, golden: list[str], mutations: list[Mutation], touching: Touching | None, most_secs: float
+) -> Iterator[Verdict]:
+    prove_the_harness(nursery, golden)
+    for mutation in mutations:
+        yield judged(nursery, mutation, golden, touching, most_secs)
+
+
+def report(verdicts: list[Verdict], known: dict[Mutation, str]) -> int:
+    """Print the score and return the exit code; `known` says why some change nothing."""
+    total = len(verdicts)
+    survived = [v.mutation for v in verdicts if v.mutation is not None and not v.is_killed]
     for name, count in (
-        ("by invariants in lives", sum(bool(v.invariant or v.late) for v in verdicts)),
-        ("by invariants or golden hashes", sum(bool(v.invariant or v.golden or v.late) for v in verdicts)),
-        ("by those or the tests", killed),
+        ("killed by invariants in lives", sum(bool(v.invariant or v.late) for v in verdicts)),
+        ("killed by invariants or golden hashes", sum(bool(v.invariant or v.golden or v.late) for v in verdicts)),
+        ("killed by those or the tests", total - len(survived)),
+        ("change nothing, as listed", sum(mutation in known for mutation in survived)),
     ):
-        print(f"{name}: {count} of {total} killed ({100 * count / max(total, 1):.0f} %)")
-    for verdict in verdicts:
-        if not verdict.is_killed:
-            print(f"survived: {verdict.mutation}")
-    return 0 if killed == total else 1
+        print(f"{name}: {count} of {total} ({100 * count / max(total, 1):.0f} %)")
+    for mutation in survived:
+        print(f"changes nothing: {mutation} ({known[mutation]})" if mutation in known else f"SURVIVED: {mutation}")
+    return 0 if all(mutation in known for mutation in survived) else 1
 
 
 if __name__ == "__main__":

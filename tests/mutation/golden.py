@@ -1,31 +1,12 @@
-"""The golden hashes: one line a life, what today's core decides in it.
-
-`python -m tests.mutation --renew-golden` writes them anew, after a change of decisions that is meant.
-"""
-
-from pathlib import Path
+"""The golden hashes: one a life, what the core as it is decides in it. Each run makes them anew, so none is ever stale."""
 
 from .lives import digest_of, lives
 
-FILE = Path(__file__).with_name("golden.txt")
-
 
 def hashes() -> list[str]:
-    """Live all lives with the core as it is and return their hashes."""
+    """Live all lives with the core as it is and return their hashes, in the order of `lives()`."""
     out = []
     for life in lives():
         life.run()
         out.append(digest_of(life))
     return out
-
-
-def read_golden() -> list[str]:
-    """Return the stored hashes, in the order of `lives()`."""
-    return FILE.read_text(encoding="utf-8").split()
-
-
-def write_golden() -> int:
-    """Store the hashes of the core as it is; return how many."""
-    now = hashes()
-    FILE.write_text("\n".join(now) + "\n", encoding="utf-8")
-    return len(now)

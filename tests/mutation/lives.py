@@ -1,7 +1,7 @@
 """A fixed set of seeded lives: what they break, and the hash of all that they decided.
 
 They meet every trouble that the adversary knows, on every kind of venue, long and short, with every way to trail and to leave.
-A hash changes when any event or command does: `golden.txt` holds those of today's core.
+A hash changes when any event or command does.
 """
 
 import hashlib
