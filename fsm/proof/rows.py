@@ -33,9 +33,9 @@ _HOME: Mapping[tuple[str, str], frozenset[str]] = {
     (s.RESIZING, "situation"): frozenset({"SHORT", "RESIZE_OUT", "AMENDING", "COVERED", "SURPLUS", "COVERED_WORKING", "MISALIGNED"}),
     (s.STOP_TRIGGERED, "way_out"): frozenset({"STOP_OUT", "BLOCKED", "MARKET_OUT"}),
     (s.EMERGENCY_PROTECTING, "situation"): frozenset({
-        "BARE", "SHORT", "COVERED", "COVERED_WORKING", "MISALIGNED", "SURPLUS", "BLOCKED", "CLEAR",
+        "BARE", "SHORT", "COVERED", "COVERED_WORKING", "MISALIGNED", "SURPLUS", "BLOCKED", "CLEAR", "WAITING",
     }),
-    (s.EMERGENCY_PROTECTING, "way_out"): frozenset({"BLOCKED", "CLEAR", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT", "MARKET_OUT"}),
+    (s.EMERGENCY_PROTECTING, "way_out"): frozenset({"WAITING", "BLOCKED", "CLEAR", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT", "MARKET_OUT"}),
     (s.MARKET_EXITING, "situation"): frozenset({"MARKET_OUT", "CLEAR", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT"}),
     (s.MARKET_EXITING, "way_out"): frozenset({"MARKET_OUT", "CLEAR", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT"}),
     (s.FLATTENING, "situation"): frozenset({"FLIPPED"}),
@@ -55,8 +55,10 @@ LAWS: tuple[Law, ...] = (
     Law(
         "who stays has not decided to leave",
         "the decision to leave leads out of these states in the same event, so no way out is where the evidence is",
-        # A protected position may have: where the venue takes no exit it keeps its stop.
-        lambda state, fact, given, where: state in _STAYS and state != s.PROTECTED and "situation" in given and where in s.GOING,
+        # Where the venue takes no exit a position keeps its stop, though it is to leave; then that stop may still be tightened.
+        lambda state, fact, given, where: (
+            state in _STAYS and state not in (s.PROTECTED, s.TIGHTENING) and "situation" in given and where in s.GOING
+        ),
     ),
     Law(
         "who leaves has decided to",

@@ -1,5 +1,7 @@
 """Random walks where the spaces are too large: all kinds of plan, venue and fault at once, far from where it began.
 
+Half of the worlds are directed: some faults are sure to be there, and often, because what follows from them needs several in a row.
+
 A walk proves nothing. It judges what `explore` judges in each state and step (not I13), and takes rows of the tables that need more faults
 one after another than any space that can be walked to its end. A seed says which walks: the same seed, the same walks.
 """
@@ -27,6 +29,14 @@ _APART = ({"crash", "tighten"}, {"crash", "report"})
 _NEVER = {"loosen", "adjust"}
 # Absence is believed when two answers running lack the order.
 _ONCE = {"truncated"}
+# Faults that are sure to be there, and how often each: then one to four of the others.
+_DIRECTIONS: tuple[dict[str, int], ...] = (
+    {"mode": 3, "exit": 2},  # the market stops taking exits while it is to be left
+    {"halt": 2, "exit": 1, "price": 2},  # a halted position goes on
+    {"sell": 2, "exit": 1},  # more is closed than was open
+    {"patient": 2, "exit": 1, "price": 3},  # an exit rests while another reason to leave comes
+    {"reject": 3, "through": 2, "funds": 2},  # refused again and again
+)
 # Watches of a position that waits for a snapshot pass while the link is down.
 _IMPATIENT = msgspec.structs.replace(SHORT, reconcile_timeout_ms=1_000)
 
@@ -93,15 +103,17 @@ def _drawn(random: Random) -> Configuration:
     if more.get("attach") and venue == "free":
         # Attached stops race ours there: no venue is known that makes them and neither holds funds nor knows reduce-only.
         more = {}
-    names = random.sample([name for name in FAULTS if name not in _NEVER], random.randint(2, 6))
+    sure = random.choice(_DIRECTIONS) if random.random() < 0.5 else {}
+    others = [name for name in FAULTS if name not in _NEVER and name not in sure]
+    names = random.sample(others, random.randint(1, 4) if sure else random.randint(2, 6))
     for apart in _APART:
         if apart <= set(names):
             names.remove(min(apart - {"crash"}))
     if "crash" in names and not ({**fields, **more}.get("margin") or {"holds_funds": True, **fields, **more}["holds_funds"]):
         # Where only our books stop a second order, a log that lacks one is not made up for: docs/proof.md.
         names.remove("crash")
-    budgets = {name: 1 if name in _ONCE else random.randint(1, 3) for name in names}
-    if random.random() < 0.7:
+    budgets = {**{name: 1 if name in _ONCE else random.randint(1, 3) for name in names}, **sure}
+    if "exit" not in sure and random.random() < 0.7:
         budgets["exit"] = 1
     impatient = random.random() < 0.3
     plan = {**plan, "timing": _IMPATIENT} if impatient else plan

@@ -53,7 +53,7 @@ def command(
         bool, Parameter(name="--rows", negative="", help="List the rows of the tables that nothing took, and why they cannot be.")
     ] = False,
     steps: Annotated[
-        Path | None, Parameter(name="--steps", help="Write each (state, fact, state) of the position that occurred to this file, one a line.")
+        Path | None, Parameter(name="--steps", help="Write every (state, fact, state) of the position that occurred, one a line.")
     ] = None,
     output: Annotated[Format, Parameter(name=("--output", "-o"), help="How data is written.")] = "table",
     json: Annotated[bool, Parameter(name="--json", negative="", help="The same as -o json.")] = False,

@@ -32,7 +32,9 @@ def command(
         bool, Parameter(name="--until-failure", negative="", help="End with the first seed that breaks something.")
     ] = False,
     save: Annotated[Path, Parameter(help="Folder for the case of a failing seed, made as small as it fails.")] = Path("."),
-    coverage: Annotated[bool, Parameter(negative="", help="List the rows that can be taken and that no seed took.")] = False,
+    coverage: Annotated[
+        bool, Parameter(negative="", help="List the rows, and the steps that holdfast prove reaches, that no seed took.")
+    ] = False,
     self_check: Annotated[
         bool, Parameter(name="--self-check", help="Whether mistakes are planted first, which must be found.")
     ] = True,
@@ -169,7 +171,8 @@ def _print(total: "Total", seconds: float, planted: dict[str, int | None], saved
         f"ends        {_counts(total.ends)}; {total.refused} refused, {total.unpriced} executions never priced\n"
         f"pages       {_counts(total.pages)}\n"
         f"faults      {sum(total.injected.values())}: {_counts(total.injected)}\n"
-        f"coverage    {total.coverage()} rows that can be taken, {len(total.transitions)} (state, fact, state) transitions\n"
+        f"coverage    {total.coverage()} rows that can be taken\n"
+        f"steps       {total.steps_covered()} (state, fact, state) that holdfast prove reaches, and {len(total.steps_beyond())} others\n"
         f"laws        {len(total.broken_laws())} rows taken that holdfast prove counts as impossible\n"
         f"bare        at most {total.bare_ms_max} ms at the venue, crashes and faults included\n"
         f"violations  {len(total.failed)}\n"
@@ -181,6 +184,10 @@ def _print(total: "Total", seconds: float, planted: dict[str, int | None], saved
     if coverage:
         for row in total.rows_never_taken():
             write(f"never       {row}\n")
+        for step in total.steps_never_taken():
+            write(f"no step     {' '.join(step)}\n")
+        for step in total.steps_beyond():
+            write(f"beyond      {' '.join(step)}\n")
         for text in total.broken_laws():
             write(f"law         {text}\n")
 
@@ -231,6 +238,9 @@ def _object(
         "rows_never_taken": total.rows_never_taken() if coverage else None,
         "laws_broken": total.broken_laws(),
         "transitions": len(total.transitions),
+        "transitions_reached": total.steps_covered(),
+        "transitions_never_taken": total.steps_never_taken() if coverage else None,
+        "transitions_beyond": total.steps_beyond() if coverage else None,
         "bare_ms_max": total.bare_ms_max,
         "planted": planted,
         "failed": {str(number): lived.violations for number, lived in sorted(total.failed.items())},

@@ -17,6 +17,7 @@ from fsm.proof.rows import broken_laws, rows_excluded, rows_never_taken, rows_ta
 
 from .adversary import EVERY, INSTRUMENT, MARGIN, NO_AMEND, SPOT, Life, Troubles
 from .case import draw
+from .reached import Step, reached
 from .world import Lived, simulate
 
 Level = Literal["engine", "core"]
@@ -43,7 +44,7 @@ class Total:
     ends: Counter[str] = field(default_factory=Counter)
     injected: Counter[str] = field(default_factory=Counter)
     pages: Counter[str] = field(default_factory=Counter)
-    transitions: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    transitions: Counter[Step] = field(default_factory=Counter)
     rows: Counter[str] = field(default_factory=Counter)
     failed: dict[int, Lived] = field(default_factory=dict)
 
@@ -77,6 +78,18 @@ class Total:
     def broken_laws(self) -> list[str]:
         """Return which laws of `fsm.proof.rows` do not hold: rows that were taken, and that the checker counts as impossible."""
         return broken_laws(self.rows)
+
+    def steps_never_taken(self) -> list[Step]:
+        """Return the (state, fact, state) that the model checker reaches and no life took."""
+        return sorted(reached() - self.transitions.keys())
+
+    def steps_beyond(self) -> list[Step]:
+        """Return the (state, fact, state) that a life took and the checker does not reach: it has no such fault, or did not go so far."""
+        return sorted(self.transitions.keys() - reached())
+
+    def steps_covered(self) -> str:
+        """Return how many of the (state, fact, state) that the model checker reaches were taken."""
+        return f"{len(reached() & self.transitions.keys())} of {len(reached())}"
 
     def coverage(self) -> str:
         """Return how many rows of the position table were taken, of how many that no law excludes."""

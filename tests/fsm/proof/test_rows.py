@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from fsm.order import ORDER
-from fsm.position import CLOSED, MARKET_EXITING, POSITION
-from fsm.proof import ALL, explore
+from fsm.position import CLOSED, MARKET_EXITING, POSITION, TIGHTENING
+from fsm.proof import ALL, Configuration, Result, explore
 from fsm.proof.rows import Account, broken_laws, name_of, order_rows_never_taken, rows_excluded
 from fsm.proof.walk import Walked, walk
+from holdfast.simulation.reached import reached
 
 LISTED = [line for line in (Path(__file__).parent / "seldom.txt").read_text().splitlines() if line and not line.startswith("#")]
 SEEDS = range(6)
@@ -20,13 +21,17 @@ def walks() -> list[Walked]:
     return [walk(seed, 20) for seed in SEEDS]
 
 
+@pytest.fixture(scope="module")
+def spaces() -> list[Result]:
+    return [explore(c, max_states=3_000) for c in ALL if c.name in SPACES]
+
+
 def test_what_is_promised_holds_on_random_walks_under_all_faults(walks: list[Walked]) -> None:
     assert [walked.violation for walked in walks] == [None] * len(walks)
     assert sum(walked.states for walked in walks) > 50_000
 
 
-def test_no_row_is_left_that_is_neither_taken_nor_excluded_nor_listed(walks: list[Walked]) -> None:
-    spaces = [explore(c, max_states=3_000) for c in ALL if c.name in SPACES]
+def test_no_row_is_left_that_is_neither_taken_nor_excluded_nor_listed(walks: list[Walked], spaces: list[Result]) -> None:
     assert len(spaces) == len(SPACES)
     taken = frozenset().union(*(w.rows for w in walks), *(s.rows for s in spaces))
     account = Account.of(taken, frozenset().union(*(w.order_steps for w in walks), *(s.order_steps for s in spaces)))
@@ -45,6 +50,29 @@ def test_a_row_that_a_law_excludes_is_told_when_it_is_taken() -> None:
     number = next(n for n, row in enumerate(POSITION.rows) if row.sources == (MARKET_EXITING,) and row.when.get("situation") == "COVERED")
     told = broken_laws([f"position:{number:03d}:{MARKET_EXITING}:OrderFilled", f"position:ignored:{CLOSED}:OrderSubmitted"])
     assert told == [f"position:{number:03d}:{MARKET_EXITING}:OrderFilled was taken although who leaves has decided to"]
+
+
+def test_a_position_whose_exit_waits_for_the_venue_may_still_be_tightened() -> None:
+    waiting = explore(
+        Configuration(name="waits", adopted=True, lots=1, budgets={"mode": 1, "exit": 1, "tighten": 1}), max_states=20_000
+    )
+    assert waiting.violation is None
+    # Confirmed while the exit waits: the stop is where it was asked to be, and the exit goes on waiting.
+    amended = {row for row in waiting.rows if row.endswith(f":{TIGHTENING}:OrderAmended")}
+    assert {POSITION.rows[int(row.split(":")[1])].when["situation"] for row in amended} >= {"COVERED", "WAITING"}
+    assert broken_laws(waiting.rows) == []
+
+
+def test_every_step_that_is_reached_is_listed_and_every_listed_one_is_a_way_of_the_table(
+    walks: list[Walked], spaces: list[Result]
+) -> None:
+    steps = frozenset().union(*(w.steps for w in walks), *(s.steps for s in spaces))
+    assert len(steps) > 300
+    assert sorted(steps - reached()) == []
+    cells = POSITION.cells()
+    for before, fact, after in sorted(reached()):
+        targets = {row.target for row in cells[before, fact].rows}
+        assert after in targets or (before == after and not targets), (before, fact, after)
 
 
 def test_the_same_seed_takes_the_same_walks() -> None:
