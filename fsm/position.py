@@ -475,8 +475,6 @@ def _way_out(position: Position, open_orders: tuple[Any, ...], reason: str) -> s
 
 def _cover_situation(position: Position, open_orders: tuple[Any, ...], entries: list[Any]) -> str:
     stops = [o for o in open_orders if o.role == "stop"]
-    if not stops:
-        return "BARE"
     if any(o.is_triggered for o in stops):
         return "TRIGGERED"
     live = sum([o.protects_lots for o in stops])

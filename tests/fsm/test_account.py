@@ -1,8 +1,11 @@
 """The account beside the positions: which balances count, and from when on."""
 
+import pytest
+
 from events import facts as f
-from fsm.account import Account
-from tests.fsm.stage import D, Stage
+from events.values import Side
+from fsm.account import GRACE_NS, Account, OwnerTrade
+from tests.fsm.stage import MARGIN, D, Stage
 
 SECOND = 1_000_000_000
 
@@ -72,3 +75,34 @@ def test_a_list_of_balances_is_as_new_as_the_answer_before_it_also_where_older_e
     account.take_own_fill("BTC", "T2", 14 * SECOND, D("0.1"))
     account.take_balance("BTC", D("0.1"), None, 13 * SECOND, 15 * SECOND)
     assert judged(account, stage, 30) == []
+
+
+def test_a_balance_that_lacks_something_is_asked_about_when_its_grace_is_over() -> None:
+    account, stage = Account(), Stage().protected("1.0")
+    assert account.deadline_ns() is None
+    account.take_balance("BTC", D("0.4"), None, 10 * SECOND, 11 * SECOND)
+    assert account.deadline_ns() == 11 * SECOND + GRACE_NS
+    assert account.due([stage.position], 11 * SECOND + GRACE_NS)
+    assert account.deadline_ns() is None, "the question is out"
+
+
+def owners(at_ns: int, symbol: str = "BTC/USD", side: Side = Side.SELL, qty: str = "1.0", *, margin: bool = True) -> OwnerTrade:
+    fees = (f.Fee(asset="USD", qty=D("0.8")),)
+    return OwnerTrade("X1", symbol, symbol[:3], side, D(qty), D(100), fees, margin, at_ns, at_ns)
+
+
+@pytest.mark.parametrize(
+    ("trade", "closed"),
+    [
+        ({}, [(D("1.0"), D("0.8"))]),
+        ({"qty": "4.0"}, [(D("1.0"), D("0.2"))]),  # three are the owner's own, with their part of the fee
+        ({"symbol": "ETH/USD"}, []),
+        ({"side": Side.BUY}, []),
+        ({"margin": False}, []),
+    ],
+    ids=str,
+)
+def test_a_margin_trade_of_the_owner_closes_what_it_reverses_of_ours_and_nothing_else(trade: dict, closed: list) -> None:
+    account, stage = Account(), Stage(capabilities=MARGIN).protected("1.0")
+    facts = account.take_trade(owners(stage.now_ns, **trade), [stage.position])
+    assert [(fact.last_qty, fact.fees[0].qty) for _, fact in facts] == closed

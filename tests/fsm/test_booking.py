@@ -1,9 +1,12 @@
 """What a fact changes in a position, whatever the table says: quantities, costs, orders."""
 
 import pytest
+from msgspec.structs import replace
 
+from events import facts as f
 from events.ids import client_order_id_from
 from events.values import PositionSide
+from fsm.core import Core, evolve
 from tests.fsm.stage import MARGIN, POSITION_ID, D, Stage, assert_decision, checked
 
 
@@ -118,3 +121,32 @@ def test_an_amend_that_names_a_level_of_zero_leaves_the_stop_where_it_was() -> N
     before = stage.order("stop").trigger_ticks
     stage.amended("stop", at=0, by_venue=True)
     assert (before, stage.order("stop").trigger_ticks) == (970, 970)
+
+
+STRANGE = {"client_order_id": "hfstranger", "venue_order_id": "V-stranger"}
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        f.OrderAccepted(ts_recv_ns=1, leaves_qty=D(1), cum_qty=D(0), **STRANGE),
+        f.OrderRejected(ts_recv_ns=1, reject_class="other", text="", **STRANGE),
+        f.OrderTriggered(ts_recv_ns=1, **STRANGE),
+        f.OrderAmended(ts_recv_ns=1, order_qty=D(1), **STRANGE),
+        f.AmendRejected(ts_recv_ns=1, reject_class="other", text="", **STRANGE),
+        f.OrderCanceled(ts_recv_ns=1, cum_qty=D(0), **STRANGE),
+        f.CancelRejected(ts_recv_ns=1, reject_class="gone", text="", **STRANGE),
+        f.OrderExpired(ts_recv_ns=1, cum_qty=D(0), **STRANGE),
+        f.OrderCompleted(ts_recv_ns=1, cum_qty=D(1), **STRANGE),
+        f.OrderNotFound(ts_recv_ns=1, trades_complete=True, asked_ns=1, **STRANGE),
+        f.OrderNotSent(ts_recv_ns=1, client_order_id="hfstranger", operation="submit"),
+        f.OutcomeUnknown(ts_recv_ns=1, operation="submit", reason="", **STRANGE),
+        f.StopReported(ts_recv_ns=1, effective_stop=D(90), **STRANGE),
+    ],
+    ids=lambda word: type(word).__name__,
+)
+def test_the_word_of_an_order_that_the_log_lacks_changes_no_order_and_no_quantity(word: f.AnyFact) -> None:
+    before = Stage().protected().position
+    event = Core("flat").decide(before, replace(word, ts_recv_ns=before.state_ns + 1))
+    after = evolve(before, event)
+    assert (after.orders, after.held_lots, event.order_to) == (before.orders, before.held_lots, "")

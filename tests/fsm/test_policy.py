@@ -6,8 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from events import commands as c
+from events import facts as f
 from events.values import PositionSide
-from tests.fsm.stage import INSTRUMENT, MARGIN, NO_AMEND, SPOT, D, Stage, assert_decision, checked
+from tests.fsm.stage import INSTRUMENT, MARGIN, NO_AMEND, SPOT, D, Stage, assert_decision, checked, orders_of
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 NO_TRAIL = replace(NO_AMEND, native_trail=False)
@@ -242,3 +243,23 @@ def test_a_limit_entry_names_a_deadline_too_or_its_absence_would_prove_nothing()
     entry = last_command(stage)
     assert isinstance(entry, c.SubmitOrder)
     assert entry.deadline_ns == stage.now_ns + 5_000_000_000
+
+
+def test_a_refused_exit_is_told_also_where_a_patient_one_could_rest_by_now() -> None:
+    stage = Stage().protected().leave(patient=True).canceled("stop")
+    assert (stage.state, orders_of(stage.step)) == ("MarketExiting", ["submit exit 1.0"])
+    # Its first attempt left without a price; with the second one there is one, at which it could rest.
+    stage.price(100).rejected("exit").wait(10_000)
+    assert (stage.state, stage.order("exit2").status) == ("MarketExiting", "Submitted")
+    stage.rejected("exit2")
+    assert (stage.state, stage.step) == ("MarketExiting", ["refresh", "alert EXIT_REFUSED"])
+
+
+@both_sides
+def test_what_is_missing_goes_out_as_soon_as_the_market_takes_orders_again(side: PositionSide) -> None:
+    stage = Stage(side).accepted("entry").filled("entry", "0.4")
+    stage.take(f.VenueModeChanged(ts_recv_ns=stage.now_ns, mode="cancel_only")).rejected("stop").rejected("stop")
+    assert stage.bare == D("0.4")
+    stage.take(f.VenueModeChanged(ts_recv_ns=stage.now_ns, mode="online"))
+    assert orders_of(stage.step) == ["submit stop 0.4 trail 300"]
+    checked(stage)

@@ -164,3 +164,11 @@ def test_what_was_armed_and_disarmed_leaves_nothing_behind() -> None:
     assert len(half._stops) < 100
     assert len(half._groups) == 1
     assert len(half._groups[0].offsets) < 20
+
+
+def test_a_price_of_nothing_is_never_quiet_and_one_tick_is_a_price_like_others() -> None:
+    index = PriceIndex()
+    assert not index.quiet_low < 0 < index.quiet_high
+    index.arm("floor", "at_or_below", 1)
+    assert not index.quiet_low < 1 < index.quiet_high
+    assert index.on_tick(1) == ("floor",)

@@ -7,7 +7,21 @@ from hypothesis import strategies as st
 
 from events.errors import BadInput
 from fsm.prices import PriceIndex
-from fsm.trail import ACTIVE, INACTIVE, SECOND_NS, TRAIL, TRIGGERED, FasterThan, Seen, SmartTrail, SmartTrails, TrailSpec, trail_from, watch
+from fsm.trail import (
+    ACTIVE,
+    INACTIVE,
+    SECOND_NS,
+    TRAIL,
+    TRIGGERED,
+    FasterThan,
+    Seen,
+    SmartTrail,
+    SmartTrails,
+    TrailSpec,
+    Watch,
+    trail_from,
+    watch,
+)
 
 LONG = TrailSpec(side=1, entry_ticks=100_000, opened_ns=0, trail_offset_bps=100)
 SHORT = TrailSpec(side=-1, entry_ticks=100_000, opened_ns=0, trail_offset_bps=100)
@@ -215,3 +229,14 @@ def commands_of(spec: TrailSpec, ticks: list[tuple[int, int]], watched: bool) ->
         if crossed or not watched or (at_next_price and trail.state == INACTIVE):
             look(ts_ns, price, index.peak_of("trail") or best)
     return out
+
+
+def test_a_trail_whose_stop_was_crossed_arms_nothing_any_more() -> None:
+    trail, commands = run(LONG, (0, 100_000), (1, 99_000))
+    assert (trail.state, commands[-1]) == (TRIGGERED, ("exit",))
+    assert watch(trail, 3_600 * SECOND_NS) == Watch(None, None, None, None)
+
+
+def test_a_trail_that_waits_for_its_activation_is_looked_at_there_and_arms_no_stop() -> None:
+    spec = TrailSpec(side=1, entry_ticks=100_000, opened_ns=0, trail_offset_bps=100, activation_ticks=101_000, activation_secs=30)
+    assert watch(trail_from(spec), 0) == Watch(None, None, 101_000, 30 * SECOND_NS)

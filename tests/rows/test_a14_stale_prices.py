@@ -5,7 +5,7 @@ import json
 import pytest
 
 from events import facts as f
-from events.values import PositionSide
+from events.values import Mark, PositionSide
 from fsm.lag import WINDOW_NS, Lag
 from holdfast.scenario.floor import MS, SECOND, START_NS, Floor, replayed
 from replay.intents import AdoptExposure, ExitPosition, Link, Restarted, payload_from
@@ -195,3 +195,12 @@ def test_a22_private_words_that_come_late_degrade_the_link_and_halt_entries_only
     assert "PRIVATE_STREAM_DEGRADED" in floor.alerts
     floor.wait(10)
     assert (floor.state(position_id), floor.at_venue()) == ("Closed", 0)
+
+
+@pytest.mark.parametrize("px", ["Infinity", "0", "-1"])
+def test_a14_a_level_that_no_price_has_crossed_is_reported_and_decides_nothing(px: str) -> None:
+    stage = Stage(panic_pnl_bps=-100).protected()
+    mark = Mark(px=D(px), ts_event_ns=stage.now_ns, ts_recv_ns=stage.now_ns, age_ns=0)
+    stage.take(f.LevelCrossed(ts_recv_ns=stage.now_ns, level="panic", mark=mark))
+    assert [text for text in stage.step if text.startswith("alert")], stage.step
+    assert_decision(stage, "Protected")

@@ -1,0 +1,87 @@
+"""Directed cases: what a seed draws, and on top of it plenty of one kind of trouble, for what drawn cases seldom come to.
+
+A state such as `Halted` or `EmergencyProtecting` needs several things to go wrong in one position, one after another. A direction says which: the
+wishes that follow each opening, and what happens again and again until faults end.
+"""
+
+from collections.abc import Mapping
+from random import Random
+from typing import Any, NamedTuple
+
+import msgspec
+
+from events.errors import BadInput
+
+from .case import Case, Happening, Opening, Wish, draw
+
+
+class Direction(NamedTuple):
+    """`wishes` of each position one after another, `happenings` (kind, and the fault or the mode) some `every_ms`."""
+
+    wishes: tuple[str, ...]
+    happenings: tuple[tuple[str, str], ...]
+    every_ms: int
+    plan: Mapping[str, Any] = {}
+    levels: Mapping[str, int] = {}
+
+
+def _refused(text: str) -> str:
+    return f"reject/text={text}/p=1/count=2"
+
+
+_REFUSALS = (("fault", _refused("EOrder:Insufficient funds")), ("fault", _refused("EGeneral:Internal error")))
+_DOUBT = tuple(
+    ("fault", f"{name}/seconds=2.0/p=1/count=1")
+    for name in ("ack_lost_applied", "ack_lost_not_applied", "late_request", "drop_frame", "close_before_reply", "truncated_snapshot")
+)
+_RACES = tuple(
+    ("fault", f"{name}/n=3/p=1/count=1")
+    for name in (
+        "fill_during_cancel", "partial_fill_during_cancel", "fill_after_cancel_ack", "trigger_during_amend", "split_fill", "reorder_frames",
+    )
+)  # fmt: skip
+_HANDS = (("cancel_by_hand", ""), ("trade_by_hand", ""))
+_SHUT = (("system", "cancel_only"), ("system", "post_only"))
+
+DIRECTIONS: Mapping[str, Direction] = {
+    "halted": Direction(("halt", "tighten", "exit"), (*_DOUBT, *_REFUSALS, *_HANDS), 900),
+    "hands": Direction(("tighten", "exit"), (*_HANDS, *_HANDS, *_DOUBT), 500),
+    "shut": Direction(("exit_patient", "tighten", "exit"), (*_SHUT, *_SHUT, *_RACES, ("cut", "")), 800),
+    "refused": Direction(("tighten", "tighten", "exit"), (*_REFUSALS, *_REFUSALS, *_DOUBT), 500),
+    "resting": Direction(
+        ("exit_patient", "exit_patient", "exit"), (*_RACES, *_DOUBT, ("cut", "")), 800,
+        {"take_profit_style": "maker", "take_profit_arm_bps": 3}, {"take_profit_bps": 8},
+    ),
+    "races": Direction(("tighten", "exit_patient", "exit"), (*_RACES, *_RACES, ("kill", ""), ("cut", "")), 500),
+}  # fmt: skip
+
+
+def drawn(seed: int, direction: str = "") -> Case:
+    """Return the case of a seed, led in a direction if one is named. Raises BadInput for a name that is none."""
+    case = draw(seed)
+    if not direction:
+        return case
+    if direction not in DIRECTIONS:
+        raise BadInput("--direction", f"there is no {direction!r}", f"name one of {', '.join(DIRECTIONS)}")
+    towards, rng = DIRECTIONS[direction], Random(f"{direction} {seed}")
+    happenings = list(case.happenings)
+    for at_ms in range(rng.randint(300, 900), case.faults_end_ms, towards.every_ms):
+        kind, text = rng.choice(towards.happenings)
+        seconds = rng.choice((0.5, 2.0, 4.0))
+        happenings.append(Happening(at_ms=at_ms, kind=kind, text=text, number=rng.randint(0, 9), seconds=seconds))  # type: ignore[arg-type]
+    wishes = list(case.wishes)
+    for number, opening in enumerate(case.openings):
+        at_ms = opening.at_ms
+        for kind in towards.wishes:
+            at_ms += rng.choice((100, 400, 1_500, 4_000))
+            wishes.append(Wish(at_ms=at_ms, number=number, kind=kind))  # type: ignore[arg-type]
+    return msgspec.structs.replace(
+        case,
+        openings=tuple(_led(opening, towards) for opening in case.openings),
+        wishes=tuple(sorted(wishes, key=lambda w: w.at_ms)),
+        happenings=tuple(sorted(happenings, key=lambda h: h.at_ms)),
+    )
+
+
+def _led(opening: Opening, towards: Direction) -> Opening:
+    return msgspec.structs.replace(opening, plan=msgspec.structs.replace(opening.plan, **towards.plan), **towards.levels)
