@@ -26,6 +26,9 @@ def command(
     level: Annotated[
         Literal["engine", "core"], Parameter(help="The whole engine, or the core alone: faster, without sockets and disk.")
     ] = "engine",
+    direction: Annotated[
+        str, Parameter(help="Plenty of one kind of trouble on top: halted, hands, shut, refused, resting or races.", show_default=False)
+    ] = "",
     jobs: Annotated[int | None, Parameter(help="Processes; without it one for each core.")] = None,
     duration: Annotated[float | None, Parameter(help="Real seconds after which no more seeds are begun.")] = None,
     until_failure: Annotated[
@@ -54,8 +57,12 @@ def command(
             raise BadInput(name, f"{number} is too few", "give at least 1")
     if duration is not None and not duration > 0:
         raise BadInput("--duration", f"{duration} is not above 0", "give seconds")
+    if direction:
+        from holdfast.simulation.directed import check
+
+        check(direction, level)
     if case is not None or (seeds is None and duration is None and not until_failure and level == "engine"):
-        return _one(case, seed, save, json)
+        return _one(case, seed, save, json, direction)
     if seeds is None and duration is None and not until_failure:
         seeds = 1
     from holdfast.simulation.campaign import campaign
@@ -73,9 +80,10 @@ def command(
             duration_s=duration,
             until_failure=until_failure,
             on_progress=lambda done: progress(done.seeds, seeds),
+            direction=direction,
         )
     seconds = time.monotonic() - begun
-    saved = _saved(total, save) if level == "engine" else {}
+    saved = _saved(total, save, direction) if level == "engine" else {}
     if json:
         print_object(_object(seed, level, total, seconds, planted, saved, coverage))
     else:
@@ -104,13 +112,14 @@ def _planted() -> dict[str, int | None]:
     return {name: found_by(name) for name in PLANTS}
 
 
-def _one(path: Path | None, seed: int, save: Path, json: bool) -> int:
+def _one(path: Path | None, seed: int, save: Path, json: bool, direction: str) -> int:
     """Live one case: a saved one, or that of a seed."""
     from holdfast.simulation.campaign import Total
-    from holdfast.simulation.case import draw, read_case
+    from holdfast.simulation.case import read_case
+    from holdfast.simulation.directed import drawn
     from holdfast.simulation.world import simulate
 
-    case = draw(seed) if path is None else read_case(path)
+    case = drawn(seed, direction) if path is None else read_case(path)
     if not json:
         _print_beginning(case.seed, 1, "engine")
         wished = f"{counted(len(case.openings), 'position')}, {len(case.wishes)} wishes, {len(case.happenings)} things that go wrong"
@@ -130,19 +139,20 @@ def _one(path: Path | None, seed: int, save: Path, json: bool) -> int:
     if path is None:
         total = Total()
         total.add(lived)
-        for number, saved in _saved(total, save).items():
+        for number, saved in _saved(total, save, direction).items():
             sys.stderr.write(f"holdfast: seed {number} was made smaller: {saved}\n")
     return ProofFailed.exit_code if lived.violations else 0
 
 
-def _saved(total: "Total", folder: Path) -> dict[int, str]:
+def _saved(total: "Total", folder: Path, direction: str) -> dict[int, str]:
     """Make the first failing cases smaller and write them to `folder`."""
-    from holdfast.simulation.case import case_text, draw
+    from holdfast.simulation.case import case_text
+    from holdfast.simulation.directed import drawn
     from holdfast.simulation.shrink import shrink
 
     out = {}
     for seed in sorted(total.failed)[:3]:
-        case = shrink(draw(seed), total.failed[seed])
+        case = shrink(drawn(seed, direction), total.failed[seed])
         path = folder / f"seed-{seed}.json"
         path.write_text(case_text(case), encoding="utf-8")
         out[seed] = str(path)

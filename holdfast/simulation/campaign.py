@@ -16,7 +16,7 @@ from events.values import PositionSide
 from fsm.proof.rows import broken_laws, rows_excluded, rows_never_taken, rows_taken
 
 from .adversary import EVERY, INSTRUMENT, MARGIN, NO_AMEND, SPOT, Life, Troubles
-from .case import draw
+from .directed import drawn
 from .reached import Step, reached
 from .world import Lived, simulate
 
@@ -97,11 +97,11 @@ class Total:
         return f"{taken} of {taken + len(self.rows_never_taken())}"
 
 
-def lives_of(level: Level, seeds: range) -> list[Lived]:
-    """Live some seeds in this process."""
+def lives_of(level: Level, seeds: range, direction: str = "") -> list[Lived]:
+    """Live some seeds in this process, led in a direction if one is named."""
     if level == "core":
         return [core_life(seed) for seed in seeds]
-    return [simulate(draw(seed), with_replay=seed % REPLAYED_EVERY == 0) for seed in seeds]
+    return [simulate(drawn(seed, direction), with_replay=seed % REPLAYED_EVERY == 0) for seed in seeds]
 
 
 def core_life(seed: int) -> Lived:
@@ -159,6 +159,7 @@ def campaign(
     duration_s: float | None,
     until_failure: bool,
     on_progress: Callable[[Total], None],
+    direction: str = "",
 ) -> Total:
     """Live `count` seeds from `first` on (None: without end), at most `duration_s` real seconds, or until one breaks something."""
     total = Total()
@@ -167,7 +168,7 @@ def campaign(
     def is_over() -> bool:
         return (until_failure and bool(total.failed)) or (duration_s is not None and time.monotonic() - begun_s >= duration_s)
 
-    for lived in _lived(level, _chunks(level, first, count), jobs, is_over):
+    for lived in _lived(level, _chunks(level, first, count), jobs, is_over, direction):
         total.add(lived)
         on_progress(total)
         if is_over():
@@ -183,18 +184,18 @@ def _chunks(level: Level, first: int, count: int | None) -> Iterator[range]:
         first = last
 
 
-def _lived(level: Level, chunks: Iterator[range], jobs: int, is_over: Callable[[], bool]) -> Iterator[Lived]:
+def _lived(level: Level, chunks: Iterator[range], jobs: int, is_over: Callable[[], bool], direction: str) -> Iterator[Lived]:
     if jobs <= 1:
         for chunk in chunks:
             for seed in chunk:
-                yield from lives_of(level, range(seed, seed + 1))
+                yield from lives_of(level, range(seed, seed + 1), direction)
         return
     with ProcessPoolExecutor(jobs) as pool:
         waiting: set[Future[list[Lived]]] = set()
         try:
             while True:
                 while len(waiting) < 2 * jobs and not is_over() and (next_chunk := next(chunks, None)) is not None:
-                    waiting.add(pool.submit(lives_of, level, next_chunk))
+                    waiting.add(pool.submit(lives_of, level, next_chunk, direction))
                 if not waiting:
                     return
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)

@@ -1,7 +1,7 @@
 """Directed cases: what a seed draws, and on top of it plenty of one kind of trouble, for what drawn cases seldom come to.
 
-A state such as `Halted` or `EmergencyProtecting` needs several things to go wrong in one position, one after another. A direction says which: the
-wishes that follow each opening, and what happens again and again until faults end.
+A state such as `Halted` or `EmergencyProtecting` needs several things to go wrong in one position, one after another. A direction says
+which: the wishes that follow each opening, and what happens again and again until faults end.
 """
 
 from collections.abc import Mapping
@@ -56,13 +56,19 @@ DIRECTIONS: Mapping[str, Direction] = {
 }  # fmt: skip
 
 
+def check(direction: str, level: str) -> None:
+    """Raise BadInput for a direction that is none, and where it leads nothing."""
+    if direction not in DIRECTIONS:
+        raise BadInput("--direction", f"there is no {direction!r}", f"name one of {', '.join(DIRECTIONS)}")
+    if level != "engine":
+        raise BadInput("--direction", f"it leads nothing at the level {level}", "leave --level out")
+
+
 def drawn(seed: int, direction: str = "") -> Case:
-    """Return the case of a seed, led in a direction if one is named. Raises BadInput for a name that is none."""
+    """Return the case of a seed, led in a direction of `DIRECTIONS` if one is named."""
     case = draw(seed)
     if not direction:
         return case
-    if direction not in DIRECTIONS:
-        raise BadInput("--direction", f"there is no {direction!r}", f"name one of {', '.join(DIRECTIONS)}")
     towards, rng = DIRECTIONS[direction], Random(f"{direction} {seed}")
     happenings = list(case.happenings)
     for at_ms in range(rng.randint(300, 900), case.faults_end_ms, towards.every_ms):

@@ -30,6 +30,15 @@ def test_random_walks_are_counted_and_every_row_of_the_tables_has_an_account(cap
     assert set(shown["rows_excluded_by"].values()) <= {law.name for law in LAWS}
 
 
+def test_every_step_that_occurred_is_written_one_a_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "steps.txt"
+    assert main(["prove", "--only", "window spot, no fault", "--steps", str(file), "--json"]) == 0
+    lines = file.read_text().splitlines()
+    assert lines == sorted(set(lines))
+    assert "ProtectionPending OrderAccepted Protected" in lines
+    assert json.loads(capsys.readouterr().out)["steps"] == len(lines)
+
+
 def test_a_violation_ends_with_its_code_and_keeps_the_trace(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -18,6 +18,29 @@ def test_many_seeds_on_several_processes_give_what_one_process_gives(capsys: pyt
     assert shown[0] == shown[1]
 
 
+def test_coverage_says_which_steps_of_the_checker_no_seed_took_and_which_the_checker_does_not_reach(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = ["simulate", "--level", "core", "--seed", "5", "--seeds", "30", "--jobs", "1", "--coverage"]
+    assert main([*asked, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    never, beyond = shown["transitions_never_taken"], shown["transitions_beyond"]
+    assert ["Halted", "MarketModeChanged", "Halted"] in never
+    assert int(shown["transitions_reached"].split()[0]) + len(beyond) == shown["transitions"]
+    assert main(asked) == 0
+    said = capsys.readouterr().out
+    assert "no step     Halted MarketModeChanged Halted" in said
+    assert said.count("\nno step ") == len(never)
+
+
+@pytest.mark.parametrize(
+    ("more", "remedy"), [(["sideways"], "name one of halted, hands"), (["halted", "--level", "core"], "leave --level out")]
+)
+def test_a_direction_that_leads_nowhere_is_one_sentence(capsys: pytest.CaptureFixture[str], more: list[str], remedy: str) -> None:
+    assert main(["simulate", "--direction", *more]) == 3
+    assert remedy in capsys.readouterr().err
+
+
 def test_a_duration_ends_without_a_count(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate", "--level", "core", "--duration", "0.3", "--jobs", "1"]) == 0
     said = capsys.readouterr().out
