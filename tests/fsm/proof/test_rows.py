@@ -68,7 +68,7 @@ def test_every_step_that_is_reached_is_listed_and_every_listed_one_is_a_way_of_t
 ) -> None:
     steps = frozenset().union(*(w.steps for w in walks), *(s.steps for s in spaces))
     assert len(steps) > 300
-    assert sorted(steps - reached()) == []
+    assert sorted(steps - reached()) == [], "add them to holdfast/simulation/reached.txt, a line each"
     cells = POSITION.cells()
     for before, fact, after in sorted(reached()):
         targets = {row.target for row in cells[before, fact].rows}
