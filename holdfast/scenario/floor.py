@@ -54,7 +54,7 @@ class Floor:
 
     `lag_ns` is how far our clock is behind the venue's (above zero: behind). `bare_ns` is the longest unprotected time so far.
     `listener` hears every request, `holds_back` tells which requests get lost on their way, `altered` what becomes of the venue's frames.
-    `watcher` sees every input that was taken and what it made, before anything of it is sent; it may end the process by `die`;
+    `watcher` sees every input that made something, and what it made, before anything of it is sent; it may end the process by `die`;
     `looker` is called whenever something may have changed, and at each step while it says that a clock of its own runs;
     `recalled` tells what the next life finds of the log.
     """
@@ -125,7 +125,11 @@ class Floor:
         now_ns = self.now_ns - self.lag_ns
         self.inputs.append((kind, now_ns, source, payload))
         output = self.pipeline.feed(kind, now_ns, source, payload)
-        assert self.pipeline.desk.broken == []
+        assert not self.pipeline.desk.broken
+        if not any(output):
+            if self._is_watched:
+                self._watch()
+            return output
         self.watcher(kind, output)
         if self._died():
             return Output()
