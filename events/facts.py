@@ -153,6 +153,12 @@ class HaltRequested(Fact, frozen=True, kw_only=True, tag="halt_requested.1"):
     reason: str
 
 
+class ProtectionRequested(Fact, frozen=True, kw_only=True, tag="protection_requested.1"):
+    """A person who has taken a stop away wants it back at once (P19): the hold is over."""
+
+    reason: str
+
+
 # --- what the venue said of an order --------------------------------------------------------------------------------
 
 RejectClass = Literal[
@@ -261,10 +267,14 @@ class AmendRejected(OrderFact, frozen=True, kw_only=True, tag="amend_rejected.1"
 
 
 class OrderCanceled(OrderFact, frozen=True, kw_only=True, tag="order_canceled.1"):
-    """The order ended without (further) fills. `cum_qty` is what had filled by then; not asked for by us if `by_venue`."""
+    """The order ended without (further) fills. `cum_qty` is what had filled by then, `reason` the venue's words.
+
+    `by_hand` is there, and true, where the venue says that a user of the account asked for it: we, or the owner by other means.
+    """
 
     cum_qty: Decimal | None = None
     reason: str = ""
+    by_hand: Literal[True] | msgspec.UnsetType = msgspec.UNSET
 
 
 class CancelRejected(OrderFact, frozen=True, kw_only=True, tag="cancel_rejected.1"):
@@ -452,7 +462,7 @@ class PositionAdjusted(Fact, frozen=True, kw_only=True, tag="position_adjusted.1
     evidence: str
 
 
-IntentFact = PositionRequested | PositionAdopted | ExitRequested | PlanTightened | HaltRequested
+IntentFact = PositionRequested | PositionAdopted | ExitRequested | PlanTightened | HaltRequested | ProtectionRequested
 VenueOrderFact = (
     OrderSubmitted
     | OrderNotSent

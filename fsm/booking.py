@@ -15,11 +15,13 @@ from events.values import Mark, Side
 
 from .model import Order, Position, fee_lots_of
 from .order import END_STATUSES, LIVE, OPEN_STATUSES, SUBMITTED, UNKNOWN
-from .position import RECONCILING
+from .position import HALTED, RECONCILING
 
 replace = msgspec.structs.replace
 # How long a venue takes a request that names no deadline of its own (venues.md 1.6).
 REQUEST_NS = 5_000_000_000
+# For how many pages' time a stop that the owner took away is remembered: with the default interval ten minutes.
+HOLD_MEMORY_PAGES = 10
 
 
 def order_answers(position: Position, order: Order, fact: f.VenueOrderFact, dimensions: Iterable[str]) -> tuple[str, ...]:
@@ -283,7 +285,8 @@ def _executed(
     if side is not position.side.entry_side:
         changes["exited_lots"] = position.exited_lots + lots
     else:
-        changes.update(filled_lots=position.filled_lots + lots, opened_ns=position.opened_ns or now_ns, child_looks=0)
+        # What is new was never refused its stop: a hold ends with it.
+        changes.update(filled_lots=position.filled_lots + lots, opened_ns=position.opened_ns or now_ns, child_looks=0, hold_ns=0)
         if known and px is not None:
             changes.update(entry_cost=position.entry_cost + px * qty, priced_lots=position.priced_lots + lots)
     return replace(position, **changes)
@@ -292,6 +295,8 @@ def _executed(
 def _ended(position: Position, fact: f.OrderCompleted | f.OrderCanceled | f.OrderExpired, order_to: str) -> Position:
     known = position.order(fact.client_order_id, fact.venue_order_id)
     asked = known is not None and (known.pending == "cancel" or known.cancel_refused)
+    # A cancel or an amend of ours whose answer was lost is no deed of the owner.
+    is_owners = known is not None and not known.called_back and not known.pending
     was_over = known is None or not known.is_open
     order = _named(position, fact, order_to)
     if order is None:
@@ -299,7 +304,19 @@ def _ended(position: Position, fact: f.OrderCompleted | f.OrderCanceled | f.Orde
     position = with_order(position, replace(order, cum_lots=max(order.cum_lots, _stated_lots(position, order, fact))))
     if isinstance(fact, f.OrderCanceled) and order.role == "stop" and not asked and not was_over:
         position = replace(position, stops_lost=position.stops_lost + 1)
+        position = _taken(position, fact) if is_owners and fact.by_hand is True else position
     return position
+
+
+def _taken(position: Position, fact: f.OrderCanceled) -> Position:
+    """The owner took a stop away: once it is put back, the second time within a while he is asked first (P19).
+
+    Not where a person is there already or the position is to leave, and not while another stop stands or is on its way.
+    """
+    now_ns, interval_ns = fact.ts_recv_ns, position.plan.timing.page_interval_ms * 1_000_000
+    again = position.stop_taken_ns > 0 and now_ns - position.stop_taken_ns <= HOLD_MEMORY_PAGES * interval_ns
+    holds = again and not position.exit_reason and position.state != HALTED and position.is_tradable and not position.open_orders("stop")
+    return replace(position, stop_taken_ns=now_ns, hold_ns=now_ns if holds else position.hold_ns)
 
 
 def _amended(position: Position, fact: f.OrderAmended, order_to: str) -> Position:
@@ -437,6 +454,11 @@ def _crossed(position: Position, fact: f.LevelCrossed, order_to: str) -> Positio
     return position
 
 
+def _answered_by_hand(position: Position, fact: f.ProtectionRequested | f.HaltRequested, order_to: str) -> Position:
+    """A person has come: what he took away is put back, by his wish or because a halt never stops protection (I16)."""
+    return replace(position, hold_ns=0) if position.hold_ns else position
+
+
 def _mode(position: Position, fact: f.MarketModeChanged, order_to: str) -> Position:
     return replace(position, mode=fact.mode)
 
@@ -447,6 +469,8 @@ def _venue_mode(position: Position, fact: f.VenueModeChanged, order_to: str) -> 
 
 def _deadline(position: Position, fact: f.DeadlinePassed, order_to: str) -> Position:
     if fact.which == "watch":
+        if position.hold_ns and fact.ts_recv_ns >= position.hold_ends_ns:
+            position = replace(position, hold_ns=0)
         return _without_shadow(replace(position, watch_count=position.watch_count + 1), fact.mark)
     if fact.which == "entry":
         return replace(position, entry_expired_ns=fact.ts_recv_ns)
@@ -543,6 +567,8 @@ _BOOKINGS: dict[type, Callable[[Position, Any, str], Position]] = {
     f.StopReported: _stop_reported,
     f.ExitRequested: _exit_requested,
     f.PlanTightened: _tightened,
+    f.HaltRequested: _answered_by_hand,
+    f.ProtectionRequested: _answered_by_hand,
     f.TrailDistanceChanged: _distance,
     f.LevelCrossed: _crossed,
     f.DeadlinePassed: _deadline,

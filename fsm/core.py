@@ -196,7 +196,7 @@ def _order_from(position: Position, command: c.SubmitOrder, now_ns: int) -> Orde
 
 def _pending(position: Position, order: Order, command: c.AmendOrder | c.CancelOrder, now_ns: int) -> Order:
     if isinstance(command, c.CancelOrder):
-        return replace(order, pending="cancel", pending_ns=now_ns, cancel_refused=False)
+        return replace(order, pending="cancel", pending_ns=now_ns, cancel_refused=False, called_back=True)
     return replace(
         order,
         pending="amend",

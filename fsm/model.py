@@ -26,7 +26,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     given it, `listed_lots` the total that a snapshot listed meanwhile. `cum_lots` is the total that the venue stated where
     it is more than we booked. `deadline_ns` is the venue's last moment to take it, 0 where the request named none.
     `effective_stop_ticks` is what the venue last reported, None if it never did, and `effective_trail_bps` its distance then;
-    `stop_loosened` if that report was worse than the one before.
+    `stop_loosened` if that report was worse than the one before. `called_back`: a cancel of it was decided, whatever became of that.
     """
 
     client_order_id: str
@@ -55,6 +55,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     pending_qty_lots: int | None = None
     pending_trigger_ticks: int | None = None
     pending_trail_offset_bps: int | None = None
+    called_back: bool = False
     cancel_refused: bool = False
     reject_class: str = ""
 
@@ -113,7 +114,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     `wanted_*` is the protection that is desired, orders say what is confirmed; `smart_stop_ticks` is the stop that an
     engine-kept trail last asked for. `watch_ns` is where the state's own clock started; it starts again with each attempt.
     `shadow_ns` and `shadow_px` say when and at which last price the stop that the venue holds should have fired.
-    `stops_lost` counts stops that somebody else cancelled, `child_looks` the snapshots in a row that listed no stop for what an
+    `stops_lost` counts stops that somebody else cancelled, `stop_taken_ns` is when the owner last did so by hand, and `hold_ns` since when
+    none is put back because he did so again, 0 for not at all (P19). `child_looks` the snapshots in a row that listed no stop for what an
     entry with an attached stop has filled. `best_px` is the best price that a fact brought since the
     position opened, so that a restart does not begin the trail anew (P27). `mode` is the kind of market that it was last told of,
     `trail_activated_ns` when its profit reached the activation of an ignition plan, 0 before. `venue_mode` is what the venue takes.
@@ -157,6 +159,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     shadow_ns: int = 0
     shadow_px: Decimal | None = None
     stops_lost: int = 0
+    stop_taken_ns: int = 0
+    hold_ns: int = 0
     child_looks: int = 0
     entry_expired_ns: int = 0
     time_stop_passed: bool = False
@@ -195,6 +199,11 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     def is_trail_active(self) -> bool:
         """Whether profit has ever reached the trail's activation: it took off, or its engine-kept trail began."""
         return self.trail_activated_ns > 0 or self.smart_stop_ticks is not None
+
+    @property
+    def hold_ends_ns(self) -> int:
+        """When a stop that the owner took away again is put back: he has a page's time to answer."""
+        return self.hold_ns + self.plan.timing.page_interval_ms * 1_000_000
 
     @property
     def is_tradable(self) -> bool:

@@ -94,7 +94,7 @@ def _cover(d: Draft) -> Commands:
     """Move coverage towards what is held by the best means that the venue has (A10): amend in place, else a delta stop."""
     p = d.position
     missing = p.held_lots - sum(_leased(o) for o in p.orders) - _expected_children(d)
-    if missing <= 0 or not p.is_tradable:
+    if missing <= 0 or not p.is_tradable or (p.hold_ns and not p.exit_reason):
         return
     is_watch = isinstance(d.fact, f.DeadlinePassed)
     if p.capabilities.amend_in_place and not is_watch and any(o.status == SUBMITTED for o in p.open_orders("stop")):
@@ -403,13 +403,24 @@ def _page(code: str, text: str) -> Callable[[Draft], Commands]:
 def _alert_lost(d: Draft) -> Commands:
     p, fact = d.position, d.fact
     order = p.order(fact.client_order_id, fact.venue_order_id) if isinstance(fact, f.OrderCanceled) else None
-    if order is None or order.role != "stop" or not p.stops_lost or p.exit_reason:
+    if order is None or order.role != "stop" or not p.stops_lost or p.exit_reason or p.hold_ns:
         return
     text = f"{p.position_id}: its stop was cancelled by somebody else ({p.stops_lost} times); a stop is put back"
     if p.stops_lost > 1:
         yield c.Page(code="STOP_CANCELLED_AGAIN", text=text)
     else:
         yield c.RaiseAlert(code="STOP_CANCELLED", text=text)
+
+
+def _page_taken(d: Draft) -> Commands:
+    p = d.position
+    if isinstance(d.fact, f.OrderCanceled) and p.hold_ns == d.now_ns:
+        secs = p.plan.timing.page_interval_ms // 1_000
+        text = (
+            f"{p.position_id}: its stop was cancelled by hand again ({p.stops_lost} times); for {secs} s none is put back, its level is"
+            f" only watched here: ask for protection or for the exit, or close it by hand; without an answer the stop is put back then"
+        )
+        yield c.Page(code="STOP_CANCELLED_AGAIN", text=text)
 
 
 def _page_link(d: Draft) -> Commands:
@@ -505,6 +516,7 @@ BUILDERS: Mapping[str, Callable[[Draft], Commands]] = {
     "page_waiting": _page_waiting,
     "page_link": _page_link,
     "alert_lost": _alert_lost,
+    "page_taken": _page_taken,
     "page_halted": _page_halted,
 }  # fmt: skip
 

@@ -28,6 +28,7 @@ NEW = "New"
 ENTRY_PENDING, PROTECTED_PENDING_FILL, ENTRY_CANCEL_PENDING = "EntryPending", "ProtectedPendingFill", "EntryCancelPending"
 PROTECTION_PENDING, PROTECTED, RESIZING, TIGHTENING = "ProtectionPending", "Protected", "Resizing", "Tightening"
 TAKE_PROFIT_WORKING, EMERGENCY_PROTECTING, STOP_TRIGGERED = "TakeProfitWorking", "EmergencyProtecting", "StopTriggered"
+AWAITING_OWNER = "AwaitingOwner"
 CANCEL_PENDING, MAKER_EXITING, MARKET_EXITING, FLATTENING = "CancelPending", "MakerExiting", "MarketExiting", "Flattening"
 RECONCILING, HALTED, CLOSED, ABANDONED = "Reconciling", "Halted", "Closed", "Abandoned"
 
@@ -42,6 +43,7 @@ STATES = (
     State(TIGHTENING, "open", "an amend is in flight; the old stop stands until the venue confirms"),
     State(STOP_TRIGGERED, "open", "the stop fired and is not filled yet: no longer protection; a deadline runs"),
     State(EMERGENCY_PROTECTING, "open", "exposure without protection, found or caused: bounded attempts, then out at market"),
+    State(AWAITING_OWNER, "open", "the owner has taken the stop away again: he is asked, and it is put back when his time is up"),
     State(CANCEL_PENDING, "exit", "exit decided; waiting for cancelled-or-filled of the orders in the way"),
     State(TAKE_PROFIT_WORKING, "exit", "a resting take-profit holds what the stop cannot: uncovered by choice, clocked"),
     State(MAKER_EXITING, "exit", "a patient exit rests until its time is up"),
@@ -55,7 +57,7 @@ STATES = (
 
 LIVE_STATES = tuple(s.name for s in STATES if not s.end and s.name != NEW)
 _ENTRY = (ENTRY_PENDING, PROTECTED_PENDING_FILL, ENTRY_CANCEL_PENDING)
-_OPEN = (PROTECTION_PENDING, PROTECTED, RESIZING, TIGHTENING, STOP_TRIGGERED)
+_OPEN = (PROTECTION_PENDING, PROTECTED, RESIZING, TIGHTENING, STOP_TRIGGERED, AWAITING_OWNER)
 _STAY = _ENTRY + _OPEN
 _RESTING = (TAKE_PROFIT_WORKING, MAKER_EXITING)
 _LEAVING = (CANCEL_PENDING, *_RESTING, MARKET_EXITING)
@@ -73,7 +75,7 @@ SNAPSHOT = ("SnapshotAgreed", "SnapshotDiffered")
 
 STAYING = (
     "SENT", "WORKING", "WITHDRAWING", "TRIGGERED", "COVERED", "COVERED_WORKING", "MISALIGNED", "SURPLUS", "AMENDING",
-    "RESIZE_OUT", "SHORT", "BARE",
+    "RESIZE_OUT", "SHORT", "BARE", "TAKEN",
 )  # fmt: skip
 OVER = ("FLIPPED", "NEVER", "DONE", "LEFTOVERS")
 GOING = ("WAITING", "STOP_OUT", "TAKE_PROFIT_OUT", "PATIENT_OUT", "MARKET_OUT", "BLOCKED", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT", "CLEAR")
@@ -111,6 +113,7 @@ SETTLE: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     "RESIZE_OUT": (RESIZING, (), "a change of quantity is in flight; all that is held is covered meanwhile"),
     "SHORT": (RESIZING, ("cover",), "part is covered: move coverage to the whole by the venue's best means (A10)"),
     "BARE": (PROTECTION_PENDING, ("cover",), "held, with no confirmed protection"),
+    "TAKEN": (AWAITING_OWNER, ("cancel_entry", "page_taken"), "the owner took its stop away again: he is asked before it is put back (P19)"),
     "WAITING": (PROTECTED, ("cancel_entry", "page_waiting"), "the venue takes no exit now: the stop stays until it does (X16)"),
     "STOP_OUT": (STOP_TRIGGERED, (), "the stop is executing: nothing else is sent for its quantity, and it is not called back (P14)"),
     "TAKE_PROFIT_OUT": (TAKE_PROFIT_WORKING, (), "the take-profit rests"),
@@ -246,18 +249,21 @@ ROWS: tuple[Row, ...] = (
         TIGHTENING, ("converge",), "amend in place; the old stop stands until the venue confirms (P01)",
     ),
     Row(
-        (ENTRY_PENDING, ENTRY_CANCEL_PENDING, PROTECTION_PENDING, STOP_TRIGGERED, EMERGENCY_PROTECTING, HALTED),
+        (ENTRY_PENDING, ENTRY_CANCEL_PENDING, PROTECTION_PENDING, STOP_TRIGGERED, EMERGENCY_PROTECTING, AWAITING_OWNER, HALTED),
         ("PlanTightened", "TrailDistanceChanged"), {"tightenable": "YES"}, SAME, ("converge",), "amend in place, the state has its own matter",
     ),
     Row((*_STAY, EMERGENCY_PROTECTING, RECONCILING), ("HaltRequested",), {}, HALTED, ("cancel_entry", "page_halted"), "risk is blocked, protection is not (I16)"),
     Row((*_LEAVING, FLATTENING), ("HaltRequested",), {}, SAME, ("page_halted",), "an exit under way is never halted (I16)"),
+    # --- what the owner took away: he wants it back, or his time is up (P19)
+    Row((AWAITING_OWNER,), ("ProtectionRequested",), {}, PROTECTION_PENDING, ("cover",), "it is put back at his word"),
+    Row((AWAITING_OWNER,), ("DeadlinePassed",), {"which": "watch"}, PROTECTION_PENDING, ("cover", "refresh", "alert_unprotected"), "no answer in his time: it is put back"),
     # --- crossed levels: a stale price decides nothing (A14)
     Row((*_OPEN, PROTECTED_PENDING_FILL, ENTRY_CANCEL_PENDING, EMERGENCY_PROTECTING, *_RESTING, HALTED), ("LevelCrossed",), {"signal": "STALE"}, SAME, ("alert_stale",), "the native stop stands"),
     Row((*_OPEN, PROTECTED_PENDING_FILL, ENTRY_CANCEL_PENDING, EMERGENCY_PROTECTING, *_RESTING, HALTED), ("LevelCrossed",), {"signal": "PRICED"}, SAME, ("cover",), "the first price: what waited for one is covered at once (A8)"),
     Row((*_RESTING,), ("LevelCrossed",), {"signal": "TIGHTEN"}, SAME, (), "kept as the wish"),
     Row((*_OPEN, PROTECTED_PENDING_FILL, ENTRY_CANCEL_PENDING, EMERGENCY_PROTECTING, HALTED), ("LevelCrossed",), {"signal": "TIGHTEN", "tightenable": "NO"}, SAME, (), "kept as the wish"),
     Row((PROTECTED_PENDING_FILL, PROTECTED, TIGHTENING, RESIZING), ("LevelCrossed",), {"signal": "TIGHTEN", "tightenable": "YES"}, TIGHTENING, ("converge",), "amend in place (P01)"),
-    Row((ENTRY_CANCEL_PENDING, PROTECTION_PENDING, STOP_TRIGGERED, EMERGENCY_PROTECTING, HALTED), ("LevelCrossed",), {"signal": "TIGHTEN", "tightenable": "YES"}, SAME, ("converge",), "amend in place, the state has its own matter"),
+    Row((ENTRY_CANCEL_PENDING, PROTECTION_PENDING, STOP_TRIGGERED, EMERGENCY_PROTECTING, AWAITING_OWNER, HALTED), ("LevelCrossed",), {"signal": "TIGHTEN", "tightenable": "YES"}, SAME, ("converge",), "amend in place, the state has its own matter"),
     Row((*_OPEN, PROTECTED_PENDING_FILL, ENTRY_CANCEL_PENDING, EMERGENCY_PROTECTING, *_RESTING, HALTED), ("LevelCrossed",), {"signal": "SHADOW"}, SAME, (), "the venue's own stop is due: a short clock runs until it reports"),
     *leave((*_OPEN, PROTECTED_PENDING_FILL, ENTRY_CANCEL_PENDING, EMERGENCY_PROTECTING, *_RESTING, HALTED), ("LevelCrossed",), "fact", {"signal": "EXIT"}),
     # --- the kind of market: it sets the distance of the trail, and ends an ignition that did not take off (A7)
@@ -386,7 +392,8 @@ ROWS: tuple[Row, ...] = (
 
 IGNORED: Mapping[str, tuple[str, ...]] = {
     # The sender's word that a frame left is booked (times), and decides nothing.
-    ANY: ("OrderSubmitted", "ChannelLive"),
+    # A wish for protection ends a hold and asks for nothing else: what is held is protected in every state.
+    ANY: ("OrderSubmitted", "ChannelLive", "ProtectionRequested"),
     ENTRY_PENDING: ("LevelCrossed",),
     CANCEL_PENDING: ("PlanTightened", "TrailDistanceChanged", "MarketModeChanged", "LevelCrossed"),
     TAKE_PROFIT_WORKING: ("PlanTightened", "TrailDistanceChanged", "MarketModeChanged"),
@@ -475,6 +482,8 @@ def _way_out(position: Position, open_orders: tuple[Any, ...], reason: str) -> s
 
 def _cover_situation(position: Position, open_orders: tuple[Any, ...], entries: list[Any]) -> str:
     stops = [o for o in open_orders if o.role == "stop"]
+    if not stops and position.hold_ns:
+        return "TAKEN"
     if any(o.is_triggered for o in stops):
         return "TRIGGERED"
     live = sum([o.protects_lots for o in stops])

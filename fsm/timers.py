@@ -33,6 +33,7 @@ WATCH: Mapping[str, str] = {
     s.TIGHTENING: "amend_timeout_ms",
     s.STOP_TRIGGERED: "trigger_timeout_ms",
     s.EMERGENCY_PROTECTING: "protect_timeout_ms",
+    s.AWAITING_OWNER: "page_interval_ms",
     s.CANCEL_PENDING: "cancel_timeout_ms",
     s.TAKE_PROFIT_WORKING: "take_profit_timeout_ms",
     s.MAKER_EXITING: "maker_exit_timeout_ms",
@@ -110,6 +111,9 @@ def watch_at_ns(position: Position) -> int:
         # Exits were refused, a rung at a time: the venue is asked ever less often, but never not at all (I14).
         rungs = min(max(position.exit_attempts // s.EXIT_ATTEMPTS - 1, 0), LONGEST_PAUSE)
         return position.watch_ns + (timing.protect_timeout_ms << rungs) * MS
+    if position.state == s.AWAITING_OWNER:
+        # A hold counts from the owner's deed, not from the last reconnect or restart.
+        return position.hold_ends_ns
     if position.state == s.HALTED and unprotected_lots(position):
         return position.watch_ns + timing.protect_timeout_ms * MS
     return position.watch_ns + int(_LIMIT_OF[position.state](timing)) * MS

@@ -16,6 +16,7 @@ The causes
     stop_triggered         the stop fired and is not filled yet             link_down    the private channel is gone
     take_profit_working    a take-profit rests instead, by choice           maker_exiting  a patient exit rests, by choice
     cancel_first_exit      protection was cancelled for the exit            halted       a person is needed
+    owner_hold             the owner took the stop away again, by hand      (P19)
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,10 +44,11 @@ _CAUSE_OF_STATE: Mapping[str, str] = {
     s.MAKER_EXITING: "maker_exiting",
     s.RECONCILING: "link_down",
     s.HALTED: "halted",
+    s.AWAITING_OWNER: "owner_hold",
 }
 CAUSES = (
     "entry_fill", "resize", "protection_lost", "replacing", "protection_rejected", "emergency", "stop_triggered", "link_down",
-    "take_profit_working", "maker_exiting", "cancel_first_exit", "halted",
+    "take_profit_working", "maker_exiting", "cancel_first_exit", "halted", "owner_hold",
 )  # fmt: skip
 
 

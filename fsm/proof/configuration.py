@@ -14,6 +14,7 @@ from .venue import MID, STEP, Rules
 FAULTS = (
     "lost", "dup", "swap", "delay", "cut", "reject", "crash", "hang", "short", "price", "exit", "patient", "tighten", "halt",
     "cancel", "sell", "foreign", "stale", "truncated", "old_answer", "mode", "adjust", "report", "loosen", "unsent", "funds", "through",
+    "protect",
 )  # fmt: skip
 SHORT = f.Timing(
     ack_timeout_ms=5_000, entry_ttl_ms=5_000, cancel_timeout_ms=3_000, protect_timeout_ms=2_000, amend_timeout_ms=3_000,
@@ -182,6 +183,11 @@ def _plans() -> list[Configuration]:
             ("halted, lost", {}, {}, {"halt": 1, "lost": 1, "exit": 1}),
             ("halted, refused", {}, {}, {"halt": 1, "reject": 2}),
             ("halted, cancelled", {}, {}, {"halt": 1, "cancel": 1, "tighten": 1}),
+            ("taken away again", {}, {"adopted": True}, {"cancel": 2, "price": 1}),
+            ("taken away again, lost", {}, {"adopted": True}, {"cancel": 2, "lost": 1}),
+            ("taken away again, asked for", {}, {"adopted": True}, {"cancel": 2, "protect": 1, "exit": 1}),
+            ("taken away again, crash", {}, {"adopted": True}, {"cancel": 2, "crash": 1}),
+            ("taken away again, halted", {}, {"adopted": True}, {"cancel": 2, "halt": 1}),
             ("ignition", {"strategy": "ignition", "trail_activation_bps": 400}, {}, {"report": 1, "price": 1, "halt": 1}),
             ("closed beyond", {}, {"holds_funds": False, "margin": False, "short": False, "lots": 1}, {"sell": 1, "exit": 1, "lost": 1}),
             ("closed beyond, refused", {}, {"holds_funds": False, "margin": False, "short": False, "lots": 1},

@@ -110,7 +110,7 @@ class World(Steps):
                 ended = self._numbered(*rules.end(venue, order, "expired"))
                 out.append((("venue", "lets expire", ref), *ended, self._spent(rest, "short"), OTHER))
             if order.status == "open" and order.role == "stop" and "cancel" in allowed:
-                ended = self._numbered(*rules.end(venue, order))
+                ended = self._numbered(*rules.end(venue, order, "canceled by hand"))
                 out.append((("owner", "cancels", ref), *ended, self._spent(rest, "cancel"), OTHER))
         if "price" in allowed:
             for level in (-1, 0, 1):
@@ -195,6 +195,7 @@ class World(Steps):
         sign = self.rules.sign
         return (
             ("exit", ("exit", False, level)), ("patient", ("exit", True, level)), ("halt", ("halt",)), ("foreign", ("foreign",)),
+            ("protect", ("protect",)),
             ("tighten", ("tighten", trail // 2, 0) if trail else ("tighten", 0, stop + 10 * sign)),
             ("loosen", ("tighten", trail * 2, 0) if trail else ("tighten", 0, stop - 10 * sign)),
             ("stale", ("stale",)), ("stale", ("short",)), ("stale", ("old price", level)), ("report", ("distance", (trail or 300) // 2)),

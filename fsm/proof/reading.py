@@ -13,7 +13,9 @@ from ..desk import Desk, SnapshotOrder
 from .mind import MS, PID, Time, client_id
 from .venue import CHILD, MID, Message, Rules
 
-_WISHES = frozenset({"exit", "tighten", "distance", "market", "venue mode", "halt", "foreign", "stale", "short", "old price", "adjusted"})
+_WISHES = frozenset({
+    "exit", "tighten", "distance", "market", "venue mode", "halt", "protect", "foreign", "stale", "short", "old price", "adjusted",
+})  # fmt: skip
 _TYPES = {"market": "market", "ioc": "limit", "limit": "limit", "post": "limit", "static": "stop-loss", "trailing": "trailing-stop"}
 replace = msgspec.structs.replace
 
@@ -64,6 +66,8 @@ class Reader(NamedTuple):
             return f.AmendRejected(reject_class=rest[0], text="refused", **ids)
         if kind == "canceled":
             return f.OrderCanceled(cum_qty=qty(rest[0]), **ids)
+        if kind == "canceled by hand":
+            return f.OrderCanceled(cum_qty=qty(rest[0]), by_hand=True, **ids)
         if kind == "cancel-rejected":
             return f.CancelRejected(reject_class=rest[0], text="refused", **ids)
         if kind == "expired":
@@ -85,6 +89,8 @@ class Reader(NamedTuple):
             return f.TrailDistanceChanged(ts_recv_ns=now_ns, trail_offset_bps=rest[0], basis="proof")
         if kind == "market":
             return f.MarketModeChanged(ts_recv_ns=now_ns, mode=rest[0], basis="proof")
+        if kind == "protect":
+            return f.ProtectionRequested(ts_recv_ns=now_ns, reason="proof")
         if kind == "halt":
             return f.HaltRequested(ts_recv_ns=now_ns, reason="proof")
         if kind == "venue mode":

@@ -16,12 +16,14 @@ from ..table import SAME, Row
 # States of a position that is to stay: no decision to leave has been made.
 _STAYS = frozenset({
     s.ENTRY_PENDING, s.PROTECTED_PENDING_FILL, s.ENTRY_CANCEL_PENDING, s.PROTECTION_PENDING, s.PROTECTED, s.RESIZING, s.TIGHTENING,
+    s.AWAITING_OWNER,
 })  # fmt: skip
 # States that only a decision to leave leads to.
 _LEAVES = frozenset({s.TAKE_PROFIT_WORKING, s.MAKER_EXITING, s.MARKET_EXITING})
 # States that only a position comes to of which something has filled.
 _FILLED = frozenset({
-    s.PROTECTION_PENDING, s.PROTECTED, s.RESIZING, s.TIGHTENING, s.STOP_TRIGGERED, s.EMERGENCY_PROTECTING, *_LEAVES, s.FLATTENING,
+    s.PROTECTION_PENDING, s.PROTECTED, s.RESIZING, s.TIGHTENING, s.STOP_TRIGGERED, s.EMERGENCY_PROTECTING, s.AWAITING_OWNER, *_LEAVES,
+    s.FLATTENING,
 })  # fmt: skip
 # States that stay where they are whatever the evidence says: for a snapshot, for a person.
 _WAITS = frozenset({s.RECONCILING, s.HALTED})
@@ -39,6 +41,7 @@ _HOME: Mapping[tuple[str, str], frozenset[str]] = {
     (s.MARKET_EXITING, "situation"): frozenset({"MARKET_OUT", "CLEAR", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT"}),
     (s.MARKET_EXITING, "way_out"): frozenset({"MARKET_OUT", "CLEAR", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT"}),
     (s.FLATTENING, "situation"): frozenset({"FLIPPED"}),
+    (s.AWAITING_OWNER, "situation"): frozenset({"TAKEN"}),
 }  # fmt: skip
 Answers = Mapping[str, str]
 
@@ -52,6 +55,11 @@ class Law(NamedTuple):
 
 
 LAWS: tuple[Law, ...] = (
+    Law(
+        "a stop is taken away by its cancel",
+        "only that word begins a hold, and only a gap of the link lies between it and the state that waits for the owner",
+        lambda state, fact, given, where: where == "TAKEN" and fact != "OrderCanceled" and state not in (s.AWAITING_OWNER, s.RECONCILING),
+    ),
     Law(
         "who stays has not decided to leave",
         "the decision to leave leads out of these states in the same event, so no way out is where the evidence is",

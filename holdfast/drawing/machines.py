@@ -17,6 +17,7 @@ _UNPROTECTED = frozenset(
         p.PROTECTION_PENDING,
         p.STOP_TRIGGERED,
         p.EMERGENCY_PROTECTING,
+        p.AWAITING_OWNER,
         p.CANCEL_PENDING,
         p.TAKE_PROFIT_WORKING,
         p.MAKER_EXITING,

@@ -22,6 +22,7 @@ from events.record import PositionEvent
 from events.values import PositionSide
 from fsm.desk import Desk
 from fsm.position import (
+    AWAITING_OWNER,
     CANCEL_PENDING,
     EMERGENCY_PROTECTING,
     FLATTENING,
@@ -41,7 +42,7 @@ NAMESPACE = "hf"
 # States in which quantity is bare by choice or already on its way out, with a clock of the machine's own.
 ON_THE_WAY = (
     CANCEL_PENDING, EMERGENCY_PROTECTING, FLATTENING, MAKER_EXITING, MARKET_EXITING, PROTECTION_PENDING, RECONCILING, STOP_TRIGGERED,
-    TAKE_PROFIT_WORKING,
+    TAKE_PROFIT_WORKING, AWAITING_OWNER,
 )  # fmt: skip
 NS = 1_000_000_000
 _BEHIND_THE_END = re.compile(r"behind the end of (\w+)")

@@ -141,6 +141,7 @@ FACTS: tuple[f.AnyFact, ...] = (
     f.ExitRequested(**_TIMES, reason="operator", patient=True, mark=_MARK),
     f.PlanTightened(**_TIMES, trail_offset_bps=40, stop_price=Decimal("61200.0"), by_trail=True),
     f.HaltRequested(**_TIMES, reason="looking at it by hand"),
+    f.ProtectionRequested(**_TIMES, reason="the owner wants it back"),
     f.OrderSubmitted(**_ORDER),  # type: ignore[arg-type]
     f.OrderNotSent(**_ORDER, operation="amend"),  # type: ignore[arg-type]
     f.OrderAccepted(
@@ -173,7 +174,7 @@ FACTS: tuple[f.AnyFact, ...] = (
         by_venue=True,
     ),
     f.AmendRejected(**_ORDER, reject_class="gone", text="EOrder:Unknown order"),  # type: ignore[arg-type]
-    f.OrderCanceled(**_ORDER, cum_qty=Decimal("0.005"), reason="User requested"),  # type: ignore[arg-type]
+    f.OrderCanceled(**_ORDER, cum_qty=Decimal("0.005"), reason="User requested", by_hand=True),  # type: ignore[arg-type]
     f.CancelRejected(**_ORDER, reject_class="gone", text="EOrder:Unknown order"),  # type: ignore[arg-type]
     f.OrderExpired(**_ORDER, cum_qty=Decimal("0.005"), reason="Deadline elapsed"),  # type: ignore[arg-type]
     f.ChildDiscovered(

@@ -270,8 +270,12 @@ class Stage:
     def amend_rejected(self, name: str, reject_class: f.RejectClass = "other") -> "Stage":
         return self.take(f.AmendRejected(**self.ids(name), reject_class=reject_class, text=reject_class))  # type: ignore[arg-type]
 
-    def canceled(self, name: str, cum: object = 0) -> "Stage":
-        return self.take(f.OrderCanceled(**self.ids(name), cum_qty=_qty(cum)))  # type: ignore[arg-type]
+    def canceled(self, name: str, cum: object = 0, *, by_hand: bool = False) -> "Stage":
+        fields: dict[str, object] = {"by_hand": True} if by_hand else {}
+        return self.take(f.OrderCanceled(**self.ids(name), cum_qty=_qty(cum), **fields))  # type: ignore[arg-type]
+
+    def ask_for_protection(self) -> "Stage":
+        return self.take(f.ProtectionRequested(ts_recv_ns=self.now_ns, reason="the owner wants it back"))
 
     def cancel_rejected(self, name: str, reject_class: f.RejectClass = "gone") -> "Stage":
         return self.take(f.CancelRejected(**self.ids(name), reject_class=reject_class, text=reject_class))  # type: ignore[arg-type]

@@ -115,10 +115,18 @@ def halted(side: PositionSide, make: Maker = Floor) -> tuple[Floor, str]:
     return floor, position_id
 
 
+def awaiting_owner(side: PositionSide, make: Maker = Floor) -> tuple[Floor, str]:
+    floor, position_id = covered(side, make, timing=f.Timing(page_interval_ms=5_000))
+    for _ in range(2):
+        stops = [order for order in floor.gateway.exchange.open_orders() if order.trigger is not None]
+        floor.owner(lambda exchange, now_ns, order=stops[-1]: exchange.cancel(order.order_id, "", now_ns))
+    return floor, position_id
+
+
 WAYS: dict[str, Way] = {
     "EntryPending": entry_pending, "ProtectedPendingFill": pending_fill, "EntryCancelPending": entry_cancel_pending,
     "ProtectionPending": protection_pending, "Protected": covered, "Resizing": resizing, "Tightening": tightening,
     "StopTriggered": stop_triggered, "EmergencyProtecting": emergency, "CancelPending": cancel_pending,
     "TakeProfitWorking": take_profit_working, "MakerExiting": maker_exiting, "MarketExiting": market_exiting, "Reconciling": reconciling,
-    "Halted": halted,
+    "Halted": halted, "AwaitingOwner": awaiting_owner,
 }  # fmt: skip

@@ -40,6 +40,8 @@ from .times import ns_from_rfc3339
 
 # What is wrong with a frame is told this often; more of it adds nothing to the frame itself, which comes with it.
 REFUSALS_PER_FRAME = 16
+# What the venue says of an order that a user of the account has cancelled, by whatever means; a reason of its own reads otherwise.
+BY_A_USER = "User requested"
 
 Output = AnyFact | AnyMessage
 
@@ -369,7 +371,8 @@ class _Reading:
         elif kind == "filled":
             self._tell(OrderCompleted, record, entry, cum_qty=cum_qty)
         elif kind == "canceled":
-            self._tell(OrderCanceled, record, entry, cum_qty=cum_qty, reason=reason)
+            by_hand = True if reason.startswith(BY_A_USER) else msgspec.UNSET
+            self._tell(OrderCanceled, record, entry, cum_qty=cum_qty, reason=reason, by_hand=by_hand)
         elif kind == "expired":
             self._tell(OrderExpired, record, entry, cum_qty=cum_qty, reason=reason)
         else:
