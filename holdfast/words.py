@@ -65,6 +65,8 @@ def fact_text(fact: f.AnyFact, position: Position | None) -> str:
             return f"{'the trail' if fact.by_trail else 'somebody'} wants {wanted}"
         case f.HaltRequested():
             return f"a halt is asked for: {fact.reason}"
+        case f.ProtectionRequested():
+            return f"protection is asked for: {fact.reason}"
         case f.LevelCrossed():
             return f"the {fact.level} level was crossed at {number(fact.mark.px)}, a price {time_text(fact.mark.age_ns)} old"
         case f.TrailDistanceChanged():

@@ -52,6 +52,13 @@ class HaltPosition(msgspec.Struct, frozen=True, kw_only=True, tag="halt"):
     reason: str
 
 
+class ProtectPosition(msgspec.Struct, frozen=True, kw_only=True, tag="protect"):
+    """Put the stop back at once that the account's owner has taken away again: the answer to `STOP_CANCELLED_AGAIN` (P19)."""
+
+    position_id: str
+    reason: str
+
+
 class Restarted(msgspec.Struct, frozen=True, kw_only=True, tag="restarted"):
     """The process has begun with the store's `epoch`: what was in flight before is unknown."""
 
@@ -93,7 +100,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
     problem: str = ""
 
 
-Intent = OpenPosition | AdoptExposure | ExitPosition | TightenPosition | HaltPosition | Restarted | EntriesHalted | EntriesResumed
+Wish = ExitPosition | TightenPosition | HaltPosition | ProtectPosition
+Intent = OpenPosition | AdoptExposure | Wish | Restarted | EntriesHalted | EntriesResumed
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _intents: msgspec.json.Decoder[Intent] = msgspec.json.Decoder(Intent)

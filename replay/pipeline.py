@@ -45,10 +45,11 @@ from .intents import (
     EntriesHalted,
     EntriesResumed,
     ExitPosition,
-    HaltPosition,
     OpenPosition,
+    ProtectPosition,
     Restarted,
     TightenPosition,
+    Wish,
     answer_from,
     intent_from,
     link_from,
@@ -380,7 +381,7 @@ class Pipeline:
         else:
             self._ask(made, intent, ts_recv_ns)
 
-    def _ask(self, made: Made, intent: ExitPosition | TightenPosition | HaltPosition, ts_recv_ns: int) -> None:
+    def _ask(self, made: Made, intent: Wish, ts_recv_ns: int) -> None:
         position = self.desk.get(intent.position_id)
         if position is None:
             made.refusals.append(Refusal(intent.position_id, f"position {intent.position_id} does not exist"))
@@ -391,6 +392,8 @@ class Pipeline:
             fact = f.ExitRequested(ts_recv_ns=ts_recv_ns, reason=intent.reason, patient=intent.patient, mark=mark)
         elif isinstance(intent, TightenPosition):
             fact = f.PlanTightened(ts_recv_ns=ts_recv_ns, trail_offset_bps=intent.trail_offset_bps, stop_price=intent.stop_price)
+        elif isinstance(intent, ProtectPosition):
+            fact = f.ProtectionRequested(ts_recv_ns=ts_recv_ns, reason=intent.reason)
         else:
             fact = f.HaltRequested(ts_recv_ns=ts_recv_ns, reason=intent.reason)
         made.events += self.desk.take(fact, position.position_id)

@@ -20,7 +20,7 @@ from fsm.order import END_STATUSES
 from fsm.timers import first_deadline
 from holdfast.simulation.watch import Watch
 from projections.books import Books
-from replay.intents import EntriesHalted, EntriesResumed, ExitPosition, HaltPosition, TightenPosition
+from replay.intents import EntriesHalted, EntriesResumed, ExitPosition, HaltPosition, ProtectPosition, TightenPosition
 from replay.output import Output
 from venues.kraken.translate import order_userref_of
 from venues.simulated.faults import Faults
@@ -133,6 +133,8 @@ class Play:
                 floor.intent(TightenPosition(position_id=self.position_id, trail_offset_bps=int(str(values["BPS"]))))
             case "halt":
                 floor.intent(HaltPosition(position_id=self.position_id, reason="a person said so"))
+            case "protect":
+                floor.intent(ProtectPosition(position_id=self.position_id, reason="the owner wants it back"))
             case "wait" | "silence":
                 floor.wait(_ns(values["TIME"]) / SECOND, trades=word == "wait")
             case "cut":

@@ -42,6 +42,7 @@ HAPPENS: Mapping[str, str] = {
     "exit": "WORD [patient]",
     "tighten": "BPS",
     "halt": "",
+    "protect": "",
     "wait": "TIME",  # the market prints its last price each second meanwhile
     "silence": "TIME",  # nothing trades
     "cut": "",  # both links close

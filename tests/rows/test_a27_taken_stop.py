@@ -1,5 +1,7 @@
 """A27, P19a: the owner takes the stop away by hand. Put back once and told; taken again, he is asked before it is put back."""
 
+from functools import partial
+
 import pytest
 
 from events import commands as c
@@ -7,8 +9,10 @@ from events import facts as f
 from events.values import PositionSide
 from holdfast.scenario.floor import SECOND, Floor, replayed
 from projections.books import Books
-from replay.intents import ExitPosition, HaltPosition
+from replay.intents import ExitPosition, HaltPosition, ProtectPosition
 from tests.fsm.stage import MARGIN, NO_AMEND, SPOT, Stage, assert_decision
+from venues.simulated.exchange import Exchange
+from venues.simulated.orders import Order
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 HOLD_S = f.Timing().page_interval_ms / 1_000
@@ -31,6 +35,10 @@ def taken_twice(side: PositionSide, pause_s: float = 10, **plan: object) -> tupl
 
 def texts(floor: Floor, code: str) -> list[str]:
     return [x.text for event in floor.events for x in event.commands if isinstance(x, c.Page) and x.code == code]
+
+
+def give_up(order: Order, exchange: Exchange, now_ns: int) -> None:
+    exchange.cancel_many([order], now_ns, "Market conditions")
 
 
 def submits(floor: Floor) -> int:
@@ -125,7 +133,7 @@ def test_a27_what_the_venue_itself_cancels_is_put_back_each_time_and_never_held(
     position_id = floor.protected(side)
     for _ in range(4):
         (order,) = floor.gateway.exchange.open_orders()
-        floor.owner(lambda exchange, now_ns, order=order: exchange.cancel_many([order], now_ns, "Market conditions"))
+        floor.owner(partial(give_up, order))
         floor.wait(5)
         assert (floor.state(position_id), len(floor.resting())) == ("Protected", 1)
     assert "AwaitingOwner" not in floor.states(position_id)
@@ -168,6 +176,18 @@ def test_a27_asked_for_it_is_put_back_at_once(side: PositionSide) -> None:
     assert_decision(stage, "AwaitingOwner")
     stage.ask_for_protection()
     assert_decision(stage, "ProtectionPending", "submit stop 1.0 trail 300")
+
+
+@both_sides
+def test_a27_through_the_engine_the_wish_for_protection_ends_the_hold_and_replays(side: PositionSide) -> None:
+    floor, position_id = taken_twice(side)
+    floor.wait(5)
+    floor.intent(ProtectPosition(position_id=position_id, reason="it was a mistake"))
+    assert (floor.state(position_id), len(floor.resting())) == ("Protected", 1)
+    floor.intent(ProtectPosition(position_id=position_id, reason="once more"))
+    assert (floor.state(position_id), len(floor.resting())) == ("Protected", 1)
+    assert floor.bare_ns < 6 * SECOND
+    assert replayed(floor)
 
 
 @both_sides

@@ -119,7 +119,7 @@ def awaiting_owner(side: PositionSide, make: Maker = Floor) -> tuple[Floor, str]
     floor, position_id = covered(side, make, timing=f.Timing(page_interval_ms=5_000))
     for _ in range(2):
         stops = [order for order in floor.gateway.exchange.open_orders() if order.trigger is not None]
-        floor.owner(lambda exchange, now_ns, order=stops[-1]: exchange.cancel(order.order_id, "", now_ns))
+        floor.owner(lambda exchange, now_ns, order_id=stops[-1].order_id: exchange.cancel(order_id, "", now_ns))  # type: ignore[misc]
     return floor, position_id
 
 
