@@ -7,12 +7,16 @@ A bar is one interval of exchange time, aligned to the epoch: `[n * interval, (n
   were lost (`interrupt`), are not whole. Only whole bars are given out.
 - The true range of a bar reaches back to the last close only where the bar before it is whole and adjoins it: a jump over an
   outage is no volatility of fifteen minutes.
+- Bars of an earlier life of the process may be recalled (`recall`): they were whole then, and what traded between the lives is a gap
+  like any other. The bar in which the new life begins is not whole.
 - Too little history gives None, never a guess.
 
 Prices are ticks, quantities lots, time UTC nanoseconds.
 """
 
 from collections import deque
+from collections.abc import Iterable
+from itertools import pairwise
 from typing import NamedTuple
 
 MINUTE_NS = 60 * 1_000_000_000
@@ -85,7 +89,29 @@ class BarSeries:
             self._whole_from_ns = max(self._whole_from_ns, ts_event_ns + 1)
         elif bar.open_ns >= self._whole_from_ns:
             self._closed.append(bar.closed())
+        if bar is None and self._closed and open_ns <= self._closed[-1].open_ns:
+            # A clock that went back: what was recalled would lie ahead of what trades.
+            self._closed.clear()
         self._open = _OpenBar(open_ns, px_ticks, qty_lots)
+
+    def recall(self, bars: Iterable[Bar]) -> bool:
+        """Take whole bars of before the first trade; False, and nothing is taken, if they are none that this series could have made."""
+        given = tuple(bars)
+        if self._open is not None or self._closed or not all(self._could_make(bar) for bar in given):
+            return False
+        if any(later.open_ns <= bar.open_ns for bar, later in pairwise(given)):
+            return False
+        self._closed.extend(given)
+        return True
+
+    def _could_make(self, bar: Bar) -> bool:
+        is_one = bar.open_ns > 0 and bar.open_ns % self.interval_ns == 0 and bar.trade_count > 0 and bar.volume_lots >= 0
+        return is_one and 0 < bar.low <= min(bar.open, bar.close) and max(bar.open, bar.close) <= bar.high
+
+    @property
+    def closed_bars(self) -> tuple[Bar, ...]:
+        """The whole bars behind which the venue has traded: no trade of theirs is still under way."""
+        return tuple(self._closed)
 
     @property
     def newest_open_ns(self) -> int:

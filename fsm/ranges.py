@@ -1,15 +1,24 @@
 """How far trails are to stand, and in what kind of market, from the venue's own trades (A7, A11, A12): bars, range, distance, mode."""
 
+from collections.abc import Iterable
 from decimal import Decimal
+from typing import NamedTuple
 
 from events.facts import MarketMode, MarketModeChanged, Plan, TrailDistanceChanged
 from events.values import Instrument
 
-from .bars import MINUTE_NS, BarSeries
+from .bars import ATR_INTERVAL_NS, MINUTE_NS, Bar, BarSeries
 from .distance import Distance, DistancePolicy, emergency_distance, moded_distance, trail_distance
 from .model import Position
 from .modes import MINUTES_KEPT, Seen, mode_of
 from .timers import MISCONFIGURED_TIME_STOP_SECS
+
+
+class KeptBars(NamedTuple):
+    """The whole bars of a symbol, and the tick that their prices are counted in."""
+
+    price_increment: Decimal
+    bars: tuple[Bar, ...]
 
 
 class Ranges:
@@ -19,13 +28,35 @@ class Ranges:
         self._policy = DistancePolicy(taker_fee_bps=taker_fee_bps)
         self._quarters: dict[str, BarSeries] = {}
         self._minutes: dict[str, BarSeries] = {}
+        self._increments: dict[str, Decimal] = {}
+
+    def recall(self, symbol: str, price_increment: Decimal, interval_ns: int, bars: Iterable[Bar]) -> bool:
+        """Take the bars of an earlier life before the first trade of this one; False if they cannot be used."""
+        quarters = BarSeries()
+        known = symbol in self._minutes or symbol in self._quarters
+        if known or interval_ns != ATR_INTERVAL_NS or not price_increment > 0 or not quarters.recall(bars):
+            return False
+        self._quarters[symbol], self._increments[symbol] = quarters, price_increment
+        return True
+
+    def kept(self) -> dict[str, KeptBars]:
+        """Return the whole bars of fifteen minutes that a later life may recall, by symbol."""
+        out = {}
+        for symbol in sorted(self._quarters):
+            bars = self._quarters[symbol].closed_bars
+            if bars:
+                out[symbol] = KeptBars(self._increments[symbol], bars)
+        return out
 
     def trade(self, instrument: Instrument, ts_event_ns: int, px: Decimal, qty: Decimal) -> bool:
         """Take a public trade; True if it began a new minute, so that range and mode may have changed."""
         minutes = self._minutes.get(instrument.symbol)
         if minutes is None:
             minutes = self._minutes[instrument.symbol] = BarSeries(MINUTE_NS, MINUTES_KEPT)
-            self._quarters[instrument.symbol] = BarSeries()
+            if self._increments.get(instrument.symbol) != instrument.price_increment:
+                # Nothing was recalled, or the venue counts in another tick since.
+                self._quarters[instrument.symbol] = BarSeries()
+                self._increments[instrument.symbol] = instrument.price_increment
         before = minutes.newest_open_ns
         ticks, lots = instrument.floor_ticks(px), instrument.floor_lots(qty)
         minutes.take(ts_event_ns, ticks, lots)

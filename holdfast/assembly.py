@@ -6,7 +6,7 @@ store -> lease -> spool of the last life merged -> last session repaired -> posi
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -23,8 +23,10 @@ from events.store import Disk, Lease, Recovery, Spool, Store, Writer, open_store
 from fsm.link import LINK, Thresholds
 from fsm.order import ORDER
 from fsm.position import POSITION
+from fsm.ranges import KeptBars
 from fsm.table import Table
 from fsm.trail import TRAIL
+from replay.intents import BarsRecalled
 from replay.output import Refusal
 from replay.pipeline import Pipeline, Settings
 from replay.redact import Redactor
@@ -34,6 +36,7 @@ from venues.kraken.link import LinkSettings
 from venues.kraken.rest import RestClient
 from venues.kraken.session import KrakenSession, TokenSource
 
+from .bars import BARS_FILE, keep_bars, recalled_bars
 from .engine import Engine
 
 log = structlog.get_logger("holdfast.assembly")
@@ -228,6 +231,8 @@ def _assemble(
         epoch=lease.token,
         next_position_id=next_position_id,
         audit_interval_s=parts.audit_interval_s,
+        recalled=_recalled(parts),
+        keep_bars=lambda kept: _keep(parts, record.path.name, kept),
         on_page=on_page,
         on_refusal=on_refusal,
     )
@@ -244,6 +249,21 @@ def _assemble(
         recovery=recovery,
         next_position_id=next_position_id,
     )
+
+
+def _recalled(parts: Parts) -> tuple[BarsRecalled, ...]:
+    try:
+        return recalled_bars(parts.data_dir / BARS_FILE, parts.symbols)
+    except HoldfastError as problem:
+        log.warning("the bars of the life before are not known", problem=str(problem))
+        return ()
+
+
+def _keep(parts: Parts, session: str, kept: Mapping[str, KeptBars]) -> None:
+    try:
+        keep_bars(parts.data_dir / BARS_FILE, session, kept)
+    except OSError as problem:
+        log.warning("the bars are not kept: after a restart a range is known again after some hours", problem=str(problem))
 
 
 def _known_to(redactor: Redactor, source: TokenSource) -> TokenSource:

@@ -11,7 +11,7 @@ until the event that explains it is durable; protection and exits are sent as th
 import asyncio
 import contextlib
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Literal, Protocol
 
 import structlog
@@ -23,7 +23,8 @@ from events.store import OutboxGate, Writer
 from events.store import Outgoing as Gated
 from fsm.order import OPEN_STATUSES
 from fsm.position import RECONCILING
-from replay.intents import AdoptExposure, Answer, EntriesHalted, Intent, Link, OpenPosition, Restarted, Sent, payload_from
+from fsm.ranges import KeptBars
+from replay.intents import AdoptExposure, Answer, BarsRecalled, EntriesHalted, Intent, Link, OpenPosition, Restarted, Sent, payload_from
 from replay.output import Exposure, Outgoing, Output, Refusal
 from replay.pipeline import Pipeline
 from replay.reserve import patience_ns
@@ -63,7 +64,8 @@ class Engine:
     """Runs one pipeline against one venue session, one store and one session file.
 
     `listeners` get each event after it was handed to the writer; `on_refusal` and `on_page` are told what a person should
-    know. `counters` counts what was sent, held, dropped and refused. `link_problem` is why the private link last ended.
+    know. `recalled` are bars of an earlier life, taken first of all; `keep_bars` is given those of this one, in a thread, as they change.
+    `counters` counts what was sent, held, dropped and refused. `link_problem` is why the private link last ended.
     """
 
     def __init__(
@@ -77,6 +79,8 @@ class Engine:
         epoch: int,
         next_position_id: Callable[[], str],
         audit_interval_s: float = 60.0,
+        recalled: Iterable[BarsRecalled] = (),
+        keep_bars: Callable[[Mapping[str, KeptBars]], None] | None = None,
         on_page: Callable[[str, str], None] | None = None,
         on_refusal: Callable[[Refusal], None] | None = None,
     ) -> None:
@@ -88,6 +92,8 @@ class Engine:
         self._session, self._writer, self._record, self._clock = session, writer, record, clock
         self._epoch, self._next_position_id = epoch, next_position_id
         self._audit_interval_s = audit_interval_s
+        self._recalled, self._keep_bars = tuple(recalled), keep_bars
+        self._kept: Mapping[str, KeptBars] = {}
         self._on_page, self._on_refusal = on_page, on_refusal
         # Exits and protection never stand behind an entry (I14).
         self._urgent: deque[_Item] = deque()
@@ -111,6 +117,8 @@ class Engine:
         """
         self._loop = asyncio.get_running_loop()
         self._intent(Restarted(epoch=self._epoch))
+        for bars in self._recalled:
+            self._intent(bars)
         tasks = [
             asyncio.create_task(coroutine, name=name)
             for name, coroutine in (
@@ -231,6 +239,10 @@ class Engine:
         while True:
             await self._clock.sleep(self._audit_interval_s)
             self._session.refresh_truth()
+            kept = self.pipeline.kept_bars()
+            if self._keep_bars is not None and kept != self._kept:
+                self._kept = kept
+                await asyncio.to_thread(self._keep_bars, kept)
 
     async def _flush_record(self) -> None:
         # What is flushed survives a kill -9. On a tick path of thousands a second one write per tick would cost more than all else.

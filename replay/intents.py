@@ -8,6 +8,7 @@ import msgspec
 from events.errors import BadInput
 from events.facts import ExitReason, Plan
 from events.values import PositionSide
+from fsm.bars import Bar
 
 
 class OpenPosition(msgspec.Struct, frozen=True, kw_only=True, tag="open"):
@@ -100,8 +101,21 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
     problem: str = ""
 
 
+class BarsRecalled(msgspec.Struct, frozen=True, kw_only=True, tag="bars"):
+    """Whole bars of `interval_ns` that an earlier life of the process has made of the venue's trades, in ticks of `price_increment` (A12).
+
+    `source` says in which session those trades are recorded.
+    """
+
+    symbol: str
+    price_increment: Decimal
+    interval_ns: int
+    bars: tuple[Bar, ...]
+    source: str
+
+
 Wish = ExitPosition | TightenPosition | HaltPosition | ProtectPosition
-Intent = OpenPosition | AdoptExposure | Wish | Restarted | EntriesHalted | EntriesResumed
+Intent = OpenPosition | AdoptExposure | Wish | Restarted | BarsRecalled | EntriesHalted | EntriesResumed
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _intents: msgspec.json.Decoder[Intent] = msgspec.json.Decoder(Intent)

@@ -32,7 +32,7 @@ from fsm.dead_man import DeadMan
 from fsm.desk import Desk, SnapshotOrder
 from fsm.monitor import Vigil
 from fsm.notice import Notice
-from fsm.ranges import Ranges
+from fsm.ranges import KeptBars, Ranges
 from fsm.unlisted import Unlisted
 from venues import messages as m
 from venues.kraken.modes import VenueModes
@@ -42,6 +42,7 @@ from .admission import Admission
 from .custody import Custody
 from .intents import (
     AdoptExposure,
+    BarsRecalled,
     EntriesHalted,
     EntriesResumed,
     ExitPosition,
@@ -122,6 +123,10 @@ class Pipeline:
         count = self.desk.restore(taken)
         teach(self.translator, taken, {**self.desk.ended, **self.desk.positions})
         return count
+
+    def kept_bars(self) -> dict[str, KeptBars]:
+        """Return the bars with which the next life of the process need not begin without a range, by symbol."""
+        return self._ranges.kept()
 
     def feed(self, kind: str, ts_recv_ns: int, source: str, payload: str | bytes) -> Output:
         """Take one input.
@@ -372,6 +377,9 @@ class Pipeline:
                 self.custody.restarted(ts_recv_ns)
             self._markets.away(ts_recv_ns)
             made.events += self.desk.take_all(f.ChannelClosed(ts_recv_ns=ts_recv_ns, reason="restart", epoch=intent.epoch))
+        elif isinstance(intent, BarsRecalled):
+            is_taken = self._ranges.recall(intent.symbol, intent.price_increment, intent.interval_ns, intent.bars)
+            self.counters["bars_recalled" if is_taken else "bars_refused"] += len(intent.bars)
         elif isinstance(intent, AdoptExposure):
             self._adopt(made, intent, ts_recv_ns)
         elif isinstance(intent, EntriesHalted):

@@ -17,9 +17,10 @@ from events import commands as c
 from events import facts as f
 from events.record import PositionEvent, bytes_from
 from events.values import PositionSide
+from fsm.bars import ATR_INTERVAL_NS
 from fsm.coverage import unprotected_lots
 from fsm.model import Position
-from replay.intents import AdoptExposure, Answer, ExitPosition, Link, OpenPosition, Restarted, Sent, payload_from
+from replay.intents import AdoptExposure, Answer, BarsRecalled, ExitPosition, Link, OpenPosition, Restarted, Sent, payload_from
 from replay.output import Output
 from replay.pipeline import Pipeline, Settings
 from venues.kraken import encode
@@ -328,11 +329,18 @@ class Floor:
         self.epoch += 1
         self.inputs.clear()
         recalled = self.recalled(self.events)
+        kept = self.pipeline.kept_bars()
         self.lived_from = len(self.events)
         self.pipeline, self._is_watched = Pipeline(self.settings, "flat"), True
         # As the process does: the live ones, and those that have just ended.
         self.pipeline.restore(recalled)
         self.intent(Restarted(epoch=self.epoch))
+        for symbol, (price_increment, bars) in kept.items():
+            # As the process does, which finds them in a file of its own.
+            intent = BarsRecalled(
+                symbol=symbol, price_increment=price_increment, interval_ns=ATR_INTERVAL_NS, bars=bars, source="the life before"
+            )
+            self.intent(intent)
         self.connect()
 
     def lose(self, count: int) -> None:
