@@ -141,7 +141,6 @@ FACTS: tuple[f.AnyFact, ...] = (
     f.ExitRequested(**_TIMES, reason="operator", patient=True, mark=_MARK),
     f.PlanTightened(**_TIMES, trail_offset_bps=40, stop_price=Decimal("61200.0"), by_trail=True),
     f.HaltRequested(**_TIMES, reason="looking at it by hand"),
-    f.ProtectionRequested(**_TIMES, reason="the owner wants it back"),
     f.OrderSubmitted(**_ORDER),  # type: ignore[arg-type]
     f.OrderNotSent(**_ORDER, operation="amend"),  # type: ignore[arg-type]
     f.OrderAccepted(
@@ -206,6 +205,7 @@ FACTS: tuple[f.AnyFact, ...] = (
         **_TIMES, trade_id="TMANUA-LMANUA-LMANUA", side=Side.BUY, last_qty=Decimal("0.005"), last_px=Decimal("61700.0"), fees=_FEES
     ),
     f.PositionAdjusted(**_TIMES, open_qty=Decimal("0.0075"), reason="venue holds less", evidence="balance 2024-08-08"),
+    f.ProtectionRequested(**_TIMES, reason="the owner wants it back"),
 )
 
 EVENTS: tuple[PositionEvent, ...] = (
