@@ -104,7 +104,10 @@ class PositionRequested(Fact, frozen=True, kw_only=True, tag="position_requested
 
 
 class PositionAdopted(Fact, frozen=True, kw_only=True, tag="position_adopted.1"):
-    """Exposure that exists without a position of ours is taken over (A8); `qty` at `px`, None if the cost is unknown."""
+    """Exposure that exists without a position of ours is taken over (A8); `qty` at `px`, None if the cost is unknown.
+
+    `reverses` is there, and true, where nobody ever wanted it: more was closed than was open. It is closed at once (P24).
+    """
 
     position_id: str
     plan: Plan
@@ -114,6 +117,7 @@ class PositionAdopted(Fact, frozen=True, kw_only=True, tag="position_adopted.1")
     evidence: str
     mark: Mark | None = None
     epoch: int = 0
+    reverses: Literal[True] | msgspec.UnsetType = msgspec.UNSET
 
 
 ExitReason = Literal[
@@ -127,6 +131,7 @@ ExitReason = Literal[
     "protection_failed",
     "ignition",
     "hard_take_profit",
+    "reversed",
     "shutdown",
 ]
 

@@ -205,7 +205,8 @@ class Account:
         known = self._balances.get(asset)
         if known is None or self._not_in_balance.get(asset):
             return Decimal(0)
-        ours = sum((_qty(p) for p in positions if _is_spot_long(p, asset)), Decimal(0))
+        # A spot position that is short has sold what was the owner's, and buys it back.
+        ours = sum((p.side.sign * _qty(p) for p in positions if p.instrument.base == asset and not p.plan.margin), Decimal(0))
         return max(Decimal(0), ours - known.qty)
 
     # --- margin -------------------------------------------------------------------------------------------------------

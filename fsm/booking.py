@@ -511,7 +511,7 @@ def _manual_fill(position: Position, fact: f.ManualFillSeen, order_to: str) -> P
 
 def _adjusted(position: Position, fact: f.PositionAdjusted, order_to: str) -> Position:
     open_lots = _lots(position, fact.open_qty)
-    return replace(position, exited_lots=position.filled_lots - position.fee_lots - open_lots, price_pending=True)
+    return replace(position, exited_lots=position.filled_lots - position.fee_lots - open_lots, price_pending=True, adjusted=True)
 
 
 def position_from(fact: f.PositionRequested | f.PositionAdopted) -> Position:

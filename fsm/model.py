@@ -111,6 +111,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     order. `trade_ids` makes fills idempotent (I8); `strays` are executions, in lots, of own orders that the log does not know
     yet: they left in the last instant before a crash.
 
+    `adjusted`: its quantity was once set to what the venue held, so that its executions do not add up to it (P30).
+
     `wanted_*` is the protection that is desired, orders say what is confirmed; `smart_stop_ticks` is the stop that an
     engine-kept trail last asked for. `watch_ns` is where the state's own clock started; it starts again with each attempt.
     `shadow_ns` and `shadow_px` say when and at which last price the stop that the venue holds should have fired.
@@ -140,6 +142,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     entry_cost: Decimal = Decimal(0)
     priced_lots: int = 0
     price_pending: bool = False
+    adjusted: bool = False
     orders: tuple[Order, ...] = ()
     trade_ids: frozenset[str] = frozenset()
     unpriced_ids: frozenset[str] = frozenset()

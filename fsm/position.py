@@ -88,6 +88,7 @@ CLASSIFIERS = (
     Classifier("ignition", ("OUT", "STAY"), "whether an ignition position is held, has never taken off, and the market is quiet (A7)"),
     Classifier("ladder", ("AGAIN", "SPENT"), "whether the attempts of this rung are used up"),
     Classifier("upkeep", ("WAITING", "SHADOW_FIRED", "MISALIGNED", "SURPLUS", "FINE"), "what a routine look at a covered position finds"),
+    Classifier("adoption", ("KEPT", "REVERSE"), "whether what is taken over is the reverse of a position that was closed twice"),
     Classifier("market", ("OPEN", "SHUT"), "whether the venue takes exits now"),
     Classifier("tightenable", ("YES", "NO"), "a confirmed live stop differs from the wanted one and nothing is in flight on it"),
     Classifier("situation", (*OVER, *STAYING, *GOING), "where the evidence puts the position"),
@@ -180,7 +181,8 @@ _COVERED_WHILE_LEAVING = "the exit was refused for good, so a stop rests again; 
 ROWS: tuple[Row, ...] = (
     # --- birth
     Row((NEW,), ("PositionRequested",), {}, ENTRY_PENDING, ("submit_entry", "alert_plan"), "the entry leaves once this event is durable"),
-    Row((NEW,), ("PositionAdopted",), {}, EMERGENCY_PROTECTING, ("cover", "alert_adopted"), "exposure found without protection (A8)"),
+    Row((NEW,), ("PositionAdopted",), {"adoption": "KEPT"}, EMERGENCY_PROTECTING, ("cover", "alert_adopted"), "exposure found without protection (A8)"),
+    Row((NEW,), ("PositionAdopted",), {"adoption": "REVERSE"}, MARKET_EXITING, ("exit_market", "alert_adopted"), "nobody wanted it: closed at once (P24)", "fact"),
     # --- evidence about orders, while the position is to stay or on its way out
     *settle((*_STAY, CANCEL_PENDING, *_RESTING), tuple(x for x in EVIDENCE if x not in ("AmendRejected", "OrderCanceled"))),
     *settle((*_STAY, CANCEL_PENDING, *_RESTING), ("OrderCanceled",), None, ("alert_lost",)),
@@ -575,6 +577,8 @@ def exit_reason_of(position: Position, fact: f.AnyFact) -> str:
     """Return the reason to leave that a fact gives by itself, "" if none."""
     if isinstance(fact, f.ExitRequested):
         return fact.reason
+    if isinstance(fact, f.PositionAdopted):
+        return "reversed" if fact.reverses is True else ""
     if isinstance(fact, f.LevelCrossed):
         return EXIT_REASON_OF_LEVEL.get(fact.level, "")
     return ""
@@ -638,6 +642,10 @@ def _upkeep(position: Position, fact: Any) -> str:
     return "SURPLUS" if trims(position) else "FINE"
 
 
+def _adoption(position: Position, fact: Any) -> str:
+    return "REVERSE" if fact.reverses is True else "KEPT"
+
+
 def _market(position: Position, fact: Any) -> str:
     return "OPEN" if position.takes_exits else "SHUT"
 
@@ -665,6 +673,7 @@ ANSWERS: Mapping[str, Callable[[Position, Any], str]] = {
     "ignition": _ignition,
     "ladder": _ladder,
     "upkeep": _upkeep,
+    "adoption": _adoption,
     "market": _market,
     "tightenable": _tightenable,
     "situation": _situation_answer,

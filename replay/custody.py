@@ -89,7 +89,7 @@ class Custody:
     def short_for(self, position: Position, fact: f.OrderRejected) -> f.BalanceShort | None:
         """Return what an order that was refused for want of funds needed, and what is there for it; None for an entry (A25)."""
         order = position.order(fact.client_order_id, fact.venue_order_id)
-        if order is None or order.role not in ("stop", "take_profit", "exit") or position.plan.margin:
+        if order is None or order.role not in ("stop", "take_profit", "exit") or position.plan.margin or position.side.sign < 0:
             return None
         asset, qty = position.instrument.base, position.instrument.qty
         self._account.doubt(asset, fact.ts_recv_ns)
@@ -148,7 +148,8 @@ class Custody:
 
     def _sharing(self, asset: str) -> list[Position]:
         positions = self._desk.positions
-        return [positions[key] for key in sorted(positions) if positions[key].instrument.base == asset and not positions[key].plan.margin]
+        spot = (x for key in sorted(positions) if (x := positions[key]).instrument.base == asset and not x.plan.margin)
+        return [position for position in spot if position.side.sign > 0]
 
     def deadline_ns(self) -> int | None:
         """Return when `due` has something to do."""

@@ -20,7 +20,10 @@ class OpenPosition(msgspec.Struct, frozen=True, kw_only=True, tag="open"):
 
 
 class AdoptExposure(msgspec.Struct, frozen=True, kw_only=True, tag="adopt"):
-    """Take exposure over that came to life behind the end of position `of` (A8): `qty` on `side`, executed at `px`."""
+    """Take exposure over that came to life behind the end of position `of` (A8): `qty` on `side`, executed at `px`.
+
+    `reverses`: it was closed twice, and what that opened is to be closed at once (P24).
+    """
 
     position_id: str
     epoch: int
@@ -28,6 +31,7 @@ class AdoptExposure(msgspec.Struct, frozen=True, kw_only=True, tag="adopt"):
     side: PositionSide
     qty: Decimal
     px: Decimal | None
+    reverses: bool = False
 
 
 class ExitPosition(msgspec.Struct, frozen=True, kw_only=True, tag="exit"):

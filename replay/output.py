@@ -35,6 +35,7 @@ class Exposure(NamedTuple):
     side: PositionSide
     qty: Decimal
     px: Decimal | None
+    reverses: bool = False
 
 
 class Output(NamedTuple):

@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+import msgspec
+
 from events import commands as c
 from events import facts as f
 from events.values import Mark, PositionSide, Side
@@ -44,17 +46,23 @@ def found_order(position: Position, order: m.OpenOrder, asked_ns: int, now_ns: i
 def exposure_of(ended: Position, fact: f.OrderFilled) -> list[Exposure]:
     """Return what an execution behind the end of a position has opened; nothing under the venue's smallest order.
 
-    On spot an execution of the exit side sold what was the owner's: there is nothing to protect, and a person was paged.
+    An execution of the exit side closed what was closed: on margin it opened the reverse, on spot it sold what was the owner's. Both are
+    taken back at once (P24). Where the position was ever adjusted that cannot be known: on spot a person was paged, on margin what it
+    opened is protected.
     """
     entered = fact.side is ended.side.entry_side
-    if not entered and not ended.plan.margin:
+    if not entered and ended.adjusted and not ended.plan.margin:
         return []
     fees = sum((fee.qty for fee in fact.fees if fee.asset == ended.instrument.base), Decimal(0))
     lots = ended.instrument.floor_lots(max(Decimal(0), fact.last_qty - (fees if fact.side is Side.BUY else -fees)))
+    reverses = not entered and not ended.adjusted
+    if reverses:
+        # Its dust was left to be closed.
+        lots = min(lots, ended.reverse_lots)
     if lots < ended.min_lots:
         return []
     side = ended.side if entered else _OTHER_SIDE[ended.side]
-    return [Exposure(ended.position_id, side, ended.instrument.qty(lots), fact.last_px)]
+    return [Exposure(ended.position_id, side, ended.instrument.qty(lots), fact.last_px, reverses)]
 
 
 def adoption_of(
@@ -65,6 +73,7 @@ def adoption_of(
     believed = mark is not None and ended.is_fresh(mark)
     pnl_bps = None if mark is None or not believed or not intent.px else int((mark.px - intent.px) * sign * 10_000 / intent.px)
     distance = ranges.emergency_of(symbol, pnl_bps, truth_is_degraded, now_ns)
+    what = "it was closed twice, and the reverse is closed at once" if intent.reverses else f"trail: {distance.basis}"
     plan = f.Plan(
         symbol=symbol,
         side=intent.side,
@@ -80,9 +89,10 @@ def adoption_of(
         instrument=ended.instrument,
         capabilities=ended.capabilities,
         px=intent.px,
-        evidence=f"an execution behind the end of {intent.of}; trail: {distance.basis}",
+        evidence=f"an execution behind the end of {intent.of}; {what}",
         mark=mark,
         epoch=intent.epoch,
+        reverses=True if intent.reverses else msgspec.UNSET,
     )
 
 

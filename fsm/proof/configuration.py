@@ -29,8 +29,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """One space of states. `holds_funds` False: the owner has as much again on spot, so that what the venue holds back guards nothing, and
     each look says so. `budgets` names faults of `FAULTS` and how often each may happen; times are in ticks.
 
-    `fee` is what the first execution of an entry costs, in lots of the base asset. `age` is how long a message may be under way, `down`
-    the link, `lag` how far the disk may be behind. `clock`: time unprotected lots by the "venue"'s book, or not at all ("").
+    `adopted`: held when it begins; `reverses`: as the reverse of a position that was closed twice. `fee` is what the first execution of
+    an entry costs, in lots of the base asset. `age` is how long a message may be under way, `down` the link, `lag` how far the disk may be behind. `clock`: time unprotected lots by the "venue"'s book, or not at all ("").
     """
 
     name: str
@@ -41,6 +41,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     native: bool = True
     attach: bool = False
     adopted: bool = False
+    reverses: bool = False
     lots: int = 2
     fee: int = 0
     plan: dict[str, Any] = {}
@@ -175,6 +176,8 @@ def _plans() -> list[Configuration]:
             ("tighten steps", {"tighten": (f.TightenStep(profit_bps=400, trail_offset_bps=100),)}, {}, {"price": 2, "reject": 1}),
             ("adopted", {}, {"adopted": True}, {"lost": 1, "reject": 1}),
             ("adopted, tighten", {}, {"adopted": True}, {"tighten": 2, "halt": 1}),
+            ("adopted reverse, refused", {}, {"adopted": True, "reverses": True}, {"reject": 4, "lost": 1}),
+            ("adopted reverse, shut", {}, {"adopted": True, "reverses": True}, {"mode": 1, "crash": 1}),
             ("adopted, loosen", {}, {"adopted": True}, {"loosen": 1, "tighten": 1, "cancel": 1}),
             ("loosen, static stop", static_plan(sign), {}, {"loosen": 1, "tighten": 1, "lost": 1}),
             ("fee in lots", {}, {"fee": 1, "margin": False, "short": False}, {"lost": 1}),

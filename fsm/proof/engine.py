@@ -98,10 +98,12 @@ class Engine:
 
     # --- minds --------------------------------------------------------------------------------------------------------
 
-    def birth(self, adopted: bool) -> Reaction:
-        """Return the reaction to the first fact of the position."""
+    def birth(self, adopted: bool, reverses: bool = False) -> Reaction:
+        """Return the reaction to the first fact of the position; `reverses`: it is the reverse of one that was closed twice."""
         fields: dict[str, Any] = {"position_id": PID, "plan": self.plan, "instrument": self.instrument, "capabilities": self.capabilities}
         if adopted:
+            if reverses:
+                fields["reverses"] = True
             mark = self._reader.mark(0)
             fact: f.AnyFact = f.PositionAdopted(ts_recv_ns=self.now_ns, px=Decimal(MID), evidence="proof", mark=mark, **fields)
         else:

@@ -101,6 +101,7 @@ class Time:
             position,
             version=VERSION,
             epoch=0,
+            adjusted=False,  # only who looks at an ended position asks for it
             orders=orders,
             requested_ns=moment(position.requested_ns) if entering and not position.entry_expired_ns and is_live else self.floor_ns,
             opened_ns=moment(position.opened_ns) if timed and is_live else past(position.opened_ns),

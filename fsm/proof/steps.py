@@ -36,7 +36,7 @@ class Steps:
 
     def start(self) -> State:
         """Return the state after the position's birth, with its first commands on the wire."""
-        first = self.engine.birth(self.configuration.adopted)
+        first = self.engine.birth(self.configuration.adopted, self.configuration.reverses)
         budgets = tuple(self.configuration.budgets.get(name, 0) for name in FAULTS)
         rest = self.tables.rests.number(Rest("up", 0, False, budgets, (), (0, 0), False))
         venue = Venue(held=self.configuration.lots if self.configuration.adopted else 0)
