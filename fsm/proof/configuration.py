@@ -30,7 +30,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     each look says so. `budgets` names faults of `FAULTS` and how often each may happen; times are in ticks.
 
     `adopted`: held when it begins; `reverses`: as the reverse of a position that was closed twice. `fee` is what the first execution of
-    an entry costs, in lots of the base asset. `age` is how long a message may be under way, `down` the link, `lag` how far the disk may be behind. `clock`: time unprotected lots by the "venue"'s book, or not at all ("").
+    an entry costs, in lots of the base asset. `age` is how long a message may be under way, `down` the link, `lag` how far the disk may
+    be behind. `clock`: time unprotected lots by the "venue"'s book, or not at all ("").
     """
 
     name: str
