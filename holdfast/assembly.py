@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import structlog
 
-from events.errors import BadInput, HoldfastError
+from events.errors import BadInput, HoldfastError, Tampered, UnknownSchema
 from events.ids import base36, position_id_from
 from events.record import PositionEvent, bytes_from
 from events.store import Disk, Lease, Recovery, Spool, Store, Writer, open_store, recover_spool
@@ -178,7 +179,7 @@ def _assemble(
         asks_rest=parts.rest is not None,
     )
     pipeline = Pipeline(settings)
-    histories, known = live_histories(store)
+    histories, known, damaged = live_histories(store)
     record = SessionWriter.create(
         _session_path(parts, lease.token),
         manifest_from(
@@ -232,6 +233,7 @@ def _assemble(
         next_position_id=next_position_id,
         audit_interval_s=parts.audit_interval_s,
         recalled=_recalled(parts),
+        damaged=damaged,
         keep_bars=lambda kept: _keep(parts, record.path.name, kept),
         on_page=on_page,
         on_refusal=on_refusal,
@@ -286,18 +288,37 @@ def _in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
         loop.call_soon_threadsafe(call)
 
 
-def live_histories(store: Store) -> tuple[list[PositionEvent], int]:
-    """Return the histories of the positions that have not ended, or have just done so, and the highest position number in the store.
+class Histories(NamedTuple):
+    """What a start finds in a store: the events of what lives, the highest number of a position, and a sentence for each damaged one."""
 
-    The venue may tell an execution behind the end of a position only after the restart: whose it is must be known (A8).
+    events: list[PositionEvent]
+    highest: int
+    damaged: tuple[str, ...]
+
+
+def live_histories(store: Store) -> Histories:
+    """Return the histories of the positions that have not ended, or have just done so.
+
+    The venue may tell an execution behind the end of a position only after the restart: whose it is must be known (A8). A position whose
+    record is damaged is left out, whole: half a history would be believed. The others must not wait for who mends it (X14).
+
+    Raises:
+        StoreProblem, UnknownSchema: nothing at all can be read.
     """
     highest = newest_ns = 0
+    damaged: list[str] = []
     histories: list[PositionEvent] = []
     ended: list[list[PositionEvent]] = []
     ends = {state.name for state in POSITION.states if state.end}
     for position_id in store.position_ids():
         highest = max(highest, int(position_id[2:], 36))
-        events = store.events_of(position_id)
+        try:
+            events = store.events_of(position_id)
+        except UnknownSchema:
+            raise
+        except (Tampered, BadInput) as problem:
+            damaged.append(f"position {position_id} is left out, and its orders at the venue as they are: {problem}")
+            continue
         if not events:
             continue
         newest_ns = max(newest_ns, events[-1].fact.ts_recv_ns)
@@ -306,7 +327,7 @@ def live_histories(store: Store) -> tuple[list[PositionEvent], int]:
         else:
             ended.append(events)
             ended = [each for each in ended if each[-1].fact.ts_recv_ns >= newest_ns - ENDED_KEPT_NS]
-    return [*histories, *(event for events in ended for event in events)], highest
+    return Histories([*histories, *(event for events in ended for event in events)], highest, tuple(damaged))
 
 
 def _folder(path: Path) -> None:

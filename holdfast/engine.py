@@ -37,6 +37,7 @@ log = structlog.get_logger("holdfast.engine")
 # Real seconds of the record that a kill -9 may take, and that a loss of power may: the events of that time are in the store.
 RECORD_FLUSH_S = 0.05
 RECORD_SYNC_S = 1.0
+DAMAGED = "the records of {count} positions are damaged"
 # How often a waiting entry looks whether the link may be trusted again.
 LINK_LOOK_NS = 100_000_000
 
@@ -65,7 +66,8 @@ class Engine:
 
     `listeners` get each event after it was handed to the writer; `on_refusal` and `on_page` are told what a person should
     know. `recalled` are bars of an earlier life, taken first of all; `keep_bars` is given those of this one, in a thread, as they change.
-    `counters` counts what was sent, held, dropped and refused. `link_problem` is why the private link last ended.
+    `damaged` says of which positions the record cannot be read: no entry leaves in this life. `counters` counts what was sent, held,
+    dropped and refused. `link_problem` is why the private link last ended.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Engine:
         next_position_id: Callable[[], str],
         audit_interval_s: float = 60.0,
         recalled: Iterable[BarsRecalled] = (),
+        damaged: Iterable[str] = (),
         keep_bars: Callable[[Mapping[str, KeptBars]], None] | None = None,
         on_page: Callable[[str, str], None] | None = None,
         on_refusal: Callable[[Refusal], None] | None = None,
@@ -92,7 +95,7 @@ class Engine:
         self._session, self._writer, self._record, self._clock = session, writer, record, clock
         self._epoch, self._next_position_id = epoch, next_position_id
         self._audit_interval_s = audit_interval_s
-        self._recalled, self._keep_bars = tuple(recalled), keep_bars
+        self._recalled, self._damaged, self._keep_bars = tuple(recalled), tuple(damaged), keep_bars
         self._kept: Mapping[str, KeptBars] = {}
         self._on_page, self._on_refusal = on_page, on_refusal
         # Exits and protection never stand behind an entry (I14).
@@ -119,6 +122,11 @@ class Engine:
         self._intent(Restarted(epoch=self._epoch))
         for bars in self._recalled:
             self._intent(bars)
+        if self._damaged:
+            # What is held in all cannot be known: what there is goes on being protected, and nothing new is bought (X14, I16).
+            self._intent(EntriesHalted(reason=DAMAGED.format(count=len(self._damaged))))
+        for sentence in self._damaged:
+            self.page("LOG_DAMAGED", f"{sentence}; look there and act by hand; restore the store from a copy (`holdfast verify` checks it)")
         tasks = [
             asyncio.create_task(coroutine, name=name)
             for name, coroutine in (
