@@ -42,6 +42,12 @@ class ExitPosition(msgspec.Struct, frozen=True, kw_only=True, tag="exit"):
     patient: bool = False
 
 
+class ExitAll(msgspec.Struct, frozen=True, kw_only=True, tag="exit_all"):
+    """Close every position that lives, each at once and for itself; of one that must wait for something a person is told (X10)."""
+
+    reason: ExitReason
+
+
 class TightenPosition(msgspec.Struct, frozen=True, kw_only=True, tag="tighten"):
     """Bring a position's stop nearer: a trail by its distance, a static stop by its price."""
 
@@ -119,7 +125,7 @@ class BarsRecalled(msgspec.Struct, frozen=True, kw_only=True, tag="bars"):
 
 
 Wish = ExitPosition | TightenPosition | HaltPosition | ProtectPosition
-Intent = OpenPosition | AdoptExposure | Wish | Restarted | BarsRecalled | EntriesHalted | EntriesResumed
+Intent = OpenPosition | AdoptExposure | Wish | ExitAll | Restarted | BarsRecalled | EntriesHalted | EntriesResumed
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _intents: msgspec.json.Decoder[Intent] = msgspec.json.Decoder(Intent)

@@ -32,6 +32,7 @@ from fsm.dead_man import DeadMan
 from fsm.desk import Desk, SnapshotOrder
 from fsm.monitor import Vigil
 from fsm.notice import Notice
+from fsm.position import RECONCILING
 from fsm.ranges import KeptBars, Ranges
 from fsm.unlisted import Unlisted
 from venues import messages as m
@@ -45,6 +46,7 @@ from .intents import (
     BarsRecalled,
     EntriesHalted,
     EntriesResumed,
+    ExitAll,
     ExitPosition,
     OpenPosition,
     ProtectPosition,
@@ -377,6 +379,8 @@ class Pipeline:
                 self.custody.restarted(ts_recv_ns)
             self._markets.away(ts_recv_ns)
             made.events += self.desk.take_all(f.ChannelClosed(ts_recv_ns=ts_recv_ns, reason="restart", epoch=intent.epoch))
+        elif isinstance(intent, ExitAll):
+            self._exit_all(made, intent, ts_recv_ns)
         elif isinstance(intent, BarsRecalled):
             is_taken = self._ranges.recall(intent.symbol, intent.price_increment, intent.interval_ns, intent.bars)
             self.counters["bars_recalled" if is_taken else "bars_refused"] += len(intent.bars)
@@ -405,6 +409,16 @@ class Pipeline:
         else:
             fact = f.HaltRequested(ts_recv_ns=ts_recv_ns, reason=intent.reason)
         made.events += self.desk.take(fact, position.position_id)
+
+    def _exit_all(self, made: Made, intent: ExitAll, ts_recv_ns: int) -> None:
+        """Tell every position to leave: none needs a price for it, and none is left out in silence."""
+        for key in sorted(self.desk.positions):
+            mark = self.desk.mark_of(self.desk.positions[key].plan.symbol, ts_recv_ns)
+            made.events += self.desk.take(f.ExitRequested(ts_recv_ns=ts_recv_ns, reason=intent.reason, mark=mark), key)
+            after = self.desk.positions.get(key)
+            if after is not None and after.state == RECONCILING:
+                text = f"{key}: it is to leave ({intent.reason}) and waits for the venue's word on what it holds; its stop stands"
+                made.notices.append(Notice(True, "EXIT_WAITS_FOR_LINK", text))
 
     def _adopt(self, made: Made, intent: AdoptExposure, ts_recv_ns: int) -> None:
         """Take exposure over that nobody protects: a halt of entries does not stop it, it adds no risk (I16)."""

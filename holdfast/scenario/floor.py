@@ -109,6 +109,7 @@ class Floor:
         self.recalled: Callable[[list[PositionEvent]], list[PositionEvent]] = lambda events: events
         self.is_dead, self.is_back_at_once = False, True
         self.lived_from = 0
+        self.lived_with: list[PositionEvent] = []
         if start:
             self.start()
 
@@ -330,7 +331,7 @@ class Floor:
         self.inputs.clear()
         recalled = self.recalled(self.events)
         kept = self.pipeline.kept_bars()
-        self.lived_from = len(self.events)
+        self.lived_from, self.lived_with = len(self.events), list(recalled)
         self.pipeline, self._is_watched = Pipeline(self.settings, "flat"), True
         # As the process does: the live ones, and those that have just ended.
         self.pipeline.restore(recalled)
@@ -529,7 +530,7 @@ class Floor:
 def replayed(floor: Floor) -> bool:
     """Run the inputs since the last start again; tell whether they make the same events, byte for byte."""
     pipeline = Pipeline(floor.settings, "machine")
-    pipeline.restore(floor.events[: floor.lived_from])
+    pipeline.restore(floor.lived_with)
     events = [event for kind, at_ns, source, payload in floor.inputs for event in pipeline.feed(kind, at_ns, source, payload).events]
     return [bytes_from(event) for event in events] == [bytes_from(event) for event in floor.events[floor.lived_from :]]
 

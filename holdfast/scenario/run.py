@@ -4,7 +4,9 @@ What I-numbers mean stands in docs/proof.md. I1, I2, I9, I12 and I14 are held ag
 I1 to I5 and the sum of the leases by the desk itself, I13 by the clock that a bare position must own, I10 and the ledger at the end.
 """
 
+import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from decimal import Decimal
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -13,14 +15,17 @@ from events import commands as c
 from events import facts as f
 from events.errors import HoldfastError, StoreLocked
 from events.store import open_store
+from events.store.mapper import originator_id_from
 from events.values import PositionSide
 from fsm.coverage import coverage
 from fsm.model import Position
 from fsm.order import END_STATUSES
 from fsm.timers import first_deadline
+from holdfast.assembly import live_histories
+from holdfast.engine import DAMAGED
 from holdfast.simulation.watch import Watch
 from projections.books import Books
-from replay.intents import EntriesHalted, EntriesResumed, ExitPosition, HaltPosition, ProtectPosition, TightenPosition
+from replay.intents import EntriesHalted, EntriesResumed, ExitAll, ExitPosition, HaltPosition, ProtectPosition, TightenPosition
 from replay.output import Output
 from venues.kraken.translate import order_userref_of
 from venues.simulated.faults import Faults
@@ -129,6 +134,9 @@ class Play:
             case "exit":
                 reason: f.ExitReason = str(values["WORD"])  # type: ignore[assignment]
                 floor.intent(ExitPosition(position_id=self.position_id, reason=reason, patient=bool(values.get("patient"))))
+            case "exit-all":
+                all_reason: f.ExitReason = str(values["WORD"])  # type: ignore[assignment]
+                floor.intent(ExitAll(reason=all_reason))
             case "tighten":
                 floor.intent(TightenPosition(position_id=self.position_id, trail_offset_bps=int(str(values["BPS"]))))
             case "halt":
@@ -166,6 +174,10 @@ class Play:
             case "torn":
                 lost = int(str(values["N"]))
                 floor.kill(lambda: floor.lose(lost))
+            case "damaged":
+                self._damaged()
+            case "no-prices":
+                floor.altered = lambda text: _SILENT if _is_market(text) else text
             case "tells-price":
                 px = values["WORD"]
                 floor.feed(
@@ -217,6 +229,29 @@ class Play:
             finally:
                 second.close()
                 first.close()
+
+    def _damaged(self) -> None:
+        """Kill the process and start it from a log in whose middle an event cannot be read: a real store, read as the process reads it."""
+        with TemporaryDirectory() as folder:
+            path = f"{folder}/events.db"
+            store = open_store(path)
+            lease = store.acquire_lease()
+            store.append(self.floor.events)
+            lease.release()
+            store.close()
+            with closing(sqlite3.connect(path)) as db, db:
+                db.execute(
+                    "UPDATE stored_events SET state = substr(state, 1, 40) WHERE originator_id = ? AND originator_version = 2",
+                    (originator_id_from(self.position_id).hex,),
+                )
+            store = open_store(path, create=False)
+            histories = live_histories(store)
+            store.close()
+        self.floor.recalled = lambda events: histories.events
+        self.floor.kill()
+        self.floor.recalled = lambda events: events
+        self.floor.intent(EntriesHalted(reason=DAMAGED.format(count=len(histories.damaged))))
+        self.floor.pages += ["LOG_DAMAGED"] * len(histories.damaged)
 
     def _open(self) -> None:
         self.position_id = self.floor.next_position_id()
@@ -461,6 +496,11 @@ class Play:
 
 
 _LIES = ("fill_after_cancel_ack",)
+_SILENT = '{"channel":"heartbeat"}'
+
+
+def _is_market(text: str) -> bool:
+    return text.startswith(('{"channel":"ticker"', '{"channel":"trade"'))
 
 
 def _short(role: str) -> str:

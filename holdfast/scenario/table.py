@@ -83,6 +83,6 @@ def rows(chosen: Sequence[Scenario], sides: str = "both") -> Iterator[Row]:
                 held=not outcome.problems,
                 unprotected_ms=outcome.bare_ms,
                 bound_ms=bound_ms(scenario),
-                about=scenario.name.removeprefix(scenario.place.partition("-")[0]).strip(),
+                about=scenario.name.removeprefix(scenario.place).removeprefix(scenario.place.partition("-")[0]).strip(),
                 problems=outcome.problems,
             )

@@ -40,6 +40,7 @@ VENUE_DOES: Mapping[str, str] = {
 HAPPENS: Mapping[str, str] = {
     "open": "",  # a position is asked for, by the plan
     "exit": "WORD [patient]",
+    "exit-all": "WORD",  # every position that lives is told to leave
     "tighten": "BPS",
     "halt": "",
     "protect": "",
@@ -58,6 +59,8 @@ HAPPENS: Mapping[str, str] = {
     "resume-entries": "",
     "second": "",  # another engine starts on the store of this one
     "torn": "N",  # the process dies, and starts from a log without its last N events
+    "damaged": "",  # the process dies, and starts from a log in which an event of this position cannot be read
+    "no-prices": "",  # nothing more is heard of the market: neither trades nor tickers
     "tells-price": "WORD",  # a ticker with that for a price: 0, NaN, 1e400
     "clock": "WORD TIME",  # of this machine jumps ahead or back
 }  # fmt: skip
