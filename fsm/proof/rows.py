@@ -57,8 +57,11 @@ class Law(NamedTuple):
 LAWS: tuple[Law, ...] = (
     Law(
         "a stop is taken away by its cancel",
-        "only that word begins a hold, and only a gap of the link lies between it and the state that waits for the owner",
-        lambda state, fact, given, where: where == "TAKEN" and fact != "OrderCanceled" and state not in (s.AWAITING_OWNER, s.RECONCILING),
+        "only that word begins a hold, only a gap of the link lies between it and the state that waits for the owner, and a halt ends it",
+        lambda state, fact, given, where: (
+            where == "TAKEN"
+            and (state in (s.HALTED, s.FLATTENING) or (fact != "OrderCanceled" and state not in (s.AWAITING_OWNER, s.RECONCILING)))
+        ),
     ),
     Law(
         "who stays has not decided to leave",

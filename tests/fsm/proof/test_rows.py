@@ -13,7 +13,10 @@ from holdfast.simulation.reached import reached
 
 LISTED = [line for line in (Path(__file__).parent / "seldom.txt").read_text().splitlines() if line and not line.startswith("#")]
 SEEDS = range(6)
-SPACES = ("spot, lost exit", "adopted spot, reject exit", "ignition, spot", "halted, refused, margin short", "notices, spot")
+SPACES = (
+    "spot, lost exit", "adopted spot, reject exit", "ignition, spot", "halted, refused, margin short", "notices, spot",
+    "taken away again, asked for, spot", "taken away again, lost, spot", "adopted reverse, refused, spot",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
