@@ -380,10 +380,14 @@ MarketMode = Literal["compression", "quiet", "normal", "volatile"]
 
 
 class MarketModeChanged(Fact, frozen=True, kw_only=True, tag="market_mode_changed.1"):
-    """The venue's own trades show another kind of market (A7); told to positions whose exit strategy depends on it."""
+    """The venue's own trades show another kind of market (A7); told to positions whose exit strategy depends on it.
+
+    `trail_offset_bps` is there where none of the position's stops has left yet: how far the plan's own trail is to stand in that market.
+    """
 
     mode: MarketMode
     basis: str
+    trail_offset_bps: int | msgspec.UnsetType = msgspec.UNSET
 
 
 VenueMode = Literal["online", "limit_only", "post_only", "cancel_only", "maintenance"]

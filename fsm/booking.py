@@ -460,7 +460,11 @@ def _answered_by_hand(position: Position, fact: f.ProtectionRequested | f.HaltRe
 
 
 def _mode(position: Position, fact: f.MarketModeChanged, order_to: str) -> Position:
-    return replace(position, mode=fact.mode)
+    position = replace(position, mode=fact.mode)
+    if fact.trail_offset_bps is msgspec.UNSET or position.has_stop:
+        return position
+    # Wider too: no stop stands yet that it could loosen.
+    return replace(position, wanted_trail_offset_bps=fact.trail_offset_bps)
 
 
 def _venue_mode(position: Position, fact: f.VenueModeChanged, order_to: str) -> Position:

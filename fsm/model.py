@@ -199,6 +199,11 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         return int(over / size) if over > 0 else 0
 
     @property
+    def has_stop(self) -> bool:
+        """Whether a stop has ever left, or goes with the entry: from then on its distance only narrows (I3)."""
+        return self.plan.attach_stop or self.opened_ns > 0 or any(o.role == "stop" for o in self.orders)
+
+    @property
     def is_trail_active(self) -> bool:
         """Whether profit has ever reached the trail's activation: it took off, or its engine-kept trail began."""
         return self.trail_activated_ns > 0 or self.smart_stop_ticks is not None

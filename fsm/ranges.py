@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
+import msgspec
+
 from events.facts import MarketMode, MarketModeChanged, Plan, TrailDistanceChanged
 from events.values import Instrument
 
@@ -11,6 +13,7 @@ from .bars import ATR_INTERVAL_NS, MINUTE_NS, Bar, BarSeries
 from .distance import Distance, DistancePolicy, emergency_distance, moded_distance, trail_distance
 from .model import Position
 from .modes import MINUTES_KEPT, Seen, mode_of
+from .plans import MAX_TRAIL_OFFSET_BPS
 from .timers import MISCONFIGURED_TIME_STOP_SECS
 
 
@@ -101,7 +104,11 @@ class Ranges:
         waits = position.is_tradable and not position.is_trail_active and not position.exit_reason
         if seen is None or (seen.mode == position.mode and not (waits and seen.mode in ("quiet", "compression"))):
             return None
-        return MarketModeChanged(ts_recv_ns=now_ns, mode=seen.mode, basis=seen.basis)
+        plan = position.plan
+        trail: int | msgspec.UnsetType = msgspec.UNSET
+        if plan.trail_offset_bps is not None and not plan.trail_auto and not position.has_stop:
+            trail = min(moded_distance(plan.trail_offset_bps, seen.mode).trail_offset_bps, MAX_TRAIL_OFFSET_BPS)
+        return MarketModeChanged(ts_recv_ns=now_ns, mode=seen.mode, basis=seen.basis, trail_offset_bps=trail)
 
     def _distance_for(self, position: Position, now_ns: int) -> TrailDistanceChanged | None:
         plan, wanted = position.plan, position.wanted_trail_offset_bps

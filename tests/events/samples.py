@@ -190,7 +190,7 @@ FACTS: tuple[f.AnyFact, ...] = (
     f.OutcomeUnknown(**_ORDER, operation="cancel", reason="no answer in 15 s"),  # type: ignore[arg-type]
     f.StopReported(**_ORDER, effective_stop=Decimal("61305.8"), peak=Decimal("61800.3")),  # type: ignore[arg-type]
     f.LevelCrossed(**_TIMES, level="tighten", mark=_MARK, step=1),
-    f.MarketModeChanged(**_TIMES, mode="compression", basis="range 31 ticks in 15 min, usually 90"),
+    f.MarketModeChanged(**_TIMES, mode="compression", basis="range 31 ticks in 15 min, usually 90", trail_offset_bps=390),
     f.VenueModeChanged(**_TIMES, mode="cancel_only"),
     f.TrailDistanceChanged(**_TIMES, trail_offset_bps=62, basis="ATR 15m 41 bps, horizon 300 s"),
     f.DeadlinePassed(**_TIMES, which="watch", at_ns=1_723_075_200_120_000_000, mark=_MARK),

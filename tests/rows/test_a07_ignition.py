@@ -163,6 +163,35 @@ def test_a07_through_the_engine_the_mode_narrows_the_trail(side: PositionSide) -
     assert floor.state(position_id) == "Protected"
 
 
+@both_sides
+def test_a07_through_the_engine_a_volatile_market_at_the_entry_sets_the_trail_wider_and_a_calmer_one_narrows_it(side: PositionSide) -> None:
+    floor = Floor()
+    moving(floor, 6, 40)
+    moving(floor, 1, 80)
+    floor.wait(1)
+    position_id = floor.protected(side, trail_offset_bps=300, **IGNITION)
+    assert floor.position(position_id).mode == "volatile"
+    # The first stop leaves with it: none is widened.
+    assert [x.trail_offset_bps for x in commands_of(floor, position_id, c.SubmitOrder) if x.role == "stop"] == [390]
+    moving(floor, 1, 40)
+    floor.wait(61)
+    assert {o.trail_offset_bps for o in floor.position(position_id).open_orders("stop")} == {300}
+    assert replayed(floor)
+
+
+@both_sides
+def test_a07_the_standard_strategy_and_a_trail_that_stands_keep_their_distance(side: PositionSide) -> None:
+    floor = Floor()
+    moving(floor, 6, 40)
+    moving(floor, 1, 80)
+    floor.wait(1)
+    standard = floor.protected(side, trail_offset_bps=300)
+    assert {o.trail_offset_bps for o in floor.position(standard).open_orders("stop")} == {300}
+    stage = Stage(side, **IGNITION).accepted("entry").filled("entry", "0.4").accepted("stop")
+    stage.take(f.MarketModeChanged(ts_recv_ns=stage.now_ns, mode="volatile", basis="a test", trail_offset_bps=390))
+    assert stage.position.wanted_trail_offset_bps == 300
+
+
 def test_a07_an_ignition_without_an_activation_is_refused() -> None:
     floor = Floor()
     floor.open(strategy="ignition")
