@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -55,6 +56,16 @@ def open_log(store: str | None, settings: Settings) -> "Store":
     from holdfast.config import store_address
 
     return open_store(store or store_address(settings.load().config), create=False)
+
+
+def check_folder(option: str, folder: Path) -> None:
+    """Return if files can be written to a folder: what is found after hours must have a place. Raises BadInput, before anything is done."""
+    from events.errors import BadInput
+
+    if not folder.is_dir():
+        raise BadInput(option, f"{folder} is no folder", "make it first, or name another one")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadInput(option, f"{folder} may not be written to by this user", "name a folder that may")
 
 
 def no_files_of_one(position: str | None, out: Path | None) -> None:

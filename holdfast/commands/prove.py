@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from events.errors import BadInput, NotFound, ProofFailed
 from fsm.proof import ALL, QUICK, Configuration, Result, Violation, explore
 from fsm.proof.walk import WALKS_A_WORLD, Walked, walk
+from holdfast.commands.options import check_folder
 from holdfast.output import Format, print_object
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def command(
             raise BadInput(name, f"{number} is too few", "give at least 1")
     if walks is not None and walks < 0:
         raise BadInput("--walks", f"{walks} is too few", "give at least 0")
+    if save is not None:
+        check_folder("--save", save.parent)
     until = None if duration is None else time.time() + duration
     processes = jobs or os.cpu_count() or 1
     if mutants:

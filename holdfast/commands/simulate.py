@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from events.errors import BadInput, ProofFailed
+from holdfast.commands.options import check_folder
 from holdfast.output import print_object
 from holdfast.progress import Progress
 from holdfast.words import counted
@@ -61,6 +62,7 @@ def command(
         from holdfast.simulation.directed import check
 
         check(direction, level)
+    check_folder("--save", save)
     if case is not None or (seeds is None and duration is None and not until_failure and level == "engine"):
         return _one(case, seed, save, json, direction)
     if seeds is None and duration is None and not until_failure:

@@ -1,6 +1,7 @@
 """`holdfast simulate`: what a user sees of many lives."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +54,17 @@ def test_until_failure_ends_with_the_first_seed_that_breaks_something(capsys: py
         assert main(["simulate", "--level", "core", "--until-failure", "--jobs", "1", "--json"]) == 8
     shown = json.loads(capsys.readouterr().out)
     assert list(shown["failed"]) == [str(shown["seeds"])]
+
+
+@pytest.mark.parametrize(
+    ("command", "save"),
+    [(["simulate", "--seed", "1", "--seeds", "400"], "gone"), (["prove", "--all"], "gone/found.json")],
+    ids=["simulate", "prove"],
+)
+def test_a_place_to_save_that_is_not_there_is_one_sentence_before_anything_is_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: list[str], save: str
+) -> None:
+    assert main([*command, "--save", str(tmp_path / save)]) == 3
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == f"holdfast: --save: {tmp_path / 'gone'} is no folder; make it first, or name another one\n"
