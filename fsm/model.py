@@ -191,7 +191,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reverse_lots(self) -> int:
         """Whole lots that were closed beyond what was open, net of base fees. Less than a lot is nothing."""
-        if self.open_lots > 0:
+        # What is open may all have gone in fees, and more: then the fee of a way back took it.
+        if self.open_lots > max(0, self.fee_lots):
             return 0
         # Not by `fee_lots`, which a begun lot rounds up: a fee of a part of a lot is no reverse position.
         size = self.instrument.size_increment
