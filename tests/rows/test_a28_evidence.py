@@ -2,17 +2,20 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from events.facts import ExitReason
 from events.record import PositionEvent
 from events.store import open_store
 from events.values import PositionSide
 from fsm.bars import MINUTE_NS
 from holdfast.cli import main
-from holdfast.scenario.floor import SYMBOL, D, Floor
+from holdfast.scenario.floor import BALANCES, SYMBOL, D, Floor
 from replay.intents import ExitPosition
 from replay.pipeline import Settings
+from venues.simulated.settings import VenueSettings
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 Life = Callable[[PositionSide], tuple[Floor, str]]
@@ -104,6 +107,15 @@ def by_crossed_stop(side: PositionSide) -> tuple[Floor, str]:
     return floor, position_id
 
 
+def by_unfilled_stop(side: PositionSide) -> tuple[Floor, str]:
+    """The stop has fired and does not fill: it is called back, and the market is taken."""
+    floor = Floor(venue=VenueSettings(balances=dict(BALANCES), trigger_latency_ms=600_000))
+    position_id = floor.protected(side, trail_offset_bps=100)
+    floor.tick(floor.moved(side, -110))
+    floor.wait(20)
+    return floor, position_id
+
+
 def by_owner(side: PositionSide) -> tuple[Floor, str]:
     floor = Floor()
     position_id = floor.protected(side, margin=True)
@@ -115,7 +127,13 @@ LIVES: dict[str, Life] = {
     "stop": by_stop, "take_profit": by_take_profit, "panic": by_panic, "time_stop": by_time, "signal": by_signal,
     "hard_take_profit": by_hard_take_profit, "ignition": by_ignition, "protection_failed": by_failed_protection, "manual": by_owner,
     "operator": by_operator, "stop_crossed": by_crossed_stop,
+    "stop_unfilled": by_unfilled_stop,
 }  # fmt: skip
+
+
+def test_a28_every_reason_to_leave_has_its_life_here_or_its_row() -> None:
+    # "reversed" is that of a position that nobody asked for (test_a27_reverse.py); nothing decides "shutdown": stopping closes nothing.
+    assert set(get_args(ExitReason)) == {*LIVES, "reversed", "shutdown"} - {"stop", "manual"}
 
 
 def stored(path: Path, events: list[PositionEvent]) -> Path:
