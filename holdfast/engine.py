@@ -126,7 +126,8 @@ class Engine:
             # What is held in all cannot be known: what there is goes on being protected, and nothing new is bought (X14, I16).
             self._intent(EntriesHalted(reason=DAMAGED.format(count=len(self._damaged))))
         for sentence in self._damaged:
-            self.page("LOG_DAMAGED", f"{sentence}; look there and act by hand; restore the store from a copy (`holdfast verify` checks it)")
+            what = "look there, for its stop may be missing, and act by hand; restore the store from a copy (`holdfast verify` checks it)"
+            self.page("LOG_DAMAGED", f"{sentence}; {what}")
         tasks = [
             asyncio.create_task(coroutine, name=name)
             for name, coroutine in (

@@ -34,6 +34,11 @@ def test_each_frame_of_a_scenario_without_faults_is_struck_by_each_fault_of_a_fr
     assert all(counts[name] > frames for name in ("duplicate_frame", "reorder_frames", "non_json"))
 
 
+def test_a_scenario_whose_record_is_damaged_is_left_to_a_person_and_not_swept() -> None:
+    assert cases(scenarios(["X14-middle"])) == []
+    assert cases(scenarios(["X14"])) != []
+
+
 def test_an_exit_that_is_never_sent_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case(scenarios(["P01"])[0], PositionSide.LONG, "duplicate_frame", 0)
     assert run(case).problems == ()
