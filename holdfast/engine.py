@@ -104,6 +104,8 @@ class Engine:
         self._frames: dict[tuple[str, int, int], Outgoing] = {}
         self._later: deque[Sent] = deque()
         self._exposures: deque[Exposure] = deque()
+        # By which obstacle a wish that is asked for again and again was last refused.
+        self._told: dict[str, str] = {}
         self._to_send = asyncio.Event()
         self._clock_changed = asyncio.Event()
         self._synced = asyncio.Event()
@@ -182,13 +184,20 @@ class Engine:
         return self._intent(intent)
 
     async def open_in_time(self, intent: OpenPosition) -> Output:
-        """Ask for a position, again and again while it is only too early for it; the last word is in the output."""
-        while True:
-            output = self._intent(intent)
-            again_ns = max((refusal.again_ns for refusal in output.refusals), default=0)
-            if not again_ns:
-                return output
-            await self._clock.sleep(again_ns / 1e9)
+        """Ask for a position, again and again while it is only too early for it; the last word is in the output.
+
+        A person hears of the same obstacle once.
+        """
+        self._told[intent.position_id] = ""
+        try:
+            while True:
+                output = self._intent(intent)
+                again_ns = max((refusal.again_ns for refusal in output.refusals), default=0)
+                if not again_ns:
+                    return output
+                await self._clock.sleep(again_ns / 1e9)
+        finally:
+            del self._told[intent.position_id]
 
     def ask(self, intent: Intent) -> Output:
         """Ask for anything else: an exit, a tightening, a halt."""
@@ -313,6 +322,10 @@ class Engine:
         return output
 
     def _refused(self, refusal: Refusal) -> None:
+        if self._told.get(refusal.position_id) == refusal.code:
+            return
+        if refusal.position_id in self._told:
+            self._told[refusal.position_id] = refusal.code
         self.counters["refusals"] += 1
         log.warning("refused", position=refusal.position_id, reason=refusal.reason)
         if self._on_refusal is not None:
@@ -388,16 +401,36 @@ class Engine:
             while self._urgent or self._entries:
                 if self._urgent:
                     await self._send(self._urgent.popleft())
-                    continue
-                wait_ns, why = self._entry_wait(self._entries[0])
-                if not wait_ns:
-                    await self._send(self._entries.popleft())
-                elif not self._is_in_time(self._entries[0], wait_ns):
-                    self._give_up(self._entries.popleft(), why)
-                else:
+                elif look_ns := await self._send_entry():
                     assert self._loop is not None
-                    self._loop.call_later(self._clock.real_seconds(wait_ns / 1e9), self._to_send.set)
+                    self._loop.call_later(self._clock.real_seconds(look_ns / 1e9), self._to_send.set)
                     break
+
+    async def _send_entry(self) -> int:
+        """Send the first entry that may leave, or give it up; if all must wait, return in how long to look again, in ns.
+
+        Entries of a pair leave in their order. One that waits for its pair's rate limit holds no other pair up.
+        """
+        waits: dict[str, int] = {}
+        for index, entry in enumerate(self._entries):
+            symbol = self._symbol_of(entry)
+            if symbol in waits:
+                continue
+            wait_ns, why = self._entry_wait(entry)
+            if wait_ns and self._is_in_time(entry, wait_ns):
+                waits[symbol] = wait_ns
+                continue
+            del self._entries[index]
+            if wait_ns:
+                self._give_up(entry, why)
+            else:
+                await self._send(entry)
+            return 0
+        return min(waits.values())
+
+    @staticmethod
+    def _symbol_of(entry: Outgoing) -> str:
+        return entry.command.symbol if isinstance(entry.command, c.SubmitOrder) else ""
 
     async def _send_urgent(self) -> None:
         """Send protection and exits before the next input is taken, and before the loop turns and the writer gets its turn.
@@ -427,7 +460,7 @@ class Engine:
         """Refuse an entry that could not leave in time: that it never left is certain, and its position ends at once."""
         self.counters["dropped"] += 1
         position_id = entry.event.position_id
-        self._refused(Refusal(position_id, f"position {position_id}: its entry could not leave in time: {why}; ask again"))
+        self._refused(Refusal(position_id, f"position {position_id}: its entry could not leave in time: {why}; ask again", code="TOO_LATE"))
         self._not_sent(entry.command)
         word = self._later.popleft()
         self._feed("sent", self._clock.now_ns(), "", payload_from(word))

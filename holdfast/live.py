@@ -45,11 +45,13 @@ SYNC_TIMEOUT_S = 60.0
 class Ended:
     """How a live engine ended: what it restored, what it holds now, and its counters.
 
-    `unreached` is "", or why the venue never said in this life what the account holds.
+    `unreached` is "", or why the venue never said in this life what the account holds; `refused` are the sentences of the plans that
+    were refused for good.
     """
 
     restored: int
     unreached: str
+    refused: tuple[str, ...]
     open_positions: tuple[str, ...]
     counters: dict[str, int]
     session: Path
@@ -80,32 +82,39 @@ async def run_live(config: Config, *, duration_s: float | None = None) -> Ended:
         assembled = assemble(_parts(config, where))
         try:
             _refuse_forgotten(config, assembled)
-            await _live(config, assembled, stop)
+            refused = await _live(config, assembled, stop)
         finally:
             assembled.close()
         return Ended(
             restored=assembled.restored,
             unreached="" if assembled.engine.is_synced else assembled.engine.link_problem or "it did not answer in time",
+            refused=tuple(refused),
             open_positions=tuple(sorted(assembled.pipeline.desk.positions)),
             counters=dict(sorted(assembled.engine.counters.items())),
             session=assembled.record.path,
         )
 
 
-async def _live(config: Config, assembled: Assembled, stop: asyncio.Event) -> None:
+async def _live(config: Config, assembled: Assembled, stop: asyncio.Event) -> list[str]:
+    refused: list[str] = []
     log.info("started", restored=assembled.restored, epoch=assembled.lease.token, session=str(assembled.record.path))
     running = asyncio.create_task(assembled.engine.run(stop))
-    opening = asyncio.create_task(_open_positions(config.positions, config.engine.namespace, assembled))
+    opening = asyncio.create_task(open_plans(config.positions, config.engine.namespace, assembled, refused))
     try:
         await running
     finally:
         opening.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await opening
+    return refused
 
 
-async def _open_positions(plans: Sequence[Plan], namespace: str, assembled: Assembled) -> None:
-    """Ask for the positions of the configuration, each once in the life of a store: the n-th has the n-th id."""
+async def open_plans(plans: Sequence[Plan], namespace: str, assembled: Assembled, refused: list[str]) -> None:
+    """Ask for the positions of the configuration, each once in the life of a store: the n-th has the n-th id.
+
+    The plans of a pair are opened one after the other; no pair waits for another one. `refused` takes the sentence of each plan that is
+    refused for good; those behind it go on.
+    """
     if not plans:
         return
     try:
@@ -115,10 +124,18 @@ async def _open_positions(plans: Sequence[Plan], namespace: str, assembled: Asse
         log.error("no positions are opened: the venue has given no snapshot", seconds=SYNC_TIMEOUT_S)
         return
     known = set(assembled.store.position_ids())
+    wishes: dict[str, list[OpenPosition]] = {}
     for number, plan in enumerate(plans, 1):
         position_id = position_id_from(namespace, number)
         if position_id not in known:
-            await assembled.engine.open_in_time(OpenPosition(position_id=position_id, epoch=assembled.lease.token, plan=plan))
+            wishes.setdefault(plan.symbol, []).append(OpenPosition(position_id=position_id, epoch=assembled.lease.token, plan=plan))
+
+    async def open_pair(of_pair: Sequence[OpenPosition]) -> None:
+        for wish in of_pair:
+            output = await assembled.engine.open_in_time(wish)
+            refused.extend(refusal.reason for refusal in output.refusals)
+
+    await asyncio.gather(*map(open_pair, wishes.values()))
 
 
 def check_positions(config: Config) -> None:

@@ -55,8 +55,10 @@ class Admission:
             check_plan(plan, instrument, capabilities, mark, self._taker_fee_bps)
         except BadInput as refused:
             is_link = self._link.entries_halted and not self.halted
-            return Refusal(wish.position_id, str(refused), LINK_LOOK_NS if is_link else 0)
-        refusal = self._reserve.refusal(wish.position_id, plan.symbol, now_ns)
+            if is_link:
+                return Refusal(wish.position_id, str(refused), LINK_LOOK_NS, "LINK_IN_DOUBT")
+            return Refusal(wish.position_id, str(refused))
+        refusal = self._reserve.refusal(wish.position_id, plan, now_ns)
         if refusal is not None:
             return refusal
         return f.PositionRequested(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from events import facts as f
 from events.commands import AnyCommand
@@ -20,12 +20,18 @@ class Outgoing(NamedTuple):
     frame: str
 
 
+# WAIT: time alone makes room, `again_ns` says how much. BUSY: an entry or an exit that is under way must end first. FULL: only fewer
+# positions, another pair or a higher tier help. TOO_LATE: an entry that was taken could not leave in time.
+RefusalCode = Literal["REFUSED", "LINK_IN_DOUBT", "TOO_LATE", "RATE_LIMIT_WAIT", "RATE_LIMIT_BUSY", "RATE_LIMIT_FULL"]
+
+
 class Refusal(NamedTuple):
     """A wish that was not carried out, and why, in one sentence. `again_ns`: in how long it may be asked again, 0 if that is of no use."""
 
     position_id: str
     reason: str
     again_ns: int = 0
+    code: RefusalCode = "REFUSED"
 
 
 class Exposure(NamedTuple):

@@ -368,6 +368,7 @@ class Pipeline:
             )
         elif sent.operation == "submit":
             made.events += self.desk.take(f.OrderSubmitted(ts_recv_ns=ts_recv_ns, client_order_id=sent.client_order_id))
+            self._reserve.sent(sent.client_order_id, ts_recv_ns)
 
     def _intent(self, made: Made, data: bytes, ts_recv_ns: int) -> None:
         intent = intent_from(data)

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from operator import itemgetter
 
 from events import commands as c
 from events import facts as f
 from events.record import PositionEvent
 from fsm.model import Position
+from venues.kraken.budget import REMEMBERED_NS
 from venues.kraken.translate import KrakenTranslator
+
+_ORDER_COMMANDS = (c.SubmitOrder, c.AmendOrder, c.CancelOrder)
 
 
 def teach(translator: KrakenTranslator, events: Sequence[PositionEvent], positions: Mapping[str, Position]) -> None:
@@ -24,6 +28,18 @@ def teach(translator: KrakenTranslator, events: Sequence[PositionEvent], positio
     stops = [event.fact for event in events if isinstance(event.fact, f.ChildDiscovered)]
     over = _without_unnamed(positions.values(), stops)
     translator.restore(orders, attached, [x.trade_id for x in fills], doubtful, over)
+    _count(translator, events)
+
+
+def _count(translator: KrakenTranslator, events: Sequence[PositionEvent]) -> None:
+    """Count what the last life sent, as it was counted then: the venue still does, and a young stop is still young (I14)."""
+    sent = [(event.fact.ts_recv_ns, command) for event in events for command in event.commands if isinstance(command, _ORDER_COMMANDS)]
+    for event in events:
+        if isinstance(event.fact, f.ChildDiscovered):
+            translator.budget.touch(event.fact.client_order_id, event.fact.ts_recv_ns)
+    newest_ns = max((event.fact.ts_recv_ns for event in events), default=0)
+    for at_ns, command in sorted((x for x in sent if x[0] >= newest_ns - REMEMBERED_NS), key=itemgetter(0)):
+        translator.budget.charge(command, at_ns)
 
 
 def _without_unnamed(positions: Iterable[Position], stops: Iterable[f.ChildDiscovered]) -> set[str]:

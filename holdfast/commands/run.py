@@ -22,7 +22,8 @@ def command(
 
     Stopping closes nothing: what is open stays protected by its orders at the venue, and the next start takes it over, as
     it does after a crash. A venue that cannot be reached is tried again for as long as the engine runs; if it never
-    answered, the exit code is 5. With venue.kind "simulated" the venue runs inside this process and needs no key.
+    answered, the exit code is 5. A plan that is refused for good is told once, the others go on, and the exit code at the end is
+    3. With venue.kind "simulated" the venue runs inside this process and needs no key.
 
     With --validate nothing is opened: each order of each plan (entry, stop, exit) is checked by the venue and shown with its
     verdict; if one is refused the exit code is 3, else if one could not be checked it is 5.
@@ -39,6 +40,7 @@ def command(
         {
             "restored": ended.restored,
             "open_positions": list(ended.open_positions),
+            "refused": list(ended.refused),
             "counters": ended.counters,
             "session": str(ended.session),
             "store": config.store_url,
@@ -47,6 +49,9 @@ def command(
     )
     if ended.unreached:
         raise VenueProblem(config.venue.kind, f"it never said what the account holds ({ended.unreached})", "check the network and [venue]")
+    if ended.refused:
+        problem = f"{len(ended.refused)} plans were refused for good; the first: {ended.refused[0]}"
+        raise BadInput("positions", problem, "change the plans as the reasons in the log say")
     return 0
 
 

@@ -7,6 +7,7 @@ from benchmarks.quick_venue import SYMBOL, QuickVenue
 from benchmarks.w4_wire import POSITIONS
 from events import commands as c
 from events.values import Side
+from venues.kraken.budget import YOUNG
 from venues.kraken.translate import KrakenTranslator
 
 
@@ -21,7 +22,7 @@ def test_no_entry_waits_for_the_rate_limit_of_the_quick_venue() -> None:
         )
         translator.budget.charge(entry, 1)
     assert entry is not None
-    assert translator.budget.wait_ns(entry, POSITIONS, 1) == 0
+    assert translator.budget.entry_wait_ns(SYMBOL, YOUNG * (POSITIONS + 1), (), 1) == 0
 
 
 def test_only_the_account_channel_tells_a_rate_limit() -> None:

@@ -15,6 +15,7 @@ from events.record import PositionEvent
 from events.values import PositionSide
 from fsm.position import ABANDONED, PROTECTED
 from holdfast.assembly import Assembled, Parts, assemble
+from holdfast.live import open_plans
 from replay.intents import OpenPosition
 from replay.output import Refusal
 from venues.clock import Clock
@@ -22,6 +23,7 @@ from venues.simulated import MarketFeed, SimulatedVenue, VenueSettings, pair_of
 from venues.simulated.ticks import seeded_ticks
 
 PLAN = f.Plan(symbol="BTC/USD", side=PositionSide.LONG, qty=Decimal("0.01"), trail_offset_bps=400)
+OTHER = msgspec.structs.replace(PLAN, symbol="ETH/USD")
 HASTY = msgspec.structs.replace(PLAN, timing=f.Timing(market_deadline_ms=500))
 
 
@@ -37,14 +39,16 @@ class Told:
 async def engine(folder: Path) -> AsyncIterator[tuple[Assembled, Told]]:
     clock, told = Clock(), Told()
     ticks = islice(seeded_ticks(3, Decimal("60000.0"), clock.start_ns), 400)
-    venue = SimulatedVenue([MarketFeed(pair_of("BTC/USD"), ticks)], clock=clock, settings=VenueSettings())
+    other_ticks = islice(seeded_ticks(4, Decimal("3000.00"), clock.start_ns), 400)
+    feeds = [MarketFeed(pair_of("BTC/USD"), ticks), MarketFeed(pair_of("ETH/USD"), other_ticks)]
+    venue = SimulatedVenue(feeds, clock=clock, settings=VenueSettings())
     await venue.start()
 
     async def token() -> str:
         return venue.issue_token()
 
     parts = Parts(
-        store_url=str(folder / "events.db"), session_dir=folder, data_dir=folder, namespace="hf", symbols=("BTC/USD",),
+        store_url=str(folder / "events.db"), session_dir=folder, data_dir=folder, namespace="hf", symbols=("BTC/USD", "ETH/USD"),
         public_url=venue.url, private_url=venue.url, token_source=token, clock=clock,
     )  # fmt: skip
     assembled = assemble(parts, on_refusal=told.refusals.append)
@@ -122,3 +126,38 @@ async def test_plans_beyond_what_the_rate_limit_pays_for_are_asked_for_again_and
                 await asyncio.sleep(0.02)
         assert set(assembled.pipeline.desk.positions) == opened, "what was taken has left, and was not given up"
         assert assembled.engine.counters["dropped"] == 0
+
+
+def rate_limit(points: int) -> dict[str, object]:
+    result = {"channel": "executions", "maxratecount": points, "snap_orders": True, "snap_trades": True}
+    return {"method": "subscribe", "success": True, "req_id": 1, "result": result}
+
+
+async def test_an_entry_that_waits_for_its_pair_holds_the_entry_of_no_other_pair_up(tmp_path: Path) -> None:
+    async with engine(tmp_path) as (assembled, told):
+        first, second = assembled.next_position_id(), assembled.next_position_id()
+        assembled.engine.open(OpenPosition(position_id=first, epoch=assembled.lease.token, plan=PLAN))
+        # The venue corrects our count: for the first one there is no room for a long time.
+        assembled.pipeline.translator.budget.learn_count("BTC/USD", 10_000, assembled.engine._clock.now_ns())
+        assembled.engine.open(OpenPosition(position_id=second, epoch=assembled.lease.token, plan=OTHER))
+        await until(told, PROTECTED)
+        assert assembled.pipeline.desk.positions[second].state == PROTECTED
+        await until(told, ABANDONED)
+        assert [refusal.code for refusal in told.refusals] == ["TOO_LATE"]
+
+
+async def test_a_plan_for_which_there_never_is_room_is_refused_once_and_those_of_other_pairs_and_behind_it_go_on(tmp_path: Path) -> None:
+    async with engine(tmp_path) as (assembled, told):
+        refused: list[str] = []
+        hear(assembled, "private", rate_limit(13))
+        plans = [PLAN, PLAN, OTHER, PLAN]
+        async with asyncio.timeout(20):
+            await open_plans(plans, "hf", assembled, refused)
+            while len([p for p in assembled.pipeline.desk.positions.values() if p.state == PROTECTED]) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        assert sorted(assembled.pipeline.desk.positions) == ["hf000001", "hf000003"]
+        assert [(refusal.position_id, refusal.code) for refusal in told.refusals] == [
+            ("hf000002", "RATE_LIMIT_FULL"),
+            ("hf000004", "RATE_LIMIT_FULL"),
+        ]
+        assert refused == [refusal.reason for refusal in told.refusals]

@@ -11,7 +11,7 @@ from holdfast.scenario.floor import BALANCES, Floor
 from replay.intents import OpenPosition, TightenPosition
 from replay.output import Refusal
 from replay.reserve import patience_ns
-from venues.kraken.budget import RESERVE
+from venues.kraken.budget import OLD, RESERVE
 from venues.simulated.settings import VenueSettings
 
 S = 1_000_000_000
@@ -102,6 +102,6 @@ def test_a_young_attached_stop_costs_what_a_young_one_of_ours_costs() -> None:
     stops = [stop.client_order_id for stop in floor.position(position_id).open_orders("stop")]
     budget = floor.pipeline.translator.budget
     assert stops, floor.state(position_id)
-    assert {budget.leave_points([stop], floor.now_ns) for stop in stops} == {RESERVE}
+    assert {budget.cancel_points([stop], floor.now_ns) + OLD for stop in stops} == {RESERVE}
     floor.wait(301)
-    assert {budget.leave_points([stop], floor.now_ns) for stop in stops} == {2}
+    assert {budget.cancel_points([stop], floor.now_ns) for stop in stops} == {0}

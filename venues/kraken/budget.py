@@ -7,9 +7,10 @@ time; its limit and decay are those of the tier that the venue's `maxratecount` 
 execution is the venue's own count and corrects ours, upwards and downwards.
 
 Whatever protects or exits leaves always, above the limit too: the venue may be wrong about us, and asking costs nothing. An
-entry waits while the points would not be left with which every position of the pair can leave at once: `RESERVE` for a young one (its
-stop's cancel, its exit, and a stop in its place), less as its stop grows older. A tightening is left out while `RESERVE` for each would
-not be left, but at most half of the limit is kept back from it: old stops must not stay where they are because there are many.
+entry waits while the points would not be left with which every position of the pair can leave at once: what its resting orders'
+cancels cost at their age, its exit, and a stop in its place; before it has a stop, that one and its cancel too (`YOUNG`). A
+tightening is left out while `RESERVE` for each would not be left, but at most half of the limit is kept back from it: old stops must
+not stay where they are because there are many.
 """
 
 from collections.abc import Sequence
@@ -19,13 +20,19 @@ from events import commands as c
 SECOND_NS = 1_000_000_000
 MILLI = 1_000
 RESERVE = 10
-# A position without a stop has that still to place.
+# An exit, and a stop in its place.
+OLD = 2
+# A position without a stop has that still to place, and may have to cancel it while it is young.
 YOUNG = RESERVE + 1
 CANCEL = ((5, 8), (10, 6), (15, 5), (45, 4), (90, 2), (300, 1))
+# What rests may have to be cancelled as soon as it rests.
+RESTING = CANCEL[0][1]
 AMEND = ((5, 3), (10, 2), (15, 1))
 # Limit of a tier, and thousandths of a point that decay in a second.
 TIERS = {60: 1_000, 125: 2_340, 180: 3_750}
 LOWEST = 60
+# What is older than that costs nothing any more, and its points are gone at every tier.
+REMEMBERED_NS = CANCEL[-1][0] * SECOND_NS
 # An order that is not remembered any more is older than anything costs.
 ORDERS_KEPT = 4_096
 
@@ -55,10 +62,15 @@ class RateBudget:
         self._counts[symbol] = max(0, count) * MILLI, now_ns
 
     def charge(self, command: c.OrderCommand, now_ns: int) -> None:
-        """Count a command that leaves now, or has left."""
-        self._counts[command.symbol] = self._count(command.symbol, now_ns) + self.cost(command, now_ns) * MILLI, now_ns
+        """Count a command that leaves now."""
+        self._add(command.symbol, self.cost(command, now_ns), now_ns)
         if not isinstance(command, c.CancelOrder):
             self.touch(command.client_order_id, now_ns)
+
+    def charge_entry(self, symbol: str, client_order_id: str, now_ns: int) -> None:
+        """Count an entry that has left now; unlike all other commands it may have waited since it was decided."""
+        self._add(symbol, 1, now_ns)
+        self.touch(client_order_id, now_ns)
 
     def touch(self, client_order_id: str, now_ns: int) -> None:
         """Note that an order was created or changed now: as long as it is young its cancel costs more."""
@@ -69,7 +81,7 @@ class RateBudget:
 
     def cost(self, command: c.OrderCommand, now_ns: int) -> int:
         """Return what a command costs, in points."""
-        age_ns = now_ns - self._touched_ns.get(command.client_order_id, now_ns - CANCEL[-1][0] * SECOND_NS)
+        age_ns = now_ns - self._touched_ns.get(command.client_order_id, now_ns - REMEMBERED_NS)
         if isinstance(command, c.SubmitOrder):
             return 1
         if isinstance(command, c.AmendOrder):
@@ -80,28 +92,43 @@ class RateBudget:
         """Return the count of a pair, in whole points, rounded up."""
         return -(-self._count(symbol, now_ns) // MILLI)
 
-    def leave_points(self, stops: Sequence[str], now_ns: int) -> int:
-        """Return what it costs a position to leave now whose stops have these client ids, or that has none yet."""
-        changed_ns = now_ns - CANCEL[-1][0] * SECOND_NS
-        cancels = sum(_by_age(CANCEL, now_ns - self._touched_ns.get(stop, changed_ns)) for stop in stops)
-        return cancels + 2 if stops else YOUNG
+    def cancel_points(self, orders: Sequence[str], now_ns: int) -> int:
+        """Return what it costs to cancel the orders of these client ids now."""
+        changed_ns = now_ns - REMEMBERED_NS
+        return sum(_by_age(CANCEL, now_ns - self._touched_ns.get(order, changed_ns)) for order in orders)
 
-    def entry_wait_ns(self, symbol: str, reserve: int, now_ns: int) -> int:
-        """Return how long an entry has to wait so that `reserve` points are left after it. Stops grow older meanwhile: look again then."""
-        return self._wait_ns(symbol, 1 + reserve, now_ns)
+    def entry_wait_ns(self, symbol: str, points: int, cancels: Sequence[str], now_ns: int) -> int | None:
+        """Return in how long `points` and the cancels of these orders can be paid if nothing else is sent, None if that is never.
 
-    def wait_ns(self, command: c.OrderCommand, positions: int, now_ns: int) -> int:
-        """Return how long a command has to wait while `positions` of its pair are open and young; 0 for all that protects or exits."""
-        if c.is_risk_increasing(command):
-            return self.entry_wait_ns(command.symbol, YOUNG * max(1, positions), now_ns)
-        if not is_tightening(command):
+        The count decays meanwhile, and cancels become cheaper as the orders grow older.
+        """
+        if points > self.limit:
+            return None
+        # Most often there is room whatever the cancels cost.
+        if not self._wait_ns(symbol, points + CANCEL[0][1] * len(cancels), now_ns):
             return 0
+        births = (self._touched_ns.get(order) for order in cancels)
+        steps = {at_ns + secs * SECOND_NS - now_ns for at_ns in births if at_ns is not None for secs, _ in CANCEL}
+        # Between two steps of age only the count changes.
+        for begin_ns in sorted({0, *(x for x in steps if x > 0)}):
+            needed = points + self.cancel_points(cancels, now_ns + begin_ns)
+            if needed <= self.limit:
+                wait_ns = max(begin_ns, self._wait_ns(symbol, needed, now_ns))
+                if not any(begin_ns < x <= wait_ns for x in steps):
+                    return wait_ns
+        raise AssertionError("an order that is old enough costs nothing")
+
+    def tightening_wait_ns(self, command: c.AmendOrder, positions: int, now_ns: int) -> int:
+        """Return how long a tightening has to wait while `positions` of its pair are there."""
         reserve = min(RESERVE * max(1, positions), self.limit // 2)
         return self._wait_ns(command.symbol, self.cost(command, now_ns) + reserve, now_ns)
 
     def _wait_ns(self, symbol: str, points: int, now_ns: int) -> int:
         over = self._count(symbol, now_ns) + (points - self.limit) * MILLI
         return max(0, -(-over * SECOND_NS // self._decay))
+
+    def _add(self, symbol: str, points: int, now_ns: int) -> None:
+        self._counts[symbol] = self._count(symbol, now_ns) + points * MILLI, now_ns
 
     def _count(self, symbol: str, now_ns: int) -> int:
         count, at_ns = self._counts.get(symbol, (0, now_ns))

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from events.commands import AmendOrder, OrderCommand, SubmitOrder
+from events.commands import AmendOrder, OrderCommand, SubmitOrder, is_risk_increasing
 from events.errors import BadInput
 from events.facts import AmendRejected, CancelRejected, OrderRejected, OutcomeUnknown
 from events.values import Instrument, Side, positive_decimal_from
@@ -193,7 +193,9 @@ class KrakenTranslator:
             else:
                 operation = "cancel"
                 text = encode.encode_cancel(command, req_id, venue_order_id, userref)
-        self.budget.charge(command, now_ns)
+        if not is_risk_increasing(command):
+            # An entry may wait: it is counted as it leaves.
+            self.budget.charge(command, now_ns)
         is_named = operation != "amend" or bool(venue_order_id) or not userref
         self._pending[req_id] = _Pending(operation, command.client_order_id, venue_order_id, is_named)
         if len(self._pending) > PENDING_KEPT:

@@ -8,7 +8,9 @@ import pytest
 
 from events.commands import AmendOrder, CancelOrder, OrderCommand, Role, SubmitOrder
 from events.values import Side
-from venues.kraken.budget import RESERVE, TIERS, RateBudget, is_tightening
+from fsm.desk import Desk
+from replay.reserve import Reserve
+from venues.kraken.budget import RESERVE, TIERS, YOUNG, RateBudget, is_tightening
 from venues.simulated.rates import LIMITS, RateCounter, amend_points, cancel_points
 
 S = 1_000_000_000
@@ -29,6 +31,13 @@ def resize(order: str) -> AmendOrder:
 
 def cancel(order: str) -> CancelOrder:
     return CancelOrder(client_order_id=order, venue_order_id="", symbol=SYMBOL)
+
+
+def entry_wait_ns(budget: RateBudget, positions: int, now_ns: int) -> int:
+    """Return the wait of an entry beside positions that are all young."""
+    wait_ns = budget.entry_wait_ns(SYMBOL, 1 + YOUNG * positions, (), now_ns)
+    assert wait_ns is not None
+    return wait_ns
 
 
 @pytest.mark.parametrize("age_s", [0, 4, 5, 9, 10, 14, 15, 44, 45, 89, 90, 299, 300, 10_000])
@@ -54,27 +63,46 @@ def test_the_count_decays_as_fast_as_the_tier_that_the_venue_tells() -> None:
 def test_the_venues_own_count_corrects_ours_both_ways() -> None:
     budget = RateBudget()
     budget.learn_count(SYMBOL, 55, 0)
-    assert budget.wait_ns(tighten("old"), 1, 0) > 0
+    assert budget.tightening_wait_ns(tighten("old"), 1, 0) > 0
     budget.learn_count(SYMBOL, 3, 0)
-    assert budget.wait_ns(tighten("old"), 1, 0) == 0
+    assert budget.tightening_wait_ns(tighten("old"), 1, 0) == 0
 
 
 def test_what_protects_or_exits_never_waits_also_above_the_limit() -> None:
     budget = RateBudget()
+    reserve = Reserve(Desk("hf"), budget)
     budget.learn_count(SYMBOL, 10_000, 0)
-    for command in (submit("s", "stop"), submit("x", "exit"), submit("t", "take_profit"), submit("f", "flatten"), cancel("s"), resize("s")):
-        assert budget.wait_ns(command, 5, 0) == 0
+    for command in (submit("s", "stop"), submit("x", "exit"), submit("t", "take_profit"), submit("f", "flatten"), resize("s")):
+        assert reserve.wait_ns(command, 0) == 0
         assert not is_tightening(command)
-    assert budget.wait_ns(submit("e"), 5, 0) > 0
-    assert budget.wait_ns(tighten("s"), 5, 0) > 0
+    assert reserve.wait_ns(submit("e"), 0) > 0
+    assert reserve.wait_ns(tighten("s"), 0) > 0
 
 
 def test_who_waited_as_long_as_he_was_told_may_go() -> None:
     budget = RateBudget()
     budget.learn_count(SYMBOL, 58, 0)
-    wait_ns = budget.wait_ns(submit("e"), 2, 0)
-    assert budget.wait_ns(submit("e"), 2, wait_ns - S // 100) > 0
-    assert budget.wait_ns(submit("e"), 2, wait_ns) == 0
+    wait_ns = entry_wait_ns(budget, 2, 0)
+    assert entry_wait_ns(budget, 2, wait_ns - S // 100) > 0
+    assert entry_wait_ns(budget, 2, wait_ns) == 0
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_wait_is_the_shortest_that_count_and_age_allow(seed: int) -> None:
+    rng, budget = Random(seed), RateBudget()
+    orders = [str(number) for number in range(rng.randint(0, 9))]
+    for order in orders:
+        budget.touch(order, rng.randint(0, 300) * S)
+    now_ns = 300 * S
+    budget.learn_count(SYMBOL, rng.randint(0, 90), now_ns)
+    points = rng.randint(1, 60)
+    wait_ns = budget.entry_wait_ns(SYMBOL, points, orders, now_ns)
+    assert wait_ns is not None
+    for at_ns, fits in ((now_ns + wait_ns, True), (now_ns + wait_ns - 1, False)):
+        if at_ns >= now_ns:
+            needed = budget._count(SYMBOL, at_ns) + 1_000 * (points + budget.cancel_points(orders, at_ns))
+            assert (needed <= 60_000) == fits
+    assert budget.entry_wait_ns(SYMBOL, 61, orders, now_ns) is None
 
 
 @pytest.mark.parametrize("limit", sorted(TIERS))
@@ -95,13 +123,15 @@ def test_tightening_and_entries_never_spend_what_an_exit_needs_by_the_venues_own
         now_ns += rng.choice((0, 0, S // 10, S))
         order = rng.choice(sorted(touched))
         command: OrderCommand = tighten(order) if rng.random() < 0.8 else submit(f"entry{step}")
-        if budget.wait_ns(command, positions, now_ns):
+        is_tight = isinstance(command, AmendOrder)
+        wait_ns = budget.tightening_wait_ns(command, positions, now_ns) if is_tight else entry_wait_ns(budget, positions, now_ns)
+        if wait_ns:
             left_out += 1
             continue
-        points = amend_points(now_ns - touched[order]) if isinstance(command, AmendOrder) else 1
+        points = amend_points(now_ns - touched[order]) if is_tight else 1
         budget.charge(command, now_ns)
         assert venue.charge(2 * points, now_ns), f"refused by the venue at {venue.count(now_ns)} of {limit}"
-        if isinstance(command, AmendOrder):
+        if is_tight:
             touched[order] = now_ns
         if rng.random() < 0.02:
             # All leave at once, with stops just amended: cancel, exit, and a stop in its place.
