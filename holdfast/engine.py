@@ -24,6 +24,7 @@ from events.store import Outgoing as Gated
 from fsm.order import OPEN_STATUSES
 from fsm.position import RECONCILING
 from fsm.ranges import KeptBars
+from replay.admission import EntryWait
 from replay.intents import AdoptExposure, Answer, BarsRecalled, EntriesHalted, Intent, Link, OpenPosition, Restarted, Sent, payload_from
 from replay.output import Exposure, Outgoing, Output, Refusal
 from replay.pipeline import Pipeline
@@ -38,8 +39,6 @@ log = structlog.get_logger("holdfast.engine")
 RECORD_FLUSH_S = 0.05
 RECORD_SYNC_S = 1.0
 DAMAGED = "the records of {count} positions are damaged"
-# How often a waiting entry looks whether the link may be trusted again.
-LINK_LOOK_NS = 100_000_000
 
 
 class VenueSession(Protocol):
@@ -440,16 +439,14 @@ class Engine:
         while self._urgent and self._session.is_private_clear:
             await self._send(self._urgent.popleft())
 
-    def _entry_wait(self, entry: Outgoing) -> tuple[int, str]:
+    def _entry_wait(self, entry: Outgoing) -> EntryWait:
         """Return how long an entry must wait before the sender looks at it again, and for what; 0 if it may leave, or is void."""
         command = entry.command
         if not isinstance(command, c.SubmitOrder) or self._is_void(entry):
-            return 0, ""
-        if self.pipeline.link.entries_halted:
-            return LINK_LOOK_NS, f"the private link is {self.pipeline.link.state}"
-        wait_ns = self.pipeline.wait_ns(command, self._clock.now_ns())
-        self.counters["entries_waited"] += bool(wait_ns)
-        return wait_ns, f"the venue's rate limit of {command.symbol} is kept for protection and exits"
+            return EntryWait(0, "")
+        wait = self.pipeline.entry_wait(command, self._clock.now_ns())
+        self.counters["entries_waited"] += bool(wait.wait_ns)
+        return wait
 
     def _is_in_time(self, entry: Outgoing, wait_ns: int) -> bool:
         position = self.pipeline.desk.get(entry.event.position_id)

@@ -133,7 +133,8 @@ async def open_plans(plans: Sequence[Plan], namespace: str, assembled: Assembled
     async def open_pair(of_pair: Sequence[OpenPosition]) -> None:
         for wish in of_pair:
             output = await assembled.engine.open_in_time(wish)
-            refused.extend(refusal.reason for refusal in output.refusals)
+            # What halts all entries is no fault of a plan, and has been told as such.
+            refused.extend(refusal.reason for refusal in output.refusals if refusal.code != "HALTED")
 
     await asyncio.gather(*map(open_pair, wishes.values()))
 

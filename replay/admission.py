@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
+from events import commands as c
 from events import facts as f
 from events.errors import BadInput
 from events.values import Capabilities, Instrument
@@ -15,16 +17,28 @@ from venues.kraken.capabilities import capabilities_of
 from venues.kraken.modes import VenueModes
 
 from .intents import OpenPosition
-from .output import Refusal
+from .output import Refusal, RefusalCode
 from .private_link import PrivateLink
 from .reserve import Reserve
 
 # How long after a refusal because of the link it may be asked again.
 LINK_LOOK_NS = 1_000_000_000
+# How often a waiting entry looks whether link and pair take it again.
+LOOK_NS = 100_000_000
+
+
+class EntryWait(NamedTuple):
+    """In how long to look again whether an entry may leave, and what it waits for; 0 and "" if it may."""
+
+    wait_ns: int
+    why: str
 
 
 class Admission:
-    """Judges wishes for new positions. `halted` is the reason that the process gave for none at all, "" if it gave none."""
+    """Judges wishes for new positions, and entries that wait.
+
+    `halted` is the reason that the process gave for no new position at all, "" if it gave none.
+    """
 
     def __init__(
         self,
@@ -54,10 +68,9 @@ class Admission:
             mark = self._desk.mark_of(plan.symbol, now_ns)
             check_plan(plan, instrument, capabilities, mark, self._taker_fee_bps)
         except BadInput as refused:
+            code: RefusalCode = "HALTED" if self._is_halted(plan.symbol) else "LINK_IN_DOUBT" if self._link.entries_halted else "REFUSED"
             is_link = self._link.entries_halted and not self.halted
-            if is_link:
-                return Refusal(wish.position_id, str(refused), LINK_LOOK_NS, "LINK_IN_DOUBT")
-            return Refusal(wish.position_id, str(refused))
+            return Refusal(wish.position_id, str(refused), LINK_LOOK_NS if is_link else 0, code)
         refusal = self._reserve.refusal(wish.position_id, plan, now_ns)
         if refusal is not None:
             return refusal
@@ -70,13 +83,25 @@ class Admission:
             epoch=wish.epoch,
         )
 
+    def entry_wait(self, entry: c.SubmitOrder, now_ns: int) -> EntryWait:
+        """Return in how long to look again whether an entry that was taken may leave, and what for; 0 if it may now."""
+        if self._link.entries_halted:
+            return EntryWait(LOOK_NS, f"the private link is {self._link.state}")
+        if mode := self._modes.without_entries(entry.symbol):
+            return EntryWait(LOOK_NS, f"{entry.symbol} is in {mode}")
+        wait_ns = self._reserve.wait_ns(entry, now_ns)
+        return EntryWait(wait_ns, f"the venue's rate limit of {entry.symbol} is kept for protection and exits" if wait_ns else "")
+
+    def _is_halted(self, symbol: str) -> bool:
+        return bool(self.halted) or self._modes.system not in ("", "online") or self._modes.without_entries(symbol) != ""
+
     def _may_open(self, wish: OpenPosition) -> tuple[Instrument, Capabilities]:
         place, symbol = f"position {wish.position_id}", wish.plan.symbol
         if self.halted:
             raise BadInput(place, f"entries are halted: {self.halted}", "mend that first; protection and exits go on")
         if self._modes.system not in ("", "online"):
             raise BadInput(place, f"the venue is in {self._modes.system}", "ask again when it is online")
-        if (mode := self._modes.of(symbol)) != "online":
+        if mode := self._modes.without_entries(symbol):
             raise BadInput(place, f"{symbol} is in {mode}", "ask again when it is online")
         if self._link.entries_halted:
             raise BadInput(place, f"the private link is {self._link.state}", "ask again when it is live; protection and exits go on")

@@ -20,9 +20,10 @@ class Outgoing(NamedTuple):
     frame: str
 
 
-# WAIT: time alone makes room, `again_ns` says how much. BUSY: an entry or an exit that is under way must end first. FULL: only fewer
-# positions, another pair or a higher tier help. TOO_LATE: an entry that was taken could not leave in time.
-RefusalCode = Literal["REFUSED", "LINK_IN_DOUBT", "TOO_LATE", "RATE_LIMIT_WAIT", "RATE_LIMIT_BUSY", "RATE_LIMIT_FULL"]
+# HALTED: no entries at all now, of this engine or of this venue. WAIT: time alone makes room, `again_ns` says how much. BUSY: an entry or
+# an exit that is under way must end first. FULL: only fewer positions, another pair or a higher tier help. TOO_LATE: an entry that was
+# taken could not leave in time.
+RefusalCode = Literal["REFUSED", "HALTED", "LINK_IN_DOUBT", "TOO_LATE", "RATE_LIMIT_WAIT", "RATE_LIMIT_BUSY", "RATE_LIMIT_FULL"]
 
 
 class Refusal(NamedTuple):

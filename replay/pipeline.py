@@ -39,7 +39,7 @@ from venues import messages as m
 from venues.kraken.modes import VenueModes
 from venues.kraken.translate import KrakenTranslator
 
-from .admission import Admission
+from .admission import Admission, EntryWait
 from .custody import Custody
 from .intents import (
     AdoptExposure,
@@ -169,9 +169,9 @@ class Pipeline:
         )
         return min((at_ns for at_ns in clocks if at_ns is not None), default=None)
 
-    def wait_ns(self, command: c.SubmitOrder | c.AmendOrder, now_ns: int) -> int:
-        """Return how long a command has to wait, so that the venue's rate limit has room for protection and exits (I14)."""
-        return self._reserve.wait_ns(command, now_ns)
+    def entry_wait(self, entry: c.SubmitOrder, now_ns: int) -> EntryWait:
+        """Return in how long to look again whether an entry that was decided may leave; for all else nobody need ask (I14)."""
+        return self._admission.entry_wait(entry, now_ns)
 
     # --- frames and answers -------------------------------------------------------------------------------------------
 

@@ -9,10 +9,13 @@ from events import facts as f
 from events.facts import TightenStep
 from events.values import PositionSide
 from holdfast.scenario.floor import MS, D, Floor, commands_of, replayed
+from replay.intents import OpenPosition
 from replay.pipeline import Pipeline, Settings
 from tests.fsm.stage import NO_AMEND, Stage, assert_decision
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
+PLAN = f.Plan(symbol="BTC/USD", side=PositionSide.LONG, qty=D("0.01"), trail_offset_bps=200)
+MODES = {"delisted": "cancel_only", "work_in_progress": "cancel_only"}
 SHUT = pytest.mark.parametrize("mode", ["cancel_only", "post_only", "maintenance"])
 
 
@@ -79,6 +82,50 @@ def test_a13_through_the_engine_a_pair_may_be_shut_while_the_venue_is_online(sid
     floor.feed("frame", "public", json.dumps({**frame, "type": "update"}))
     floor.wait(2)
     assert (floor.state(position_id), floor.at_venue()) == ("Closed", 0)
+
+
+def listed_as(floor: Floor, status: str) -> None:
+    """The venue lists the pair with another status."""
+    kept: list[str] = []
+
+    def keep(text: str) -> str:
+        kept.extend([text] if '"channel":"instrument"' in text else [])
+        return text
+
+    floor.altered = keep
+    floor.cut(back=True)
+    floor.wait(1)
+    floor.altered = lambda text: text
+    frame = json.loads(kept[-1])
+    for pair in frame["data"]["pairs"]:
+        pair["status"] = status
+    floor.feed("frame", "public", json.dumps({**frame, "type": "update"}))
+
+
+@both_sides
+def test_a13_a_pair_that_is_reduce_only_takes_exits_and_no_entry(side: PositionSide) -> None:
+    floor = Floor()
+    position_id = floor.protected(side)
+    listed_as(floor, "reduce_only")
+    floor.open(side)
+    assert floor.refusals == ["position hf000002: BTC/USD is in reduce_only; ask again when it is online"]
+    assert floor.position(position_id).venue_mode == "online"
+    floor.leave(position_id)
+    floor.wait(2)
+    assert (floor.state(position_id), floor.at_venue(), floor.pages) == ("Closed", 0, [])
+
+
+@pytest.mark.parametrize("status", ["reduce_only", "cancel_only", "limit_only", "post_only", "maintenance", "delisted", "work_in_progress"])
+def test_a13_an_entry_that_waits_does_not_leave_while_its_pair_takes_none(status: str) -> None:
+    floor = Floor()
+    (event,) = floor.intent(OpenPosition(position_id="hf000001", epoch=1, plan=PLAN)).events
+    (entry,) = event.commands
+    assert isinstance(entry, c.SubmitOrder)
+    assert floor.pipeline.entry_wait(entry, floor.now_ns).wait_ns == 0
+    listed_as(floor, status)
+    wait = floor.pipeline.entry_wait(entry, floor.now_ns)
+    assert wait.wait_ns > 0
+    assert wait.why == f"BTC/USD is in {MODES.get(status, status)}"
 
 
 @both_sides

@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from events.facts import VenueMode
 from events.values import Instrument
 
-# The narrowest first. An unknown word is taken for online: then the venue's refusals tell.
+# The narrowest first. An unknown word is taken for online: then the venue's refusals tell. A pair that is `reduce_only` takes what
+# protects and exits as if it were online, and no entry.
 _MODES: tuple[VenueMode, ...] = ("maintenance", "cancel_only", "post_only", "limit_only")
 _PAIR_MODES = {"delisted": "cancel_only", "work_in_progress": "cancel_only"}
+REDUCE_ONLY = "reduce_only"
 
 
 class VenueModes:
@@ -29,6 +31,13 @@ class VenueModes:
         """Return the narrower of what the whole venue and this pair take; `before`: what stands until the pair is listed."""
         status = self._pairs.get(symbol, before)
         return _narrowest(self.system, _PAIR_MODES.get(status, status))
+
+    def without_entries(self, symbol: str) -> str:
+        """Return in what mode a pair is that takes no entry, "" if it takes them."""
+        mode = self.of(symbol)
+        if mode != "online":
+            return mode
+        return REDUCE_ONLY if self._pairs.get(symbol) == REDUCE_ONLY else ""
 
 
 def _narrowest(*said: str) -> VenueMode:
