@@ -9,7 +9,8 @@ Rules
     2. As soon as that is not so it is switched off, by a frame that leaves before whatever the same input sends: before the stop.
     3. Off is asked for again until the venue confirms it, or until the time has passed at which a set switch has fired. What it then
        took is seen as any stop that somebody else cancelled is: protection first (I1).
-    4. A life before this one may have left it on: a restart counts as if it had.
+    4. A life before this one may have left it on: a restart counts as if it had, also where it is not to be used any more. Then it is
+       switched off, and that is told.
     5. What was sent over a link that is gone may still be on its way, and arrive behind a confirmed "off" of the next link: off is
        asked for once more when it must have arrived.
 """
@@ -31,10 +32,13 @@ TELL_AFTER_TRIES = 3
 
 
 class DeadMan:
-    """One account's switch, of `timeout_secs`; 0 is one that is never touched."""
+    """One account's switch, of `timeout_secs`; 0 is one that is never switched on.
 
-    def __init__(self, timeout_secs: int) -> None:
-        self._timeout_secs = timeout_secs
+    `left_secs` is the time that the life before this one had set, where that is longer: it may still be on.
+    """
+
+    def __init__(self, timeout_secs: int, left_secs: int = 0) -> None:
+        self._timeout_secs, self._left_secs = timeout_secs, left_secs
         # What was asked for last, None if nothing that still counts.
         self._asked_secs: int | None = None
         self._next_ns = 0
@@ -47,8 +51,9 @@ class DeadMan:
 
     def restarted(self, now_ns: int) -> None:
         """Count with a switch that an earlier life left on."""
-        if self._timeout_secs:
-            self._may_fire_until_ns = now_ns + self._timeout_secs * SECOND_NS + TRANSIT_NS
+        secs = max(self._timeout_secs, self._left_secs)
+        if secs:
+            self._may_fire_until_ns = now_ns + secs * SECOND_NS + TRANSIT_NS
             self._stray_until_ns = now_ns + TRANSIT_NS
 
     def look(self, positions: Mapping[str, Position], link: LinkState, has_news: bool, now_ns: int) -> int | None:
@@ -56,7 +61,7 @@ class DeadMan:
 
         `has_news`: a position may have changed since the last look. Else none is looked at, as with every tick.
         """
-        if not self._timeout_secs:
+        if not self._timeout_secs and not self._left_secs:
             return None
         seen_link, due_ns = (link.state, link.entries_halted), self.deadline_ns()
         if not has_news and seen_link == self._seen_link and (due_ns is None or now_ns < due_ns):
@@ -65,7 +70,7 @@ class DeadMan:
         is_linked = link.state not in (CONNECTING, CLOSED)
         # What the positions say has been compared with the venue since the link was opened, and nothing is in doubt.
         is_known = not link.entries_halted and all(position.state != RECONCILING for position in positions.values())
-        wants_on = _only_entries_rest(positions.values())
+        wants_on = self._timeout_secs > 0 and _only_entries_rest(positions.values())
         if wants_on != self._wants_on or not is_linked:
             # What was asked for over a link that is gone may never have arrived.
             self._asked_secs, self._next_ns = None, 0
@@ -93,7 +98,11 @@ class DeadMan:
         # Only off is worth noting, and not if on was asked for since.
         if timeout_secs == self._asked_secs == 0:
             if now_ns >= self._stray_until_ns:
+                left_secs = self._left_secs
                 self._off()
+                if left_secs and not self._timeout_secs:
+                    text = f"the venue's dead-man switch, which the life before had set to {left_secs} s, is off, as the settings say"
+                    return Notice(False, "DEAD_MAN_SWITCHED_OFF", text)
             else:
                 self._off_tries, self._next_ns = 0, self._stray_until_ns
         return None
@@ -119,6 +128,7 @@ class DeadMan:
 
     def _off(self) -> None:
         self._asked_secs, self._next_ns, self._may_fire_until_ns, self._off_tries = None, 0, 0, 0
+        self._left_secs = 0
 
 
 def _only_entries_rest(positions: Iterable[Position]) -> bool:

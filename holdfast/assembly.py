@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -21,6 +21,7 @@ from events.errors import BadInput, HoldfastError, Tampered, UnknownSchema
 from events.ids import base36, position_id_from
 from events.record import PositionEvent, bytes_from
 from events.store import Disk, Lease, Recovery, Spool, Store, Writer, open_store, recover_spool
+from fsm.dead_man import SECOND_NS, TRANSIT_NS
 from fsm.link import LINK, Thresholds
 from fsm.order import ORDER
 from fsm.position import POSITION
@@ -30,6 +31,7 @@ from fsm.trail import TRAIL
 from replay.intents import BarsRecalled
 from replay.output import Refusal
 from replay.pipeline import Pipeline, Settings
+from replay.reading import read_session
 from replay.redact import Redactor
 from replay.session import Previous, SessionWriter, is_begun, manifest_from, repair
 from venues.clock import Clock
@@ -169,6 +171,7 @@ def _assemble(
     recovery = recover_spool(store, spool_path, disk=parts.disk)
     if recovery.merged:
         log.warning("spool merged", events=recovery.merged, kept_as=str(recovery.kept_as))
+    previous, before = _previous(parts)
     settings = Settings(
         namespace=parts.namespace,
         symbols=parts.symbols,
@@ -176,6 +179,7 @@ def _assemble(
         link=parts.link,
         hard_take_profit_bps=parts.hard_take_profit_bps,
         dead_man_secs=parts.dead_man_secs,
+        dead_man_left_secs=_left_on(before, parts),
         asks_rest=parts.rest is not None,
     )
     pipeline = Pipeline(settings)
@@ -187,7 +191,7 @@ def _assemble(
             table_hash=table_hash(),
             started_ns=parts.clock.now_ns(),
             namespace=parts.namespace,
-            previous=_previous(parts),
+            previous=previous,
             pipeline=msgspec.to_builtins(settings),
         ),
         key=parts.session_key,
@@ -342,8 +346,20 @@ def _session_path(parts: Parts, token: int) -> Path:
     return parts.session_dir / f"{began:%Y%m%dT%H%M%S}-{base36(token, 4)}{SESSION_SUFFIX}"
 
 
-def _previous(parts: Parts) -> Previous | None:
-    """Cut a torn tail off the last session and return what names its end; a session that cannot be repaired is left alone.
+def _left_on(before: Mapping[str, Any], parts: Parts) -> int:
+    """Return to how many seconds the life before may have left the venue's dead-man switch set, where that is longer than ours.
+
+    `before` is the manifest of its session. One that only had it to switch off never set it: what was on then fires by its own time.
+    """
+    pipeline = before.get("pipeline", {})
+    secs, left_secs = int(pipeline.get("dead_man_secs", 0)), int(pipeline.get("dead_man_left_secs", 0))
+    if left_secs and parts.clock.now_ns() < int(before["started_ns"]) + left_secs * SECOND_NS + TRANSIT_NS:
+        secs = max(secs, left_secs)
+    return secs if secs > parts.dead_man_secs else 0
+
+
+def _previous(parts: Parts) -> tuple[Previous | None, Mapping[str, Any]]:
+    """Cut a torn tail off the last session; return what names its end, and its manifest. One that cannot be repaired is left alone.
 
     One that was killed within its first write holds nothing: it is left as it is, and the one before it is the last.
     """
@@ -351,14 +367,15 @@ def _previous(parts: Parts) -> Previous | None:
     while sessions and not is_begun(sessions[-1]):
         log.warning("a session was ended within its first write, and holds nothing: the one before it counts", file=sessions.pop().name)
     if not sessions:
-        return None
+        return None, {}
     last = sessions[-1]
     try:
         repaired = repair(last, parts.session_key, disk=parts.disk)
+        manifest = read_session(last, parts.session_key).manifest
     except HoldfastError as problem:
         # Also one that was tampered with: evidence stays as it is, and open positions must not wait for who looks at it.
         log.error("the last session is left as it is", problem=str(problem))
-        return None
+        return None, {}
     if repaired.cut_bytes:
         log.warning("a torn tail was cut", file=last.name, bytes=repaired.cut_bytes)
-    return Previous(file=last.name, last_seq=repaired.last_seq, head=repaired.head)
+    return Previous(file=last.name, last_seq=repaired.last_seq, head=repaired.head), manifest

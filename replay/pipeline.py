@@ -82,6 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     hard_take_profit_bps: int = 0
     asks_rest: bool = False
     dead_man_secs: int = 0
+    dead_man_left_secs: int = 0
 
 
 class Pipeline:
@@ -98,7 +99,7 @@ class Pipeline:
         self.translator = KrakenTranslator(settings.namespace, settings.symbols)
         self.link = PrivateLink(self.desk, settings.link, executor)
         self.custody = Custody(self.desk, self.instruments)
-        self.dead_man = DeadMan(settings.dead_man_secs)
+        self.dead_man = DeadMan(settings.dead_man_secs, settings.dead_man_left_secs)
         self._vigil, self._unlisted, self._modes = Vigil(), Unlisted(), VenueModes()
         self._ranges = Ranges(settings.taker_fee_bps)
         self._markets = Markets(self.desk, self._ranges, self.instruments, self.counters)

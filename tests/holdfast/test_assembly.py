@@ -1,6 +1,7 @@
 """What a start makes of the session files that it finds: the last one is ended and named, and what holds nothing is passed over."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,14 @@ async def _token() -> str:
     return "a token of a test"
 
 
-def a_life(folder: Path) -> Path:
+def a_life(folder: Path, *, dead_man_secs: int = 0, clock: Clock | None = None) -> Path:
     """Start an engine and end it; return its session file."""
 
     async def live() -> Path:
         parts = Parts(
             store_url=str(folder / "events.db"), session_dir=folder, data_dir=folder, namespace="hf", symbols=("BTC/USD",),
-            public_url="ws://127.0.0.1:1", private_url="ws://127.0.0.1:1", token_source=_token, clock=Clock(), session_key=KEY,
+            public_url="ws://127.0.0.1:1", private_url="ws://127.0.0.1:1", token_source=_token, clock=clock or Clock(), session_key=KEY,
+            dead_man_secs=dead_man_secs,
         )  # fmt: skip
         assembled = assemble(parts)
         assembled.close()
@@ -79,3 +81,16 @@ def test_a_session_that_was_changed_is_left_as_evidence_and_no_older_one_takes_i
     third = a_life(tmp_path)
     assert previous_of(third) is None
     assert changed.read_bytes() == data
+
+
+def left_on(path: Path) -> int:
+    return int(read_session(path, key=KEY).manifest["pipeline"]["dead_man_left_secs"])
+
+
+def test_a_start_knows_that_the_life_before_may_have_left_the_dead_man_switch_on(tmp_path: Path) -> None:
+    assert left_on(a_life(tmp_path, dead_man_secs=60)) == 0
+    assert left_on(a_life(tmp_path, dead_man_secs=600)) == 0, "what was left is shorter than what is set now"
+    assert left_on(a_life(tmp_path, dead_man_secs=60)) == 600
+    assert left_on(a_life(tmp_path)) == 600, "the life that was to switch it off may have ended before it could"
+    later = Clock(start_ns=time.time_ns() + 700 * 1_000_000_000)
+    assert left_on(a_life(tmp_path, clock=later)) == 0, "it has fired by now"

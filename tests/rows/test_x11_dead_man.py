@@ -262,3 +262,29 @@ def test_x11_a_tick_that_changes_nothing_looks_at_no_position(secs: int) -> None
     for _ in range(3):
         floor.feed("frame", "public", text)
     assert looks == []
+
+
+@both_sides
+def test_x11_one_that_is_not_to_be_used_any_more_is_switched_off_at_the_start_and_that_is_told(side: PositionSide) -> None:
+    switch = Switch()
+    floor = switch.floor
+    position_id = switch.resting_entry(side)
+    floor.wait(1)
+    assert switch.is_on
+
+    def filled() -> None:
+        floor.tick(floor.moved(side, -30))
+        floor.settings = msgspec.structs.replace(floor.settings, dead_man_secs=0, dead_man_left_secs=SECS)
+
+    floor.kill(meanwhile=filled)
+    floor.wait(2)
+    assert (switch.is_on, floor.state(position_id)) == (False, "Protected")
+    assert switch.sent.index("off") < switch.sent.index("trailing-stop")
+    floor.wait(2 * SECS)
+    assert floor.resting() == [f"trailing-stop {side.exit_side.value} 0.5"]
+    assert (floor.alerts.count("DEAD_MAN_SWITCHED_OFF"), switch.sent.count("off")) == (1, 2)
+    switch.sent.clear()
+    switch.resting_entry(side)
+    floor.wait(SECS)
+    assert (switch.sent, floor.pipeline.dead_man.deadline_ns()) == (["limit"], None)
+    assert replayed(floor)
