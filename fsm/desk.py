@@ -37,6 +37,8 @@ _SMART = "|smart"
 _CHILD_INDEX = 35
 # How long an exit waits for a list with every execution before lists that may lack some count as well: REST may be a minute late.
 LACKING_NS = 75_000_000_000
+# How long an ended position is kept at least: executions that a venue tells late come within seconds, after a long outage later.
+ENDED_KEPT_NS = 3_600_000_000_000
 # A trailing stop moves with every new peak; the log keeps the steps that a person wants to see.
 STOP_NEWS_BPS = 10
 _BIRTHS = (f.PositionRequested, f.PositionAdopted)
@@ -99,7 +101,7 @@ class _Market:
 class Desk:
     """All positions of one engine on one account.
 
-    `positions` holds live ones, `ended` those that are over, both by id. `counters` tells what was left out and why.
+    `positions` holds live ones, `ended` those that are over and not forgotten yet, both by id. `counters` tells what was left out and why.
     `unprotected` holds the ids of positions that have quantity without live protection now. `wants_refresh` is set when only
     a fresh snapshot can tell; whoever asks for one clears it.
 
@@ -296,7 +298,16 @@ class Desk:
                     )
                 out += self._step(position, word)
         self.unlisted = unlisted
+        if trades_complete:
+            self._forget_ended(asked_ns)
         return out
+
+    def _forget_ended(self, asked_ns: int) -> None:
+        """Forget what ended long before a list was asked for that lacks no execution: all of it is booked, and nothing of it rests."""
+        for key in [key for key, x in self.ended.items() if asked_ns - x.state_ns >= ENDED_KEPT_NS and key not in self._lingering]:
+            for order in self.ended.pop(key).orders:
+                if self._by_venue_id.get(order.venue_order_id) == key:
+                    del self._by_venue_id[order.venue_order_id]
 
     def mark_of(self, symbol: str, now_ns: int) -> Mark | None:
         """Return the last price of a symbol with its age at `now_ns`, None if there was none."""

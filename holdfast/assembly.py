@@ -22,6 +22,7 @@ from events.ids import base36, position_id_from
 from events.record import PositionEvent, bytes_from
 from events.store import Disk, Lease, Recovery, Spool, Store, Writer, open_store, recover_spool
 from fsm.dead_man import SECOND_NS, TRANSIT_NS
+from fsm.desk import ENDED_KEPT_NS
 from fsm.link import LINK, Thresholds
 from fsm.order import ORDER
 from fsm.position import POSITION
@@ -62,10 +63,6 @@ def _lines_of(table: Table) -> list[str]:
         for cell in table.cells().values()
         for row in cell.rows
     ]
-
-
-# Executions that a venue tells late come within seconds; a snapshot after a long outage may bring them later.
-ENDED_KEPT_NS = 3_600 * 1_000_000_000
 
 
 def thresholds_for(speed: float) -> Thresholds:
