@@ -1,7 +1,7 @@
 """Market data on their way to the desk: which prices may decide, and what becomes of bars and trails with them (A12, A14, I15)."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from events.values import Instrument
 from fsm.band import Band
@@ -21,13 +21,20 @@ LATE_NS = 5_000_000_000
 class Markets:
     """The public streams of all symbols. `counters` counts the prints that decide nothing, by why."""
 
-    def __init__(self, desk: Desk, ranges: Ranges, instruments: Mapping[str, Instrument], counters: Counter[str]) -> None:
-        self._desk, self._ranges, self._instruments, self._counters = desk, ranges, instruments, counters
+    def __init__(
+        self, symbols: Sequence[str], desk: Desk, ranges: Ranges, instruments: Mapping[str, Instrument], counters: Counter[str]
+    ) -> None:
+        self._symbols, self._desk, self._ranges, self._instruments, self._counters = symbols, desk, ranges, instruments, counters
+        self._is_open = False
+        # (channel, symbol) of what was asked for and is not confirmed.
+        self._awaited: set[tuple[str, str]] = set()
         self._markets: dict[str, _Market] = {}
         self._outage = Outage()
 
     def trade(self, made: Made, trade: m.TradePrinted, now_ns: int) -> None:
         """Take a print of the market; one that is too old, or not of this market, moves no price."""
+        if self._awaited:
+            self.confirmed("trade", trade.symbol)
         market = self._market_of(trade.symbol)
         lag_ns = market.lag.of(trade.ts_event_ns, now_ns)
         if not market.band.admits(trade.px, now_ns):
@@ -46,6 +53,8 @@ class Markets:
 
     def quote(self, made: Made, quote: m.QuoteChanged, now_ns: int) -> None:
         """Take the touch of a market."""
+        if self._awaited:
+            self.confirmed("ticker", quote.symbol)
         self._market_of(quote.symbol).band.quote(quote.bid, quote.ask, now_ns)
         # The last price of a ticker may lag the trades: it only serves until the first trade has come.
         if not self._desk.has_price(quote.symbol):
@@ -53,13 +62,22 @@ class Markets:
 
     def away(self, now_ns: int) -> None:
         """Take it that no market data come from now on."""
+        self._is_open = False
         self._outage.began(now_ns)
 
-    def back(self, now_ns: int) -> None:
-        """Take it that market data come again."""
-        self._outage.ended()
+    def opened(self, now_ns: int) -> None:
+        """Take it that the channel is open: market data come again once the venue has confirmed each subscription."""
+        self._is_open = True
+        self._awaited = {(channel, symbol) for channel in ("ticker", "trade") for symbol in self._symbols}
+        self._outage.began(now_ns)
         # What traded meanwhile is not known: the bars under way are not whole.
         self._ranges.interrupt(now_ns)
+
+    def confirmed(self, channel: str, symbol: str) -> None:
+        """Take the venue's word that a subscription stands, or data of it; "" for all symbols."""
+        self._awaited = {x for x in self._awaited if x[0] != channel or (symbol and x[1] != symbol)}
+        if self._is_open and not self._awaited:
+            self._outage.ended()
 
     def deadline_ns(self) -> int | None:
         """Return when `due` has something to do. Without a position nobody needs prices."""
@@ -67,8 +85,12 @@ class Markets:
 
     def due(self, made: Made, now_ns: int) -> None:
         """Tell what is due at `now_ns`."""
-        told = self._outage.due(now_ns) if self._desk.positions else None
-        if told is not None:
+        if not self._desk.positions:
+            return
+        lacking = {symbol for _, symbol in self._awaited} if self._is_open else set(self._symbols)
+        is_partial = lacking != set(self._symbols)
+        told = self._outage.due(now_ns, ", ".join(sorted(lacking)) if is_partial else "")
+        if told is not None and (not is_partial or any(x.plan.symbol in lacking for x in self._desk.positions.values())):
             made.notices.append(told)
 
     def _range(self, made: Made, trade: m.TradePrinted, now_ns: int) -> None:

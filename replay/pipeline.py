@@ -102,7 +102,7 @@ class Pipeline:
         self.dead_man = DeadMan(settings.dead_man_secs, settings.dead_man_left_secs)
         self._vigil, self._unlisted, self._modes = Vigil(), Unlisted(), VenueModes()
         self._ranges = Ranges(settings.taker_fee_bps)
-        self._markets = Markets(self.desk, self._ranges, self.instruments, self.counters)
+        self._markets = Markets(settings.symbols, self.desk, self._ranges, self.instruments, self.counters)
         self._reserve = Reserve(self.desk, self.translator.budget)
         self._admission = Admission(
             self.desk,
@@ -277,6 +277,10 @@ class Pipeline:
             self.counters["sequence_gap"] += 1
             made.refresh = True
             self.link.step(made, links.SequenceGapSeen(ts_recv_ns=ts_recv_ns, expected=item.expected, got=item.got))
+        elif isinstance(item, m.SubscriptionAcked) and source != PRIVATE:
+            self.counters["SubscriptionAcked"] += 1
+            if not item.ended:
+                self._markets.confirmed(item.channel, item.symbol)
         elif isinstance(item, m.TokenRefused):
             made.new_token = True
         elif isinstance(item, m.DeadManAnswered):
@@ -359,7 +363,7 @@ class Pipeline:
         elif link.state == "closed":
             self._markets.away(ts_recv_ns)
         elif link.state == "open":
-            self._markets.back(ts_recv_ns)
+            self._markets.opened(ts_recv_ns)
 
     def _sent(self, made: Made, data: bytes, ts_recv_ns: int) -> None:
         sent = sent_from(data)

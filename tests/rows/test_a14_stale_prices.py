@@ -104,9 +104,31 @@ def test_a14_market_data_that_are_away_are_told_and_then_a_person_though_nothing
     assert (floor.alerts, floor.pages) == (["PRICES_AWAY"], ["PRICES_AWAY"])
     floor.wait(600, trades=False)
     assert (floor.pages.count("PRICES_AWAY"), floor.state(position_id)) == (3, "Protected")
-    floor.feed("link", "public", payload_from(Link(state="open")))
+    floor.cut(back=True)
     floor.wait(600, trades=False)
     assert floor.pages.count("PRICES_AWAY") == 3
+    assert replayed(floor)
+
+
+@both_sides
+@pytest.mark.parametrize("lost", ["ticker", "trade"])
+def test_a14_a_channel_that_is_open_and_has_not_confirmed_a_subscription_is_away(side: PositionSide, lost: str) -> None:
+    floor = Floor()
+    position_id = floor.protected(side, panic_pnl_bps=-100)
+    floor.altered = lambda text: '{"channel":"heartbeat"}' if f'"channel":"{lost}"' in text else text
+    floor.cut(back=True)
+    floor.wait(20, trades=False)
+    assert (floor.alerts.count("PRICES_AWAY"), floor.pages) == (1, [])
+    floor.wait(60, trades=False)
+    assert (floor.pages, floor.state(position_id)) == (["PRICES_AWAY"], "Protected")
+    floor.altered = lambda text: text
+    if lost == "ticker":
+        floor.cut(back=True)
+    else:
+        # Data prove it as well as a word.
+        floor.tick(floor.px)
+    floor.wait(600, trades=False)
+    assert floor.pages == ["PRICES_AWAY"]
     assert replayed(floor)
 
 

@@ -195,6 +195,14 @@ class Reply(msgspec.Struct, frozen=True):
         return value if isinstance(value, str) else ""
 
 
+class _Answered(msgspec.Struct, frozen=True):
+    method: str
+    req_id: int | None = None
+
+
+_answered_decoder = msgspec.json.Decoder(_Answered)
+
+
 class OutlineEntry(msgspec.Struct, frozen=True):
     symbol: str | None = None
     price: Any = None
@@ -299,6 +307,14 @@ def outline_from(text: str) -> Outline | None:
     try:
         return _decoded(_outline_decoder, text, "bad_body")
     except Unreadable:
+        return None
+
+
+def answered_req_id(text: str) -> int | None:
+    """Return the number of the request that a reply answers, None for all else."""
+    try:
+        return _answered_decoder.decode(text).req_id
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
 
 

@@ -7,7 +7,8 @@ Because private inputs overtake, `ts_recv_ns` may step back from one input to th
 
 The account's truth is the snapshot of the executions channel, asked for at each connection and by `refresh_truth`. One
 request is in flight at a time; what is asked meanwhile is asked once more afterwards, because the answer under way may be
-older than the question. A snapshot that does not come within `snapshot_timeout_s` means a dead socket.
+older than the question. A snapshot that does not come within `snapshot_timeout_s` means a dead socket; so does a subscription to
+market data that is not answered by then, whatever beats on that socket.
 """
 
 import asyncio
@@ -74,6 +75,9 @@ class KrakenSession:
         self._is_asked = self._is_wanted = False
         self._asked_s = 0.0
         self._truth = asyncio.Event()
+        # Numbers of the subscriptions to market data that the venue has not answered.
+        self._unanswered: set[int] = set()
+        self._subscribing = asyncio.Event()
         self._rest = rest
         self._questions: asyncio.Queue[Question] = asyncio.Queue()
         self.stats: dict[Channel, ChannelStats] = {"private": ChannelStats(), "public": ChannelStats()}
@@ -106,7 +110,7 @@ class KrakenSession:
         Raises:
             BadInput, VenueProblem: the venue will not have us; trying again does not help.
         """
-        works = (self._private.run(), self._public.run(), self._keep_truth(), self._answer_questions())
+        works = (self._private.run(), self._public.run(), self._keep_truth(), self._keep_subscribed(), self._answer_questions())
         tasks = [asyncio.create_task(work) for work in works]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -287,16 +291,30 @@ class KrakenSession:
     # --- public -----------------------------------------------------------------------------------------------------
 
     async def _subscribe_public(self) -> None:
+        self._unanswered = {self._next_req_id() for _ in range(3)}
+        instrument, ticker, trade = sorted(self._unanswered)
+        self._subscribing.set()
         for text in (
-            encode.encode_subscribe("instrument", self._next_req_id(), snapshot=True),
-            encode.encode_subscribe("ticker", self._next_req_id(), self._symbols, event_trigger="bbo", snapshot=True),
+            encode.encode_subscribe("instrument", instrument, snapshot=True),
+            encode.encode_subscribe("ticker", ticker, self._symbols, event_trigger="bbo", snapshot=True),
             # Old trades are no news, and a level that one of them crossed was crossed before we looked.
-            encode.encode_subscribe("trade", self._next_req_id(), self._symbols, snapshot=False),
+            encode.encode_subscribe("trade", trade, self._symbols, snapshot=False),
         ):
             await self._public.send(text)
 
+    async def _keep_subscribed(self) -> None:
+        while True:
+            await self._subscribing.wait()
+            self._subscribing.clear()
+            asked = self._unanswered
+            await asyncio.sleep(self._settings.snapshot_timeout_s)
+            if self._unanswered is asked and asked and self._public.is_open:
+                self._public.fail(f"{len(asked)} subscriptions were not answered within {self._settings.snapshot_timeout_s} s")
+
     def _on_public_frame(self, text: str, ts_recv_ns: int) -> bool | None:
         outline = self._look_at("public", text, ts_recv_ns)
+        if outline is None and self._unanswered:
+            self._unanswered.discard(codec.answered_req_id(text) or 0)
         self._market.put(FrameReceived(channel="public", text=text, ts_recv_ns=ts_recv_ns), outline)
         self._ready.set()
         return outline.channel == "heartbeat" if outline is not None else None
