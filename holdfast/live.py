@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from events.errors import BadInput
+from events.errors import BadInput, VenueProblem
 from events.facts import Plan
 from events.ids import position_id_from
 from events.values import Instrument
@@ -27,6 +27,7 @@ from replay.intents import OpenPosition
 from venues.clock import Clock
 from venues.kraken.auth import TokenFetcher
 from venues.kraken.capabilities import capabilities_of
+from venues.kraken.permissions import lacking, missing_permissions
 from venues.kraken.rest import TIERS, CallCounter, RestClient
 from venues.kraken.session import TokenSource
 from venues.simulated import SimulatedVenue
@@ -39,6 +40,8 @@ log = structlog.get_logger("holdfast.live")
 
 # Real seconds within which a venue must have given its first snapshot before entries are given up for this life.
 SYNC_TIMEOUT_S = 60.0
+# How long after a takeover the key is looked at: until then what became of orders may have to be asked.
+KEY_LOOK_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Where:
     token_source: TokenSource
     rest: RestClient
     clock: Clock
+    has_key: bool
 
 
 async def run_live(config: Config, *, duration_s: float | None = None) -> Ended:
@@ -82,7 +86,7 @@ async def run_live(config: Config, *, duration_s: float | None = None) -> Ended:
         assembled = assemble(_parts(config, where))
         try:
             _refuse_forgotten(config, assembled)
-            refused = await _live(config, assembled, stop)
+            refused = await _live(config, assembled, where, stop)
         finally:
             assembled.close()
         return Ended(
@@ -95,18 +99,52 @@ async def run_live(config: Config, *, duration_s: float | None = None) -> Ended:
         )
 
 
-async def _live(config: Config, assembled: Assembled, stop: asyncio.Event) -> list[str]:
+async def _live(config: Config, assembled: Assembled, where: Where, stop: asyncio.Event) -> list[str]:
     refused: list[str] = []
+    if where.has_key and not assembled.restored:
+        # With nothing to protect there is time to look; else that begins first.
+        await _check_key(where, config.venue.symbols[0])
     log.info("started", restored=assembled.restored, epoch=assembled.lease.token, session=str(assembled.record.path))
     running = asyncio.create_task(assembled.engine.run(stop))
+    checking = asyncio.create_task(_page_key(config, assembled, where) if where.has_key and assembled.restored else _nothing())
     opening = asyncio.create_task(open_plans(config.positions, config.engine.namespace, assembled, refused))
     try:
         await running
     finally:
-        opening.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await opening
+        for task in (opening, checking):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
     return refused
+
+
+async def _check_key(where: Where, symbol: str) -> None:
+    """Find out by questions that change nothing whether the key may do what is needed. A venue that does not answer is tried later.
+
+    Raises:
+        BadInput: it may not, or the venue refuses it.
+    """
+    try:
+        missing = await missing_permissions(where.rest, symbol)
+    except VenueProblem as problem:
+        log.warning("what the key may do is not known", problem=str(problem))
+        return
+    if missing:
+        raise lacking(missing)
+
+
+async def _page_key(config: Config, assembled: Assembled, where: Where) -> None:
+    """Look at the key where positions were taken over: they are protected as well as it can be done, and a person is told."""
+    await assembled.engine.synced()
+    await asyncio.sleep(KEY_LOOK_S)
+    try:
+        await _check_key(where, config.venue.symbols[0])
+    except BadInput as problem:
+        assembled.engine.page("KEY_MAY_NOT", str(problem))
+
+
+async def _nothing() -> None:
+    pass
 
 
 async def open_plans(plans: Sequence[Plan], namespace: str, assembled: Assembled, refused: list[str]) -> None:
@@ -198,7 +236,7 @@ async def venue_of(config: Config) -> AsyncIterator[Where]:
         key = read_key("venue.api_key_env", env=config.venue.api_key_env)
         secret = read_key("venue.api_secret", env=config.venue.api_secret_env, file=config.venue.api_secret_file)
         rest = RestClient(key, secret, config.venue.rest_url, counter=CallCounter(*TIERS[config.venue.rest_tier]))
-        yield Where(config.venue.public_url, config.venue.private_url, TokenFetcher(rest), rest, Clock())
+        yield Where(config.venue.public_url, config.venue.private_url, TokenFetcher(rest), rest, Clock(), has_key=True)
         return
     simulated = config.simulated
     clock = Clock(float(simulated.speed))
@@ -217,7 +255,7 @@ async def venue_of(config: Config) -> AsyncIterator[Where]:
         return venue.issue_token()
 
     try:
-        yield Where(url, url, token, RestClient("simulated", "c2ltdWxhdGVk", venue.http_url), clock)
+        yield Where(url, url, token, RestClient("simulated", "c2ltdWxhdGVk", venue.http_url), clock, has_key=False)
     finally:
         await venue.stop()
 

@@ -137,3 +137,23 @@ def test_the_record_of_a_running_engine_is_sealed_and_synced_about_once_a_second
         # Long before a block of 256 records is full.
         assert wait_for(lambda: sealed() > before, 3, "the next seal")
         assert before < 200
+
+
+def test_a_key_that_may_not_do_what_is_needed_ends_the_start_with_a_sentence_and_nothing_is_opened(tmp_path: Path) -> None:
+    with venue("--set", "key_lacks=query_closed,cancel_orders") as running:
+        with engine(configured(tmp_path, running), tmp_path / "first.log") as first:
+            assert first.process.wait(20) == 3
+            assert "it may not: Query closed orders & trades, Cancel & close orders; give it these permissions" in first.text
+        assert running.books()["fills"] == []
+
+
+def test_a_plan_that_is_refused_for_good_ends_with_3_and_the_others_are_opened(tmp_path: Path) -> None:
+    bad = '\n[[positions]]\nsymbol = "BTC/USD"\nside = "long"\nqty = "0.02"\nstop_price = "900000"\n'
+    with venue() as running, engine(configured(tmp_path, running, bad + TWO), tmp_path / "first.log") as first:
+        log = Log(str(tmp_path / "events.db"))
+        wait_for(lambda: list(log.states().values()) == ["Protected", "Protected"], 15, "both positions are protected")
+        assert sorted(log.states()) == ["hf000002", "hf000003"]
+        log.close()
+        first.process.terminate()
+        assert first.process.wait(30) == 3
+        assert "1 plans were refused for good; the first: " in first.text

@@ -2,7 +2,8 @@
 
 Pure: path, headers and body come in, the HTTP status and the answer's text go out. Numbers are texts, times are seconds with a
 fraction, a list is an object by id, newest first, 50 to a page, as Kraken's are. An answer shows the account as it was
-`rest_lag_ms` ago, because Kraken's REST may lag the streams (K9); what an amend changed shows at once. Nothing is ordered here.
+`rest_lag_ms` ago, because Kraken's REST may lag the streams (K9); what an amend changed shows at once. Nothing is ordered here:
+an order can be validated, and the cancel of an unknown one refused.
 
 A key whose secret the venue was given has its signatures checked; with no keys given any key is taken, and only the form of the
 signature is looked at. Nonces of a key must rise either way.
@@ -37,7 +38,21 @@ TOKEN_PATH = PRIVATE + "GetWebSocketsToken"
 SECOND_NS = 1_000_000_000
 MS_NS = 1_000_000
 # "ledgers, trades history 2" (docs, guide spot-rest-ratelimits); the other calls count 1.
-COSTS = {"TradesHistory": 2}
+# Orders count with the pair's points.
+COSTS = {"TradesHistory": 2, "AddOrder": 0, "CancelOrder": 0}
+# Which of these permissions of the key a question needs (docs, guide rest/api-keys): one is enough.
+PERMISSIONS = {
+    "GetWebSocketsToken": ("websockets",),
+    "Balance": ("query_funds",),
+    "BalanceEx": ("query_funds",),
+    "OpenOrders": ("query_open",),
+    "ClosedOrders": ("query_closed",),
+    "QueryOrders": ("query_open", "query_closed"),
+    "TradesHistory": ("query_open", "query_closed"),
+    "OpenPositions": ("query_open",),
+    "AddOrder": ("create_orders",),
+    "CancelOrder": ("cancel_orders",),
+}
 _STATUS = {"filled": "closed", "canceled": "canceled", "expired": "expired"}
 
 T = TypeVar("T")
@@ -88,13 +103,15 @@ class RestDesk:
         handlers = _PRIVATE if path == PRIVATE + name else _PUBLIC if path == PUBLIC + name else {}
         if name not in handlers:
             return None
-        label = f"rest:{name}"
+        label, lacks = f"rest:{name}", set(self._settings.key_lacks.split(","))
         if self._faults.take("rest_429", label):
             return Reply(HTTPStatus.TOO_MANY_REQUESTS, "")
         try:
             params = _params_of(query if handlers is _PUBLIC else "", headers, body)
             if handlers is _PRIVATE:
                 self._authorize(path, headers, body, params)
+                if lacks.issuperset(PERMISSIONS[name]):
+                    raise Refused("EGeneral:Permission denied")
                 if not self._counter.charge(COSTS.get(name, 1), now_ns):
                     raise Refused("EAPI:Rate limit exceeded")
             if fault := self._faults.take("rest_refused", label):
@@ -200,6 +217,14 @@ class RestDesk:
     def _px(self, pair: Pair) -> Decimal:
         return pair.instrument.price(self._exchange.markets[pair.symbol].tape.last_ticks)
 
+    def _add_order(self, params: Params, now_ns: int) -> Any:
+        if params.get("validate") != "true":
+            raise Refused("EGeneral:Invalid arguments:validate")
+        raise Refused("EGeneral:Invalid arguments:volume minimum not met")
+
+    def _cancel_order(self, params: Params, now_ns: int) -> Any:
+        raise Refused("EOrder:Unknown order")
+
     # --- public ---------------------------------------------------------------------------------------------------------
 
     def _time(self, params: Params, now_ns: int) -> Any:
@@ -235,6 +260,8 @@ _PRIVATE: dict[str, Callable[[RestDesk, Params, int], Any]] = {
     "QueryOrders": RestDesk._query_orders,
     "TradesHistory": RestDesk._trades_history,
     "OpenPositions": RestDesk._open_positions,
+    "AddOrder": RestDesk._add_order,
+    "CancelOrder": RestDesk._cancel_order,
 }
 _PUBLIC: dict[str, Callable[[RestDesk, Params, int], Any]] = {
     "Time": RestDesk._time,

@@ -27,6 +27,7 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
         token_ttl_real_s, idle_close_real_s: transport limits, in real seconds whatever the clock's speed.
         snapshot_trades: past trades in a snapshot.
         rest_lag_ms: how old the lists of orders and trades by REST are (K9: up to a minute).
+        key_lacks: permissions that a key does not have, by comma (`rest.PERMISSIONS`); what needs one of them is refused by REST.
         snapshot_userref: whether they carry their order's user reference ([NV]; the captured ones had none set).
     """
 
@@ -47,3 +48,4 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_trades: int = 50
     snapshot_userref: bool = True
     rest_lag_ms: int = 0
+    key_lacks: str = ""

@@ -176,7 +176,11 @@ async def test_the_client_that_talks_to_kraken_gets_its_answers_over_the_socket(
     try:
         client = RestClient("key", SECRET, venue.http_url)
         answers = {path: json.loads(await client.post(path, {"txid": "O"})) for path in PATHS if path.startswith(PRIVATE)}
-        assert {path for path, answer in answers.items() if answer["error"]} == {PRIVATE + "QueryOrders"}
+        assert {path: answer["error"] for path, answer in answers.items() if answer["error"]} == {
+            PRIVATE + "QueryOrders": ["EOrder:Invalid order"],
+            PRIVATE + "AddOrder": ["EGeneral:Invalid arguments:validate"],
+            PRIVATE + "CancelOrder": ["EOrder:Unknown order"],
+        }
         other = RestClient("key", base64.b64encode(b"no").decode(), venue.http_url)
         assert errors_in(await other.post(PRIVATE + "Balance")) == ["EAPI:Invalid signature"]
     finally:
