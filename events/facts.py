@@ -319,12 +319,14 @@ class OrderNotFound(OrderFact, frozen=True, kw_only=True, tag="order_not_found.1
     """The order is absent from the freshest answer, asked for at `asked_ns`.
 
     `trades_complete`: the same answer holds every execution since our last known one, so fills cannot be missing.
-    Without it absence proves nothing (K8, P15). `shared` as in `SnapshotAgreed`.
+    Without it absence proves nothing (K8, P15). `shared` as in `SnapshotAgreed`. `repeated` is there, and true, where lists in a row
+    lack an order that rested: that it still does is then no more known than what it has executed.
     """
 
     asked_ns: int
     trades_complete: bool
     shared: Literal[True] | msgspec.UnsetType = msgspec.UNSET
+    repeated: Literal[True] | msgspec.UnsetType = msgspec.UNSET
 
 
 class OutcomeUnknown(OrderFact, frozen=True, kw_only=True, tag="outcome_unknown.1"):

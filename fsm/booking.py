@@ -22,6 +22,10 @@ replace = msgspec.structs.replace
 REQUEST_NS = 5_000_000_000
 # For how many pages' time a stop that the owner took away is remembered: with the default interval ten minutes.
 HOLD_MEMORY_PAGES = 10
+# How long what became of a stop that lists lack is asked for before another stop may take its place.
+UNLISTED_NS = 5_000_000_000
+# How long an exit waits for a list with every execution before lists that may lack some count as well: REST may be a minute late.
+LACKING_NS = 75_000_000_000
 
 
 def order_answers(position: Position, order: Order, fact: f.VenueOrderFact, dimensions: Iterable[str]) -> tuple[str, ...]:
@@ -53,9 +57,11 @@ def _operation(position: Position, order: Order, fact: f.VenueOrderFact) -> str:
 def _absence(position: Position, order: Order, fact: f.VenueOrderFact) -> str:
     # An entry may still wait for the disk: absence proves nothing of what has not left yet.
     left = order.sent_ns > 0 or order.status != SUBMITTED
-    if not (left and isinstance(fact, f.OrderNotFound) and fact.trades_complete):
+    if not left or not isinstance(fact, f.OrderNotFound):
         return "UNPROVEN"
-    return "PROVEN" if fact.asked_ns >= arrived_by_ns(position, order, shared=fact.shared is True) else "UNPROVEN"
+    if fact.trades_complete and fact.asked_ns >= arrived_by_ns(position, order, shared=fact.shared is True):
+        return "PROVEN"
+    return "DOUBTED" if fact.repeated is True and fact.asked_ns > order.accepted_ns else "UNPROVEN"
 
 
 def _found(position: Position, order: Order, fact: f.VenueOrderFact) -> str:
@@ -137,6 +143,8 @@ def _named(position: Position, fact: f.OrderFact, order_to: str) -> Order | None
         if order.status in OPEN_STATUSES:
             ended_ns = fact.ts_recv_ns
         order = _settled(order)
+    if order.unlisted_ns and (order_to in END_STATUSES or order_to == LIVE):
+        order = replace(order, unlisted_ns=0, given_up=False, is_gone=False)
     return replace(order, status=status, venue_order_id=venue_order_id, ended_ns=ended_ns)
 
 
@@ -236,10 +244,28 @@ def _rejected(position: Position, fact: f.OrderRejected, order_to: str) -> Posit
 
 def _not_found(position: Position, fact: f.OrderNotFound, order_to: str) -> Position:
     order = position.order(fact.client_order_id, fact.venue_order_id)
-    position = _touch(position, fact, order_to)
+    position = _unlisted(_touch(position, fact, order_to), fact)
     if order is None or order.role != "stop" or order.status not in OPEN_STATUSES or order_to not in END_STATUSES:
         return position
     return replace(position, protect_attempts=position.protect_attempts + 1)
+
+
+def _unlisted(position: Position, fact: f.OrderNotFound) -> Position:
+    """An order that rested and that lists lack, where executions may be missing: since when, and whether it is still waited for.
+
+    A stop is given up for whatever it did once the questions about it have had their time and it is still not listed, where the venue
+    itself lets no second order close what this one may have closed. Elsewhere only evidence helps (I2, I6). What closes at once waits
+    for as long as REST may be late; another stop, which is only a stop, for as long as an answer takes.
+    """
+    order = position.order(fact.client_order_id, fact.venue_order_id)
+    if order is None or not order.is_open or fact.repeated is not True:
+        return position
+    if not order.unlisted_ns:
+        return with_order(position, replace(order, unlisted_ns=fact.ts_recv_ns))
+    is_due = fact.asked_ns >= order.unlisted_ns + (LACKING_NS if position.exit_reason else UNLISTED_NS)
+    if order.role != "stop" or order.given_up or not is_due or not position.is_guarded(shared=fact.shared is True):
+        return position
+    return with_order(position, replace(order, given_up=True))
 
 
 def _filled(position: Position, fact: f.OrderFilled, order_to: str) -> Position:
@@ -362,8 +388,11 @@ def _amend_failed(position: Position, fact: f.AmendRejected, order_to: str) -> P
 
 def _cancel_failed(position: Position, fact: f.CancelRejected, order_to: str) -> Position:
     order = _named(position, fact, order_to)
+    if order is None:
+        return position
     # "gone" is no proof of how it ended; the order stays open in our books until a query tells (P05).
-    return position if order is None else with_order(position, replace(_settled(order), cancel_refused=True))
+    is_gone = order.is_gone or (order.unlisted_ns > 0 and fact.reject_class == "gone")
+    return with_order(position, replace(_settled(order), cancel_refused=True, is_gone=is_gone))
 
 
 def _child(position: Position, fact: f.ChildDiscovered, order_to: str) -> Position:

@@ -31,11 +31,11 @@ def coverage(position: Position) -> Coverage:
         if not order.is_open or order.role in ("entry", "flatten"):
             continue
         if order.status in (SUBMITTED, UNKNOWN, ENDED):
-            unknown += order.leaves_lots
+            unknown += order.leased_lots
         elif order.role == "stop" and order.status == LIVE:
             stopped += order.protects_lots
         else:
-            exiting += order.leaves_lots
+            exiting += order.leased_lots
     leased = stopped + exiting + unknown
     rest = max(0, held - leased)
     dust = rest if rest < position.min_lots and (leased or held < position.min_lots) else 0

@@ -19,7 +19,7 @@ from events.ids import client_order_id_from, position_id_of
 from events.record import PositionEvent
 from events.values import Mark
 
-from .booking import arrived_by_ns, book, replace
+from .booking import LACKING_NS, arrived_by_ns, book, replace
 from .core import Core, Violation, evolve, evolve_booked, violations
 from .coverage import unprotected_lots
 from .levels import ArmedLevel, ArmedTrail, armed_levels, armed_trail, trail_start_ticks
@@ -35,8 +35,6 @@ _LIVE = frozenset(LIVE_STATES)
 _SMART = "|smart"
 # Index of the local id of an attached stop: beyond any command of one event.
 _CHILD_INDEX = 35
-# How long an exit waits for a list with every execution before lists that may lack some count as well: REST may be a minute late.
-LACKING_NS = 75_000_000_000
 # How long an ended position is kept at least: executions that a venue tells late come within seconds, after a long outage later.
 ENDED_KEPT_NS = 3_600_000_000_000
 # A trailing stop moves with every new peak; the log keeps the steps that a person wants to see.
@@ -127,8 +125,6 @@ class Desk:
         self._missed: set[str] = set()
         # Ended positions of which an order was seen alive: how that one ends is still to be heard.
         self._lingering: set[str] = set()
-        # Stops that count as live and that two lists in a row have lacked, without proof of their end: (position, order), since when.
-        self.unlisted: dict[tuple[str, str], int] = {}
         self.unprotected: set[str] = set()
         self.wants_refresh = False
 
@@ -247,7 +243,6 @@ class Desk:
         venue_ids = {o.venue_order_id for o in orders}
         client_ids = {o.client_order_id for o in orders if o.client_order_id}
         out: list[PositionEvent] = []
-        unlisted: dict[tuple[str, str], int] = {}
         for key in sorted({*self.positions, *self._lingering}):
             differences = 0
             doubted = False
@@ -267,10 +262,9 @@ class Desk:
                     # what must have arrived, where nothing at the venue stops the second order that a wrong belief would send.
                     self._missed.add(order.client_order_id)
                     doubted = self.wants_refresh = True
-                    if (known_ns := self.unlisted.get((key, order.client_order_id))) is not None:
-                        unlisted[key, order.client_order_id] = known_ns
                     continue
                 self._missed.discard(order.client_order_id)
+                rested = order.status in (LIVE, TRIGGERED) or order.unlisted_ns
                 fact = f.OrderNotFound(
                     ts_recv_ns=now_ns,
                     client_order_id=order.client_order_id,
@@ -278,13 +272,11 @@ class Desk:
                     asked_ns=asked_ns,
                     trades_complete=trades_complete,
                     shared=is_shared,
+                    repeated=True if rested and not trades_complete else UNSET,
                 )
                 found = self._step(own, fact)
                 differences += bool(found)
                 out += found
-                if not found and order.protects_lots and key in self.positions:
-                    at = key, order.client_order_id
-                    unlisted[at] = self.unlisted.get(at, now_ns)
             position = self.positions.get(key)
             if position is not None and not trades_complete and _may_lack_child(position, now_ns):
                 # Its stop may have come and gone among the executions that are missing.
@@ -297,7 +289,6 @@ class Desk:
                         ts_recv_ns=now_ns, asked_ns=asked_ns, differences=differences, mark=mark, shared=is_shared
                     )
                 out += self._step(position, word)
-        self.unlisted = unlisted
         if trades_complete:
             self._forget_ended(asked_ns)
         return out
@@ -308,6 +299,12 @@ class Desk:
             for order in self.ended.pop(key).orders:
                 if self._by_venue_id.get(order.venue_order_id) == key:
                     del self._by_venue_id[order.venue_order_id]
+
+    @property
+    def unlisted(self) -> dict[tuple[str, str], int]:
+        """Stops of live positions that lists in a row lack without proof of their end: (position, order), since when."""
+        stops = ((key, order) for key in sorted(self.positions) for order in self.positions[key].open_orders("stop"))
+        return {(key, order.client_order_id): order.unlisted_ns for key, order in stops if order.unlisted_ns}
 
     def mark_of(self, symbol: str, now_ns: int) -> Mark | None:
         """Return the last price of a symbol with its age at `now_ns`, None if there was none."""

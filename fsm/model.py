@@ -27,6 +27,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     it is more than we booked. `deadline_ns` is the venue's last moment to take it, 0 where the request named none.
     `effective_stop_ticks` is what the venue last reported, None if it never did, and `effective_trail_bps` its distance then;
     `stop_loosened` if that report was worse than the one before. `called_back`: a cancel of it was decided, whatever became of that.
+    `unlisted_ns` is since when lists in a row lack it without proof of its end, 0 while it is listed; `given_up` if it is waited for
+    no longer, because the venue lets no second order close what it closed; `is_gone` if the venue has said besides that it knows it
+    no more: whatever it did, it does nothing else.
     """
 
     client_order_id: str
@@ -58,11 +61,19 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     called_back: bool = False
     cancel_refused: bool = False
     reject_class: str = ""
+    unlisted_ns: int = 0
+    given_up: bool = False
+    is_gone: bool = False
 
     @property
     def is_open(self) -> bool:
         """Whether it may still fill, by evidence."""
         return self.status not in END_STATUSES
+
+    @property
+    def is_past(self) -> bool:
+        """Whether nothing is to be expected of it: it has ended, or is gone, and what it did is not waited for."""
+        return not self.is_open or (self.given_up and self.is_gone)
 
     @property
     def possible_lots(self) -> int:
@@ -71,8 +82,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def leaves_lots(self) -> int:
-        """Quantity that may still fill."""
+        """Quantity that may still fill, or may have without our knowledge."""
         return max(0, self.possible_lots - self.filled_lots) if self.is_open else 0
+
+    @property
+    def leased_lots(self) -> int:
+        """Quantity for which nothing else is sent."""
+        return 0 if self.given_up else self.leaves_lots
 
     @property
     def protects_lots(self) -> int:

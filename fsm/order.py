@@ -32,7 +32,10 @@ CLASSIFIERS = (
     Classifier("fills", ("COMPLETE", "PARTIAL"), "whether the known executions reach the order's quantity"),
     Classifier("books", ("AGREE", "MISSING"), "whether the known executions reach the total that the venue states"),
     Classifier("operation", ("SUBMIT", "CHANGE"), "whether the fact speaks of placing the order or of changing it"),
-    Classifier("absence", ("PROVEN", "UNPROVEN"), "asked after the order was sent, and no execution can be missing"),
+    Classifier(
+        "absence", ("PROVEN", "DOUBTED", "UNPROVEN"),
+        "PROVEN: asked after the order was sent, and no execution can be missing; DOUBTED: lists in a row lack what rested",
+    ),
     Classifier("found", ("LISTED", "TOLD"), "whether a snapshot that was asked for after its end lists it, or a message tells of a child"),
 )
 
@@ -57,8 +60,10 @@ ROWS = (
     Row(_OPEN, ("OrderExpired",), {"books": "AGREE"}, EXPIRED),
     Row(_OPEN, ("OrderCanceled", "OrderExpired"), {"books": "MISSING"}, ENDED, doc="it filled more than we know (P09, P10)"),
     Row(_OPEN, ("OrderNotFound",), {"absence": "PROVEN"}, ABSENT, doc="ended unseen, or never arrived; executions are complete"),
-    Row(_IN_FLIGHT, ("OrderNotFound",), {"absence": "UNPROVEN"}, UNKNOWN, doc="a missing row is not a fact (P15)"),
-    Row(_AT_VENUE, ("OrderNotFound",), {"absence": "UNPROVEN"}, "=", doc="a missing row is not a fact (P15)"),
+    Row(_IN_FLIGHT, ("OrderNotFound",), {"absence": ("DOUBTED", "UNPROVEN")}, UNKNOWN, doc="a missing row is not a fact (P15)"),
+    Row((LIVE,), ("OrderNotFound",), {"absence": "DOUBTED"}, UNKNOWN, doc="that it rests is belief: no cover until it is listed again"),
+    Row((LIVE,), ("OrderNotFound",), {"absence": "UNPROVEN"}, "=", doc="a missing row is not a fact (P15)"),
+    Row((TRIGGERED,), ("OrderNotFound",), {"absence": ("DOUBTED", "UNPROVEN")}, "=", doc="a missing row is not a fact (P15)"),
     Row(_OPEN, ("AmendRejected", "CancelRejected", "StopReported"), {}, "=", doc="the order stands as it was, or a query will tell"),
     Row(_AT_VENUE, ("OrderSubmitted", "OrderNotSent", "OutcomeUnknown"), {}, "=", doc="late word of the sender; the venue knows better"),
     Row(_AT_VENUE, ("OrderRejected",), {}, "=", doc="a reject ends an attempt, not an order that is known to rest"),

@@ -93,6 +93,7 @@ def _cancel(d: Draft, order: Order) -> c.CancelOrder:
 def _cover(d: Draft) -> Commands:
     """Move coverage towards what is held by the best means that the venue has (A10): amend in place, else a delta stop."""
     p = d.position
+    yield from _ask_unlisted(d)
     missing = p.held_lots - sum(_leased(o) for o in p.orders) - _expected_children(d)
     if missing <= 0 or not p.is_tradable or (p.hold_ns and not p.exit_reason):
         return
@@ -139,7 +140,7 @@ def _leased(order: Order) -> int:
         return 0
     if order.role == "stop" and order.status == LIVE and order.pending_qty_lots is not None:
         return max(0, order.pending_qty_lots - order.filled_lots)
-    return order.leaves_lots
+    return order.leased_lots
 
 
 def _expected_children(d: Draft) -> int:
@@ -262,6 +263,7 @@ def _cancel_rest(d: Draft) -> Commands:
             yield _cancel(d, order)
     if unproven:
         yield from _refresh(d)
+    yield from _ask_unlisted(d)
 
 
 def _cancel_again(d: Draft) -> Commands:
@@ -381,9 +383,21 @@ def _refresh(d: Draft) -> Commands:
         yield c.RefreshTruth(symbol=d.position.plan.symbol)
         for order in d.position.orders:
             # What the stream's snapshot may not show: the end of an order, and executions that are long past (P15).
-            if order.status in (UNKNOWN, ENDED):
-                ids = {"client_order_id": order.client_order_id, "venue_order_id": order.venue_order_id}
-                yield c.QueryOrder(symbol=d.position.plan.symbol, **ids)
+            if order.status in (UNKNOWN, ENDED) or order.unlisted_ns:
+                yield _query(d, order)
+
+
+def _query(d: Draft, order: Order) -> c.QueryOrder:
+    return c.QueryOrder(client_order_id=order.client_order_id, venue_order_id=order.venue_order_id, symbol=d.position.plan.symbol)
+
+
+def _ask_unlisted(d: Draft) -> Commands:
+    """Ask at once for each order that the lists lack; later looks do it by their clocks (`_refresh`)."""
+    if isinstance(d.fact, f.SnapshotAgreed | f.SnapshotDiffered | f.OrderNotFound):
+        asked = {x.client_order_id for x in d.commands if isinstance(x, c.QueryOrder)}
+        for order in d.position.open_orders():
+            if order.unlisted_ns and order.client_order_id not in asked:
+                yield _query(d, order)
 
 
 def _alert(code: str, text: str) -> Callable[[Draft], Commands]:

@@ -447,10 +447,11 @@ def _situation(position: Position, exiting: bool, reason: str) -> str:
     if not position.is_tradable:
         if entries and not exiting:
             return _entry_situation(entries)
-        if open_orders:
+        if not all(o.is_past for o in open_orders):
             return "LEFTOVERS"
         return "DONE" if position.filled_lots or position.adopted else "NEVER"
-    return _way_out(position, open_orders, reason) if exiting else _cover_situation(position, open_orders, entries)
+    waited = tuple(o for o in open_orders if not o.given_up)
+    return _way_out(position, waited, reason) if exiting else _cover_situation(position, waited, entries)
 
 
 def _entry_situation(entries: list[Any]) -> str:

@@ -1,4 +1,4 @@
-"""Stops that count as live and that the venue does not list (P15): without all executions nothing proves their end, so a person is told."""
+"""Stops that the venue does not list and whose end nothing proves (P15): what they executed is not known, so a person is told."""
 
 from collections.abc import Mapping
 

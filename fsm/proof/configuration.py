@@ -14,7 +14,7 @@ from .venue import MID, STEP, Rules
 FAULTS = (
     "lost", "dup", "swap", "delay", "cut", "reject", "crash", "hang", "short", "price", "exit", "patient", "tighten", "halt",
     "cancel", "sell", "foreign", "stale", "truncated", "old_answer", "mode", "adjust", "report", "loosen", "unsent", "funds", "through",
-    "protect",
+    "protect", "unlisted",
 )  # fmt: skip
 SHORT = f.Timing(
     ack_timeout_ms=5_000, entry_ttl_ms=5_000, cancel_timeout_ms=3_000, protect_timeout_ms=2_000, amend_timeout_ms=3_000,
@@ -216,6 +216,14 @@ def _adopted() -> list[Configuration]:
         for budgets in faults:
             name = " ".join(f"{k}{v}" if v > 1 else k for k, v in budgets.items())
             out.append(Configuration(name=f"adopted {venue}, {name}", adopted=True, **VENUES[venue], budgets=budgets))
+    # Lists that lack executions and an order, again and again: of a stop that rests, or whose end nobody was told of.
+    again: tuple[dict[str, int], ...] = (
+        {"unlisted": 9}, {"unlisted": 4, "exit": 1}, {"unlisted": 3, "cancel": 1, "lost": 1}, {"unlisted": 3, "price": 1, "lost": 1},
+    )  # fmt: skip
+    for venue in ("spot", "free", "margin short"):
+        for budgets in again:
+            name = " ".join(f"{k}{v}" if v > 1 else k for k, v in budgets.items())
+            out.append(Configuration(name=f"adopted {venue}, {name}", adopted=True, lots=1, **VENUES[venue], budgets=budgets))
     return out
 
 

@@ -26,7 +26,7 @@ VERSION = 100_000  # above every number that an order is given, so that a new id
 HORIZON = 80
 LIVE = frozenset(LIVE_STATES)
 _POSITION_TIMES = ("requested_ns", "opened_ns", "state_ns", "watch_ns", "entry_expired_ns", "shadow_ns", "trail_activated_ns", "hold_ns")
-_ORDER_TIMES = ("decided_ns", "deadline_ns", "sent_ns", "accepted_ns", "ended_ns", "pending_ns")
+_ORDER_TIMES = ("decided_ns", "deadline_ns", "sent_ns", "accepted_ns", "ended_ns", "pending_ns", "unlisted_ns")
 replace = msgspec.structs.replace
 
 
@@ -140,7 +140,7 @@ class Time:
             return replace(
                 order, client_order_id=new_id, decided_ns=self.floor_ns, sent_ns=self.floor_ns, accepted_ns=self.floor_ns,
                 ended_ns=0, pending_ns=0 if not order.pending else self.floor_ns, deadline_ns=0, reject_class="", cancel_refused=False,
-                listed_lots=None,
+                listed_lots=None, unlisted_ns=self.floor_ns if order.unlisted_ns else 0,
             )  # fmt: skip
         waits = order.status in (SUBMITTED, UNKNOWN)
         at = moment if waits or order.role == "take_profit" else past
@@ -149,7 +149,8 @@ class Time:
             client_order_id=new_id,
             decided_ns=at(order.decided_ns),
             sent_ns=at(order.sent_ns),
-            accepted_ns=past(order.accepted_ns) and self.floor_ns,
+            accepted_ns=past(order.accepted_ns),
+            unlisted_ns=moment(order.unlisted_ns) if not order.given_up else self.floor_ns,
             pending_ns=moment(order.pending_ns),
             deadline_ns=moment(order.deadline_ns) if waits else 0,
             reject_class="",

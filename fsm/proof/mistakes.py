@@ -113,6 +113,14 @@ def fired_still_protects(old: Any) -> property:
     return property(lambda o: o.leaves_lots if o.role == "stop" and o.status in (LIVE, TRIGGERED) else 0)
 
 
+def gives_up_unguarded(old: Callable[[Position, Any], Position]) -> Callable[[Position, Any], Position]:
+    def unlisted(position: Position, fact: Any) -> Position:
+        guarded = replace(position, capabilities=replace(position.capabilities, holds_funds=True))
+        return replace(old(guarded, replace(fact, shared=msgspec.UNSET)), capabilities=position.capabilities)
+
+    return unlisted
+
+
 def unanswered_is_applied(old: Any) -> Callable[[Order], Order]:
     def answered(order: Order) -> Order:
         return booking._settled(replace(order, qty_lots=order.pending_qty_lots or order.qty_lots))

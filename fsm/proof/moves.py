@@ -150,6 +150,8 @@ class World(Steps):
             yield from self._refusals(state, allowed)
         if sent and sent[0][0][0] == "ask" and "truncated" in allowed:
             yield from self._truncated(state)
+        if sent and sent[0][0][0] == "ask" and "unlisted" in allowed:
+            yield from self._unlisted(state)
         asks = [number for number, (command, _) in enumerate(sent) if command[0] == "ask"]
         if asks and asks[0] and "old_answer" in allowed:
             less = self._channel((*sent[: asks[0]], *sent[asks[0] + 1 :]))
@@ -184,6 +186,13 @@ class World(Steps):
         for order in self.venues[venue].orders:
             if order.is_open:
                 yield ("answers without", order.ref), self._words(cut_short, self._answer(venue, True, order.ref), OTHER)
+
+    def _unlisted(self, state: State) -> Iterator[tuple[Label, State]]:
+        mind, saved, venue, up, down, rest = state
+        lacking = State(mind, saved, venue, self._first(up)[1], down, self._spent(rest, "unlisted", True))
+        # What has ended is in no list; of what rests one may be left out.
+        for ref in (-1, *(order.ref for order in self.venues[venue].orders if order.is_open)):
+            yield ("answers without executions and without", ref), self._words(lacking, self._answer(venue, False, ref), OTHER)
 
     @remembered
     def _wishes_of(self, mind: int, held: int) -> tuple[tuple[str, Message], ...]:

@@ -102,6 +102,20 @@ MUTANTS: tuple[Mutant, ...] = (
         where="adopted spot, cut exit",
     ),
     Mutant(
+        "belief protects",
+        "a stop that lists in a row lack goes on counting as protection",
+        ("I1",),
+        order=rows((LIVE,), ("OrderNotFound",), target=LIVE)(absence="DOUBTED"),
+        where="adopted spot, unlisted9",
+    ),
+    Mutant(
+        "given up where nothing guards",
+        "another order takes the place of a stop that lists lack also where the venue would let both fire",
+        ("I2",),
+        swaps=(Swap(booking, "_unlisted", m.gives_up_unguarded),),
+        where="adopted free, unlisted9",
+    ),
+    Mutant(
         "absence believed at first look",
         "an order that a snapshot lacks is gone, however old the question",
         ("I6", "I2"),

@@ -46,6 +46,7 @@ def broken_by_step(before: Position | None, event: PositionEvent, after: Positio
         for order in after.orders
         if order.status != LIVE and order.protects_lots
     ]
+    out += _unlisted(event, after)
     if before is None:
         return out
     out += _flights(before, event, after)
@@ -59,6 +60,17 @@ def broken_by_step(before: Position | None, event: PositionEvent, after: Positio
     if is_known and (before.filled_lots, before.exited_lots) != (after.filled_lots, after.exited_lots):
         out.append(Broken("I8", f"an execution was booked twice: {event.fact}"))
     return out
+
+
+def _unlisted(event: PositionEvent, after: Position) -> list[Broken]:
+    """I1: what lists in a row lack, asked for after it was acknowledged, protects nothing."""
+    fact = event.fact
+    if not isinstance(fact, f.OrderNotFound) or fact.repeated is not True:
+        return []
+    order = after.order(fact.client_order_id, fact.venue_order_id)
+    if order is None or not order.protects_lots or fact.asked_ns <= order.accepted_ns:
+        return []
+    return [Broken("I1", f"{order.client_order_id} counts as protection, and lists in a row lack it")]
 
 
 def _flights(before: Position, event: PositionEvent, after: Position) -> list[Broken]:

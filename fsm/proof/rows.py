@@ -97,11 +97,11 @@ LAWS: tuple[Law, ...] = (
     ),
     Law(
         "a fired stop is seen at once",
-        "the fact that told of it led to StopTriggered",
+        "the fact that told of it led to StopTriggered, but where an exit has taken the place of a stop that no list named",
         lambda state, fact, given, where: (
             (fact in _QUIET or fact == "OrderRejected")
             and state not in _WAITS
-            and state not in (s.STOP_TRIGGERED, s.CANCEL_PENDING)
+            and state not in (s.STOP_TRIGGERED, s.CANCEL_PENDING, s.MARKET_EXITING)
             and where in ("TRIGGERED", "STOP_OUT")
         ),
     ),

@@ -19,7 +19,6 @@ from events.store.mapper import originator_id_from
 from events.values import PositionSide
 from fsm.coverage import coverage
 from fsm.model import Position
-from fsm.order import END_STATUSES
 from fsm.timers import first_deadline
 from holdfast.assembly import live_histories
 from holdfast.engine import DAMAGED
@@ -490,7 +489,7 @@ class Play:
         if not replayed(self.floor):
             self.problems.append("I10: the inputs replayed make other events")
         for position in self.floor.pipeline.desk.ended.values():
-            left = [o.client_order_id for o in position.orders if o.status not in END_STATUSES]
+            left = [o.client_order_id for o in position.orders if not o.is_past]
             if position.state == "Closed" and left and not self.floor.is_dead:
                 self.problems.append(f"I5: {position.position_id} is closed and has live orders: {left}")
 

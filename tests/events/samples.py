@@ -186,7 +186,7 @@ FACTS: tuple[f.AnyFact, ...] = (
         trail_offset_bps=80,
         cum_qty=Decimal("0.0025"),
     ),
-    f.OrderNotFound(**_ORDER, asked_ns=1_723_075_200_000_000_000, trades_complete=True, shared=True),  # type: ignore[arg-type]
+    f.OrderNotFound(**_ORDER, asked_ns=1_723_075_200_000_000_000, trades_complete=True, shared=True, repeated=True),  # type: ignore[arg-type]
     f.OutcomeUnknown(**_ORDER, operation="cancel", reason="no answer in 15 s"),  # type: ignore[arg-type]
     f.StopReported(**_ORDER, effective_stop=Decimal("61305.8"), peak=Decimal("61800.3")),  # type: ignore[arg-type]
     f.LevelCrossed(**_TIMES, level="tighten", mark=_MARK, step=1),

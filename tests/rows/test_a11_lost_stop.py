@@ -3,8 +3,7 @@
 import pytest
 
 from events.values import PositionSide
-from holdfast.scenario.floor import SECOND, SYMBOL, Floor, replayed
-from replay.pipeline import Settings
+from holdfast.scenario.floor import SECOND, Floor, replayed
 from tests.fsm.stage import MARGIN, SPOT, Stage, assert_decision
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
@@ -86,22 +85,3 @@ def test_a11_a_fired_stop_says_nothing_of_the_others(side: PositionSide) -> None
     stage.stop_reported("stop1", "98.9").stop_reported("stop2", 97)
     stage.triggered("stop1").filled("stop1", "0.5").completed("stop1", cum="0.5")
     assert [x for x in stage.sent() if x.startswith("amend")] == []
-
-
-@both_sides
-def test_a11_through_the_engine_a_stop_that_no_list_names_is_told_to_a_person_also_where_nothing_proves_its_end(side: PositionSide) -> None:
-    # More was traded than a snapshot lists, and REST is away: what the stop executed is not known, and it counts as live (P15).
-    floor = Floor(settings=Settings(namespace="hf", symbols=(SYMBOL,)))
-    position_id = floor.protected(side)
-    floor.cut()
-    lose_the_stop(floor)
-    for _ in range(60):
-        floor.by_hand("buy", "0.001")
-    floor.connect()
-    floor.wait(20)
-    assert (floor.state(position_id), floor.resting(), floor.pages.count("STOP_NOT_LISTED")) == ("Protected", [], 0)
-    floor.wait(160)
-    assert floor.pages.count("STOP_NOT_LISTED") == 1
-    floor.wait(360)
-    assert floor.pages.count("STOP_NOT_LISTED") == 2
-    assert replayed(floor)
