@@ -33,7 +33,7 @@ class Smart:
         self.due_ns: dict[str, int] = {}
 
     def follow(self, position: Position, index: PriceIndex, now_ns: int) -> bool:
-        """Begin, keep or end the trail of a position as it stands now; True if it begins and wants its first look."""
+        """Begin, keep or end the trail of a position whose plan has `trail_style` "engine"; True if it begins and wants a look."""
         key = position.position_id
         if not _is_wanted(position):
             if self._trails.pop(key, None) is not None:
@@ -82,7 +82,7 @@ def _trail_key(key: str) -> str:
 
 
 def _is_wanted(position: Position) -> bool:
-    kept = position.plan.trail_style == "engine" and position.plan.trail_offset_bps is not None
+    kept = position.plan.trail_offset_bps is not None
     # A truth that is being fetched changes nothing in what the market does: the trail goes on.
     return kept and position.is_tradable and position.state not in _WITHOUT and (not position.exit_reason or position.state == RECONCILING)
 

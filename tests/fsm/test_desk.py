@@ -7,7 +7,7 @@ from events import facts as f
 from events.errors import BadInput
 from events.values import PositionSide
 from fsm.desk import Desk
-from tests.fsm.stage import MARGIN, SYMBOL, D, Stage, assert_decision, assert_unchanged, checked
+from tests.fsm.stage import INSTRUMENT, MARGIN, SYMBOL, D, Stage, assert_decision, assert_unchanged, checked
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 
@@ -114,3 +114,15 @@ def test_an_attached_stop_is_taken_before_its_entry_has_an_id_of_the_venue_where
     stage.desk.note_owner("V-entry", stage.position.position_id)
     assert [event.position_id for event in stage.desk.take(child)] == [stage.position.position_id]
     assert [o.venue_order_id for o in stage.position.open_orders("stop")] == ["V-child"]
+
+
+def test_a_market_whose_price_is_under_one_has_prices_like_any_other() -> None:
+    penny = msgspec.structs.replace(INSTRUMENT, price_increment=D("0.001"))
+    stage = Stage(instrument=penny, panic_pnl_bps=-1_000, trail_offset_bps=3_000).protected("1.0", "0.5")
+    stage.price("0.449")
+    assert (stage.desk.counters["bad_prices"], stage.state, stage.position.exit_reason) == (0, "CancelPending", "panic")
+
+
+def test_a_desk_that_was_restored_says_how_many_events_it_took() -> None:
+    stage = Stage().protected()
+    assert Desk("hf", "flat").restore(stage.events) == len(stage.events) > 3

@@ -76,7 +76,9 @@ def test_a_survivor_makes_the_exit_code_1_unless_it_is_listed(capsys: pytest.Cap
 
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: f"{entry.module} {entry.mutation}")
 def test_what_is_listed_as_changing_nothing_is_still_there(entry: Entry) -> None:
-    assert list(found(entry))
+    places = {(mutation.module, mutation.line) for mutation in found(entry)}
+    assert places
+    assert len(places) == 1 or entry.line == "*", "it speaks of several lines: say what stands above"
     assert len(entry.why) > 20
 
 

@@ -198,3 +198,13 @@ def test_a07_an_ignition_without_an_activation_is_refused() -> None:
     assert floor.refusals == [
         "plan for BTC/USD: trail_activation_bps: an ignition needs the profit from which it has taken off; give basis points above 0"
     ]
+
+
+def test_a07_the_usual_range_reaches_two_hours_back_and_no_further() -> None:
+    quarters = (100,) * 7
+    with_the_oldest = mode_of(*minutes(900, *quarters, 100))
+    assert with_the_oldest is not None
+    assert with_the_oldest.basis == "range 100 ticks in 15 min, usually 200"
+    without = mode_of(*minutes(900, 100, *quarters, 100))
+    assert without is not None
+    assert without.basis == "range 100 ticks in 15 min, usually 100"

@@ -3,13 +3,14 @@
 import re
 
 import pytest
+from msgspec.structs import replace
 
 from events import facts as f
 from events.values import PositionSide
 from fsm.monitor import SETTLED_NS, Monitor, stop_mismatch
 from holdfast.scenario.floor import SYMBOL, Floor, replayed
 from replay.pipeline import Settings
-from tests.fsm.stage import D, Stage
+from tests.fsm.stage import INSTRUMENT, D, Stage
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 HARD = Settings(namespace="hf", symbols=(SYMBOL,), hard_take_profit_bps=200)
@@ -88,3 +89,12 @@ def test_a09_through_the_engine_a_venue_whose_stop_stands_still_is_reported(side
     assert floor.state(position_id) == "Protected"
     assert "STOP_DRIFT" in floor.alerts
     assert floor.facts(f.ExitRequested) == []
+
+
+def test_a09_a_stop_may_lag_its_peak_by_25_basis_points_and_no_more() -> None:
+    fine = replace(INSTRUMENT, price_increment=D("0.01"))
+    stage = Stage(instrument=fine, trail_offset_bps=100).entered().accepted("stop", stop=99)
+    stage.price(100).price("100.26")
+    assert stop_mismatch(stage.position, stage.desk.peak_ticks("hf000001")) is None
+    stage.price("100.27")
+    assert stop_mismatch(stage.position, stage.desk.peak_ticks("hf000001")) is not None

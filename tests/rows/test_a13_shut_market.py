@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from events import commands as c
 from events import facts as f
@@ -13,6 +14,8 @@ from replay.intents import OpenPosition
 from replay.pipeline import Pipeline, Settings
 from tests.fsm.stage import NO_AMEND, Stage, assert_decision
 
+# On margin, without amends: the better stop rests before the old one goes.
+BESIDE = replace(NO_AMEND, holds_funds=False, reduce_only=True)
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 PLAN = f.Plan(symbol="BTC/USD", side=PositionSide.LONG, qty=D("0.01"), trail_offset_bps=200)
 MODES = {"delisted": "cancel_only", "work_in_progress": "cancel_only"}
@@ -199,3 +202,11 @@ def test_a13_after_a_restart_the_word_of_the_whole_venue_does_not_open_a_pair_th
     assert pipeline.desk.positions[stage.position.position_id].venue_mode == "cancel_only"
     pipeline.feed("frame", stage.now_ns + 2 * MS, "public", word.replace("online", "maintenance"))
     assert pipeline.desk.positions[stage.position.position_id].venue_mode == "maintenance"
+
+
+@both_sides
+def test_a13_a_better_stop_that_rests_before_the_old_one_goes_is_tried_also_while_the_market_is_shut(side: PositionSide) -> None:
+    """A refusal costs nothing there: the old stop stands until the better one does."""
+    tighten = (TightenStep(profit_bps=100, trail_offset_bps=100),)
+    stage = told(Stage(side, BESIDE, tighten=tighten).protected(), "cancel_only").price(101)
+    assert_decision(stage, "Tightening", "submit stop 1.0 trail 100")

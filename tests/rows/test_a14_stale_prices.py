@@ -226,3 +226,14 @@ def test_a14_a_level_that_no_price_has_crossed_is_reported_and_decides_nothing(p
     stage.take(f.LevelCrossed(ts_recv_ns=stage.now_ns, level="panic", mark=mark))
     assert [text for text in stage.step if text.startswith("alert")], stage.step
     assert_decision(stage, "Protected")
+
+
+def test_a14_an_old_price_narrows_no_trail_and_notes_no_level() -> None:
+    stage = Stage(tighten=(f.TightenStep(profit_bps=100, trail_offset_bps=50),)).protected()
+    old = Mark(px=D(102), ts_event_ns=0, ts_recv_ns=stage.now_ns, age_ns=3_600_000 * MS)
+    for level in ("tighten", "stop", "activation"):
+        stage.take(f.LevelCrossed(ts_recv_ns=stage.now_ns, level=level, mark=old))  # type: ignore[arg-type]
+        assert_decision(stage, "Protected")
+    position = stage.position
+    assert (position.wanted_trail_offset_bps, position.tighten_done) == (300, 0)
+    assert (position.shadow_ns, position.trail_activated_ns) == (0, 0)

@@ -6,8 +6,11 @@ import pytest
 
 from events import commands as c
 from events import facts as f
+from events.errors import BadInput
 from events.values import PositionSide
+from fsm.plans import check_plan
 from holdfast.scenario.floor import SECOND, D, Floor, commands_of, replayed
+from tests.fsm.stage import INSTRUMENT, NO_AMEND, SPOT
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 
@@ -116,3 +119,10 @@ def test_a16_a_fill_without_a_usable_price_is_booked_by_quantity_and_the_price_i
     assert floor.state(position_id) == "Protected"
     assert floor.position(position_id).avg_entry_px not in (None, Decimal(0))
     assert all(x.last_px is None or x.last_px > 0 for x in floor.facts(f.OrderFilled))
+
+
+def test_a27_an_attached_stop_is_refused_where_the_venue_makes_none() -> None:
+    plan = f.Plan(symbol="BTC/USD", side=PositionSide.LONG, qty=D("1.0"), trail_offset_bps=300, attach_stop=True)
+    check_plan(plan, INSTRUMENT, SPOT, None)
+    with pytest.raises(BadInput, match="attach_stop: stage has no attached stops"):
+        check_plan(plan, INSTRUMENT, NO_AMEND, None)
