@@ -2,6 +2,7 @@
 
 from itertools import accumulate
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,3 +50,8 @@ def test_skipping_finds_the_same_crossings_and_peaks_as_taking_every_tick(
 
 def test_an_empty_column_has_no_crossing() -> None:
     assert PriceColumn([]).next_crossing(PriceIndex(), 0) == 0
+
+
+def test_a_price_of_nothing_is_no_price_of_a_column() -> None:
+    with pytest.raises(AssertionError):
+        PriceColumn([100, 0])

@@ -7,7 +7,7 @@ from events import facts as f
 from events.errors import BadInput
 from events.values import PositionSide
 from fsm.desk import Desk
-from tests.fsm.stage import INSTRUMENT, MARGIN, SYMBOL, D, Stage, assert_decision, assert_unchanged, checked
+from tests.fsm.stage import INSTRUMENT, MARGIN, NO_AMEND, SYMBOL, D, Stage, assert_decision, assert_unchanged, checked
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 
@@ -126,3 +126,13 @@ def test_a_market_whose_price_is_under_one_has_prices_like_any_other() -> None:
 def test_a_desk_that_was_restored_says_how_many_events_it_took() -> None:
     stage = Stage().protected()
     assert Desk("hf", "flat").restore(stage.events) == len(stage.events) > 3
+
+
+@both_sides
+def test_a_position_that_is_leaving_is_looked_at_by_no_trail_any_more(side: PositionSide) -> None:
+    stage = Stage(side, NO_AMEND, trail_style="engine").protected().price(100).price("100.1")
+    assert stage.desk.index_of(SYMBOL).peak_of("hf000001|smart_stop|1") is not None
+    stage.leave()
+    index = stage.desk.index_of(SYMBOL)
+    assert index.peak_of("hf000001|smart_stop|1") is None
+    assert index.on_tick(1) == index.on_tick(10_000_000) == (), "no price wakes it"

@@ -1,8 +1,8 @@
 """Mutants of which somebody has said why they change nothing that anybody could notice: `equivalent.toml`.
 
 An entry names its module, the text of its line (with that of the line above where there are several) and the mutation; a module and a
-line of "*" are all of them. `tests/mutation/test_operators.py` fails when there is no such line or mutation any more, so that what is said never
-outlives what it is said of.
+line of "*" are all of them. `tests/mutation/test_operators.py` fails when there is no such line or mutation any more, so that what is
+said never outlives what it is said of.
 """
 
 import tomllib
