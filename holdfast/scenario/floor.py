@@ -345,8 +345,10 @@ class Floor:
         self.connect()
 
     def lose(self, count: int) -> None:
-        """Forget the last events of the log, as a torn tail does."""
-        del self.events[max(0, len(self.events) - count) :]
+        """Forget the last events of the log, as a torn tail does; none that an entry waited for, which was durable before that left."""
+        while count and self.events and not any(map(c.is_risk_increasing, self.events[-1].commands)):
+            self.events.pop()
+            count -= 1
 
     # --- wishes -------------------------------------------------------------------------------------------------------
 

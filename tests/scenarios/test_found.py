@@ -37,3 +37,9 @@ def test_a_stop_is_put_back_after_each_rung_of_exits_that_the_market_refuses() -
 @pytest.mark.parametrize("boundary", [3, 4, 5])
 def test_what_the_owner_closes_on_margin_is_taken_off_also_when_our_clock_was_set_back_since_the_position_opened(boundary: int) -> None:
     assert run(Case(scenarios(["P19c-margin"])[0], PositionSide.SHORT, "clock_back", boundary)).problems == ()
+
+
+@both_sides
+@pytest.mark.parametrize(("name", "fault"), [("X14", "stall"), ("X17-ghost", "delay_frame")])
+def test_a_torn_log_keeps_the_event_that_an_entry_waited_for(name: str, fault: str, side: PositionSide) -> None:
+    assert run(Case(scenarios([name])[0], side, fault, 0)).problems == ()
