@@ -115,7 +115,8 @@ class Account:
     def __init__(self) -> None:
         self._balances: dict[str, _Balance] = {}
         self._not_in_balance: dict[str, dict[str, _Missing]] = {}
-        self._lines: deque[str] = deque(maxlen=TRADES_KEPT)
+        # By asset: an execution has a line for each asset that it moves, in frames of their own, and one of them may be lost.
+        self._lines: deque[tuple[str, str]] = deque(maxlen=TRADES_KEPT)
         self._questions: dict[str, _Question] = {}
         self._trades: deque[OwnerTrade] = deque(maxlen=TRADES_KEPT)
         self._trade_ids: deque[str] = deque(maxlen=TRADES_KEPT)
@@ -129,7 +130,7 @@ class Account:
         """Note the total of an asset at `ts_event_ns`, after the execution `of_trade` (None: in a list); it is judged once settled."""
         known, missing = self._balances.get(asset), self._not_in_balance.get(asset, {})
         if of_trade is not None:
-            self._lines.append(of_trade)
+            self._lines.append((asset, of_trade))
             missing.pop(of_trade, None)
             if known is not None and ts_event_ns < known.ts_event_ns:
                 return
@@ -148,7 +149,7 @@ class Account:
     def take_own_fill(self, asset: str, trade_id: str, ts_event_ns: int, qty: Decimal) -> None:
         """Note an execution of ours that adds `qty` to an asset: a balance without it says nothing any more."""
         known = self._balances.get(asset)
-        if trade_id not in self._lines and (known is None or ts_event_ns >= known.ts_event_ns):
+        if (asset, trade_id) not in self._lines and (known is None or ts_event_ns >= known.ts_event_ns):
             self._not_in_balance.setdefault(asset, {})[trade_id] = _Missing(ts_event_ns, qty)
 
     def take_trade(self, trade: OwnerTrade, positions: Iterable[Position]) -> tuple[tuple[str, f.ManualFillSeen], ...]:
@@ -296,6 +297,20 @@ class Account:
             return True
         told_late = sum((fill.qty for fill in self._not_in_balance.get(asset, {}).values()), Decimal(0))
         return known.qty + told_late - _qty(position) >= position.instrument.qty(position.min_lots)
+
+    def belies(self, positions: Iterable[Position]) -> bool:
+        """Return whether a list without any execution is belied by a balance: by one of what an entry of ours, still open in our books, buys.
+
+        It may have executed, and the list be cut to none. What is the owner's own belies it too: then REST tells. Margin has no balance.
+        """
+        known = tuple(positions)
+        return any(self._may_hold_bought(x, known) for x in known if x.open_orders("entry") and _is_spot_long(x, x.instrument.base))
+
+    def _may_hold_bought(self, position: Position, positions: Sequence[Position]) -> bool:
+        asset = position.instrument.base
+        balance = self._balances.get(asset, _Balance(Decimal(0), 0)).qty
+        ours = sum((_qty(p) for p in positions if _is_spot_long(p, asset)), Decimal(0))
+        return balance - ours >= position.instrument.size_increment
 
     def answer(self, positions: Iterable[Position], is_complete: bool, is_settled: bool, asked_ns: int, now_ns: int) -> Answer:
         """Return what a snapshot, asked for at `asked_ns` and booked already, says of the differences that are in question."""

@@ -160,6 +160,10 @@ class Custody:
         at_ns = self._account.deadline_ns()
         return at_ns is not None and at_ns <= now_ns and self._account.due(self._desk.positions.values(), now_ns)
 
+    def belies(self, snapshot: m.SnapshotTaken) -> bool:
+        """Return whether a snapshot without executions calls itself complete, and a balance says that one of ours may be missing in it."""
+        return snapshot.trades_complete and not snapshot.newest_trade_ns and self._account.belies(self._desk.positions.values())
+
     def judge(self, is_complete: bool, is_settled: bool, asked_ns: int, now_ns: int) -> Judged:
         """Judge the account by a snapshot, asked for at `asked_ns`, whose executions are booked; before positions act on it.
 

@@ -316,16 +316,17 @@ class Pipeline:
 
     def _snapshot(self, made: Made, snapshot: m.SnapshotTaken, ts_recv_ns: int) -> None:
         self.counters["snapshot"] += 1
+        is_complete = snapshot.trades_complete and not self.custody.belies(snapshot)
         if not snapshot.trades_complete and self.settings.asks_rest:
             self._bridge(snapshot.newest_trade_ns, ts_recv_ns)
         for order in snapshot.open_orders:
             made.events += self._found(order, ts_recv_ns)
         # The account first: what is put back or sold because of this snapshot is sized by what is left.
-        judged = self.custody.judge(snapshot.trades_complete, self.translator.is_settled, self.link.asked_ns, ts_recv_ns)
+        judged = self.custody.judge(is_complete, self.translator.is_settled, self.link.asked_ns, ts_recv_ns)
         made.take_adjusted(judged.events)
         made.notices += [Notice(True, "BALANCE_UNEXPLAINED", text) for text in judged.unexplained]
         listed = [SnapshotOrder(o.client_order_id, o.venue_order_id) for o in snapshot.open_orders]
-        made.events += self.desk.snapshot(listed, snapshot.trades_complete, self.link.asked_ns, ts_recv_ns, self.custody.shared())
+        made.events += self.desk.snapshot(listed, is_complete, self.link.asked_ns, ts_recv_ns, self.custody.shared())
         made.notices += [Notice(False, _MISMATCH_CODES[x.kind], x.text) for x in self.custody.look(ts_recv_ns)]
         made.notices += self._unlisted.look(self.desk.unlisted, ts_recv_ns)
 

@@ -16,7 +16,7 @@ from events.errors import BadInput, NotFound
 
 from .anchor import Anchor, anchor_path_of, anchors_from
 from .lines import MAX_LINE_BYTES, Record
-from .walk import Ending, Walk
+from .walk import Ending, Walk, is_manifest
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,8 +99,8 @@ def is_begun(path: Path) -> bool:
             line = file.readline(MAX_LINE_BYTES)
     except OSError:
         return True
-    # A sector that was lost with the power reads as zeros, which no JSON holds.
-    return line.endswith(b"\n") and b"\0" not in line
+    # A sector that was lost with the power reads as zeros or as anything, line breaks too: only a whole manifest is a beginning.
+    return line.endswith(b"\n") and is_manifest(line)
 
 
 def anchors_of(path: Path, place: Path | None) -> Iterator[Anchor]:

@@ -232,12 +232,21 @@ class Walk:
         return line
 
 
+def is_manifest(line: bytes) -> bool:
+    """Tell whether a line is a session's first, of whatever schema."""
+    return _content_of(line).get("k") == "manifest"
+
+
+def _content_of(line: bytes) -> dict[str, object]:
+    try:
+        return msgspec.json.decode(line, type=dict[str, object])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}
+
+
 def _manifest_from(line: bytes, path: Path) -> dict[str, object]:
     """Decode the first line. Raises BadInput or UnknownSchema."""
-    try:
-        content = msgspec.json.decode(line, type=dict[str, object])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        content = {}
+    content = _content_of(line)
     schema = content.get("schema")
     # Without its end it is not whole, however well it reads: what a repair appends would stand on the same line.
     cut = not line.endswith(b"\n") and line.startswith(b'{"k":"manifest"')

@@ -34,6 +34,7 @@ from projections.fills import row_from
 from replay.intents import ExitPosition, HaltPosition, OpenPosition, TightenPosition
 from replay.lines import parts_of
 from replay.replay import replay
+from replay.session import is_begun
 from venues.clock import Clock
 from venues.kraken.rest import RestClient, unreached
 from venues.simulated import MarketFeed, SimulatedVenue
@@ -588,8 +589,8 @@ class World:
             self.watch.say(now_ns, "I9", f"execution {exec_id} is booked, and the venue knows nothing of it")
 
     def _replay(self, life: _Life, now_ns: int) -> None:
-        if life.lost_power and b"\n" not in life.session.read_bytes():
-            return  # killed within its first write: nothing was recorded in it
+        if life.lost_power and not is_begun(life.session):
+            return  # the power was lost within its first write: nothing was recorded in it
         try:
             verdict = replay(life.session)
         except Tampered as problem:

@@ -53,6 +53,25 @@ def test_the_line_of_the_first_of_several_executions_at_once_says_nothing_of_the
     assert judged(account, stage, 16) == ["0.900"]
 
 
+def test_the_line_of_another_asset_does_not_tell_what_an_execution_left_of_this_one() -> None:
+    account, stage = Account(), Stage().protected("1.0")
+    account.take_balance("BTC", D("0.9"), "T1", 10 * SECOND, 11 * SECOND)
+    account.take_balance("USD", D("1000"), "T2", 10 * SECOND, 11 * SECOND)
+    account.take_own_fill("BTC", "T2", 10 * SECOND, D("0.1"))
+    assert judged(account, stage, 13) == []
+
+
+def test_a_list_without_executions_is_belied_by_a_balance_that_an_open_entry_may_have_bought() -> None:
+    account, stage = Account(), Stage()
+    assert not account.belies([stage.position])
+    account.take_balance("BTC", D("0"), None, 10 * SECOND, 11 * SECOND)
+    assert not account.belies([stage.position])
+    account.take_balance("BTC", D("0.4"), None, 12 * SECOND, 12 * SECOND)
+    assert account.belies([stage.position])
+    # Once it is booked the balance says nothing more.
+    assert not account.belies([Stage().protected("1.0").position])
+
+
 def test_a_balance_from_after_the_last_execution_counts_also_where_it_is_told_first() -> None:
     account, stage = Account(), Stage().protected("1.0")
     account.take_balance("BTC", D("0.7"), "", 12 * SECOND, 12 * SECOND)

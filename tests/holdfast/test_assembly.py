@@ -49,7 +49,7 @@ def test_a_start_names_the_session_before_it(tmp_path: Path) -> None:
     assert previous_of(second) == named(first)
 
 
-@pytest.mark.parametrize("left", ["nothing", "one byte", "half", "all but the line break", "a sector lost"])
+@pytest.mark.parametrize("left", ["nothing", "one byte", "half", "all but the line break", "a sector lost", "a sector of anything"])
 def test_a_session_that_was_killed_within_its_first_write_is_passed_over_and_left_as_it_is(tmp_path: Path, left: str) -> None:
     first = a_life(tmp_path)
     manifest = first.read_bytes().partition(b"\n")[0]
@@ -59,6 +59,7 @@ def test_a_session_that_was_killed_within_its_first_write_is_passed_over_and_lef
         "half": manifest[: len(manifest) // 2],
         "all but the line break": manifest,
         "a sector lost": bytes(512) + manifest[512:] + b"\n",
+        "a sector of anything": manifest[:100] + b"\xe0\n\x17\n" * 8,
     }[left]
     killed = tmp_path / "99991231T235959-zzzz.session"
     killed.write_bytes(torn)

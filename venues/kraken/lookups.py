@@ -229,7 +229,8 @@ class Lookups:
         if search.found:
             return
         if search.step == "closed":
-            self._work = _Walk(max(0, (search.sent_ns or search.begun_ns - LAG_NS) - NS_PER_S), search=search)
+            # By our clock, and the trades have the venue's: it may be behind.
+            self._work = _Walk(max(0, (search.sent_ns or search.begun_ns) - LAG_NS), search=search)
             self._ask_page(self._work, answer.ts_recv_ns)
         else:
             search.step = "open" if search.step == "by_id" else "closed"
@@ -252,8 +253,9 @@ class Lookups:
             self._work = _Walk(since_ns, search=search)
             self._ask_page(self._work, answer.ts_recv_ns)
 
-    def _lost(self, search: _Search, now_ns: int) -> list[Output]:
-        # As old as REST may be: what it does not list now may have been there since.
+    def _lost(self, search: _Search, are_all_named: bool, now_ns: int) -> list[Output]:
+        # As old as REST may be: what it does not list now may have been there since. The trades were read to their end, back to
+        # before the order was sent: where each of them has an owner, none is of this order, whatever else is missing.
         asked_ns = search.begun_ns - LAG_NS
         if search.found or not search.sent_ns or asked_ns <= search.sent_ns:
             return []
@@ -263,7 +265,7 @@ class Lookups:
                 client_order_id=search.client_order_id,
                 venue_order_id=search.venue_order_id,
                 asked_ns=asked_ns,
-                trades_complete=not self._orders.has_gap,
+                trades_complete=are_all_named or not self._orders.has_gap,
             )
         ]
 
@@ -328,7 +330,7 @@ class Lookups:
         if walk.search is not None:
             mine = self._orders.venue_order_id_of(walk.search.client_order_id)
             walk.search.found |= any(entry.order_id == mine for entry in entries)
-            output += self._lost(walk.search, answer.ts_recv_ns)
+            output += self._lost(walk.search, len(named) == len(walk.trades), answer.ts_recv_ns)
         if not walk.gap_ns or not self._orders.has_gap:
             return
         is_new_enough = walk.has_new or walk.begun_ns - LAG_NS >= walk.gap_ns
