@@ -139,7 +139,9 @@ class Account:
         before_ns = ts_event_ns + 1 if of_trade is None else ts_event_ns
         self._not_in_balance[asset] = {key: fill for key, fill in missing.items() if fill.ts_event_ns >= before_ns}
         question = self._questions.get(asset)
-        if question is None or question.from_ns <= now_ns:
+        # A list comes with every truth that is asked for: one that says the same again must not put off what asked for it.
+        is_repeated = question is not None and of_trade is None and known is not None and known.qty == balance
+        if not is_repeated and (question is None or question.from_ns <= now_ns):
             self._questions[asset] = _Question(now_ns + GRACE_NS)
 
     def doubt(self, asset: str, now_ns: int) -> None:

@@ -251,6 +251,8 @@ class Floor:
                 self.after(self._asked_ns + REFRESH_NS - self.now_ns, self._ask_if_wanted)
             return
         self._is_asked, self._is_wanted = True, False
+        self._out(self._private, encode.encode_unsubscribe("balances", self._request(), is_private=True))
+        self._subscribe_balances()
         self._out(self._private, encode.encode_unsubscribe("executions", self._request(), is_private=True))
         self._subscribe_executions()
 
@@ -258,6 +260,9 @@ class Floor:
         if self._is_wanted:
             self._is_wanted = False
             self._ask()
+
+    def _subscribe_balances(self) -> None:
+        self._out(self._private, encode.encode_subscribe("balances", self._request(), is_private=True, snapshot=True))
 
     def _subscribe_executions(self) -> None:
         self._is_asked, self._asked_ns = True, self.now_ns
@@ -290,7 +295,7 @@ class Floor:
             ("trade", (self.symbol,), {"snapshot": False}),
         ):
             self._out(public, encode.encode_subscribe(channel, self._request(), symbols, **options))
-        self._out(private, encode.encode_subscribe("balances", self._request(), is_private=True, snapshot=True))
+        self._subscribe_balances()
         self._subscribe_executions()
 
     def drop(self) -> None:

@@ -61,6 +61,16 @@ def test_the_line_of_another_asset_does_not_tell_what_an_execution_left_of_this_
     assert judged(account, stage, 13) == []
 
 
+def test_a_list_of_balances_that_says_the_same_again_does_not_put_off_the_question() -> None:
+    account, stage = Account(), Stage().protected("1.0")
+    account.take_balance("BTC", D("0.9"), None, 10 * SECOND, 10 * SECOND)
+    assert account.due([stage.position], 11 * SECOND)
+    # The truth that was asked for begins with a list of balances.
+    account.take_balance("BTC", D("0.9"), None, 11 * SECOND, 12 * SECOND)
+    answer = account.answer([stage.position], is_complete=True, is_settled=True, asked_ns=11 * SECOND, now_ns=12 * SECOND)
+    assert [fact.open_qty for _, fact in answer.facts if isinstance(fact, f.PositionAdjusted)] == [D("0.9")]
+
+
 def test_a_list_without_executions_is_belied_by_a_balance_that_an_open_entry_may_have_bought() -> None:
     account, stage = Account(), Stage()
     assert not account.belies([stage.position])

@@ -43,3 +43,9 @@ def test_what_the_owner_closes_on_margin_is_taken_off_also_when_our_clock_was_se
 @pytest.mark.parametrize(("name", "fault"), [("X14", "stall"), ("X17-ghost", "delay_frame")])
 def test_a_torn_log_keeps_the_event_that_an_entry_waited_for(name: str, fault: str, side: PositionSide) -> None:
     assert run(Case(scenarios([name])[0], side, fault, 0)).problems == ()
+
+
+@pytest.mark.parametrize(("name", "boundaries"), [("P19b", range(14)), ("P19-exit", range(15)), ("P30-cut", range(9))])
+def test_a_balance_whose_frame_is_lost_is_heard_with_the_next_truth(name: str, boundaries: range) -> None:
+    for boundary in boundaries:
+        assert run(Case(scenarios([name])[0], PositionSide.LONG, "drop_frame", boundary)).problems == ()

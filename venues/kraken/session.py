@@ -160,7 +160,7 @@ class KrakenSession:
         return await self._private.send(frame_text.replace(encode.TOKEN_PLACEHOLDER, self._token))
 
     def refresh_truth(self) -> None:
-        """Ask for a fresh snapshot of orders and executions. Answered by a `LinkChanged` "asked" and the snapshot frame."""
+        """Ask for a fresh list of balances, and a fresh snapshot of orders and executions. Answered by a `LinkChanged` "asked" and the snapshot frame."""
         self._is_wanted = True
         self._truth.set()
 
@@ -215,8 +215,11 @@ class KrakenSession:
 
     async def _subscribe_private(self) -> None:
         # Balances first: the socket is closed when it holds no private subscription, as during a refresh of executions.
-        await self.send(encode.encode_subscribe("balances", self._next_req_id(), is_private=True, snapshot=True))
+        await self._subscribe_balances()
         await self._ask()
+
+    async def _subscribe_balances(self) -> None:
+        await self.send(encode.encode_subscribe("balances", self._next_req_id(), is_private=True, snapshot=True))
 
     async def _ask(self) -> None:
         self._is_asked, self._is_wanted = True, False
@@ -235,6 +238,9 @@ class KrakenSession:
             # Whoever asks because of what an answer holds would otherwise ask for ever, as fast as the venue answers.
             await asyncio.sleep(self._asked_s + self._settings.refresh_interval_s - now_s())
             if self._is_wanted and self._private.is_open and not self._is_asked:
+                # Balances are part of the truth: of one whose frame was lost nothing else would tell until it changes again.
+                await self.send(encode.encode_unsubscribe("balances", self._next_req_id(), is_private=True))
+                await self._subscribe_balances()
                 await self.send(encode.encode_unsubscribe("executions", self._next_req_id(), is_private=True))
                 await self._ask()
 
