@@ -301,9 +301,10 @@ class Account:
         return known.qty + told_late - _qty(position) >= position.instrument.qty(position.min_lots)
 
     def belies(self, positions: Iterable[Position]) -> bool:
-        """Return whether a list without any execution is belied by a balance: by one of what an entry of ours, still open in our books, buys.
+        """Return whether a balance belies a list without any execution: one of what an entry of ours, still open in our books, buys.
 
-        It may have executed, and the list be cut to none. What is the owner's own belies it too: then REST tells. Margin has no balance.
+        It may have executed, and the list be cut to none. What is the owner's own belies it too: then REST tells. Margin has no
+        balance.
         """
         known = tuple(positions)
         return any(self._may_hold_bought(x, known) for x in known if x.open_orders("entry") and _is_spot_long(x, x.instrument.base))

@@ -11,7 +11,9 @@ from decimal import Decimal
 from events import facts as f
 from events.record import bytes_from
 from events.values import Mark, PositionSide
+from fsm.booking import UNLISTED_NS
 from fsm.core import Core
+from fsm.order import LIVE
 from holdfast.simulation.adversary import EVERY, MARGIN, MS, NO_AMEND, SPOT, Life, Troubles
 from tests.fsm.timed import TimedLife
 
@@ -64,6 +66,21 @@ class WishfulLife(Life):
         return f.OrderRejected(reject_class="other", text="a late word of an earlier attempt", **ids)  # type: ignore[arg-type]
 
 
+class UnlistedLife(WishfulLife):
+    """A life in which lists in a row lack a stop that rests, beside more of the same in the account; then it is listed again."""
+
+    def trouble(self) -> None:
+        stops = [o for o in self.position.open_orders("stop") if o.status == LIVE]
+        if self.rng.random() < 0.7 or not stops:
+            super().trouble()
+            return
+        for _ in range(2):
+            ids = {"ts_recv_ns": self.now_ns, "client_order_id": stops[0].client_order_id}
+            self.deliver(f.OrderNotFound(asked_ns=self.now_ns, trades_complete=False, shared=True, repeated=True, **ids))  # type: ignore[arg-type]
+            self.now_ns += UNLISTED_NS
+        self.deliver(f.OrderAccepted(ts_recv_ns=self.now_ns, client_order_id=stops[0].client_order_id))
+
+
 def lives(core: Core | None = None, rounds: int = 3) -> Iterator[Life]:
     """Yield the lives, not yet lived."""
     seed = 0
@@ -80,6 +97,11 @@ def lives(core: Core | None = None, rounds: int = 3) -> Iterator[Life]:
                 yield TimedLife(
                     seed, capabilities=venue, side=side, plan_fields=fields, troubles=BOOKED, core=core, link_life_s=60, leave_after_s=60
                 )
+
+
+    for plan in PLANS:
+        seed += 1
+        yield UnlistedLife(seed, capabilities=SPOT, side=PositionSide.LONG, plan_fields=plan, troubles=BOOKED, core=core)
 
 
 def _mirrored(plan: dict[str, object]) -> dict[str, object]:

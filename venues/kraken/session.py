@@ -160,7 +160,10 @@ class KrakenSession:
         return await self._private.send(frame_text.replace(encode.TOKEN_PLACEHOLDER, self._token))
 
     def refresh_truth(self) -> None:
-        """Ask for a fresh list of balances, and a fresh snapshot of orders and executions. Answered by a `LinkChanged` "asked" and the snapshot frame."""
+        """Ask for a fresh list of balances, and for a fresh snapshot of orders and executions.
+
+        Answered by a `LinkChanged` "asked" and the snapshot frame.
+        """
         self._is_wanted = True
         self._truth.set()
 
