@@ -206,7 +206,8 @@ ROWS: tuple[Row, ...] = (
         CLEAR_PATIENT=(SAME, (), _COVERED_WHILE_LEAVING),
     ),
     *settle((FLATTENING,), EVIDENCE, FLIPPED=(SAME, (), "the watch makes the next attempt")),
-    Row((RECONCILING,), EVIDENCE, {}, SAME, (), _WAIT),
+    # A hold begins with the owner's deed, and he is asked then: the snapshot only shows that nothing stands.
+    Row((RECONCILING,), EVIDENCE, {}, SAME, ("page_taken",), _WAIT),
     # --- nothing left: the link is gone or going. Sending again at once would spin; the snapshot of the next link decides.
     *settle((*_STAY, *_LEAVING, EMERGENCY_PROTECTING, FLATTENING), ("OrderNotSent",), None, (), **NOT_SENT),
     Row((RECONCILING, HALTED), ("OrderNotSent",), {}, SAME, (), _WAIT),

@@ -179,6 +179,16 @@ def test_a27_asked_for_it_is_put_back_at_once(side: PositionSide) -> None:
 
 
 @both_sides
+def test_a27_who_takes_it_away_while_a_new_links_snapshot_is_awaited_is_asked_as_well(side: PositionSide) -> None:
+    stage = Stage(side, SPOT if side is PositionSide.LONG else MARGIN).protected()
+    stage.canceled("stop", by_hand=True).accepted("stop")
+    stage.wait(100).link_closed().link_live()
+    stage.canceled("stop", by_hand=True)
+    stage.wait(100).snapshot().link_closed().link_live().snapshot()
+    assert (stage.state, stage.paged) == ("AwaitingOwner", ["STOP_CANCELLED_AGAIN"])
+
+
+@both_sides
 def test_a27_through_the_engine_the_wish_for_protection_ends_the_hold_and_replays(side: PositionSide) -> None:
     floor, position_id = taken_twice(side)
     floor.wait(5)
