@@ -10,9 +10,9 @@ Rules
     4. Then the owner's own trades explain it, at their price, and what they do not explain is an adjustment; not before nothing
        of what the venue said is held back (`is_settled`). The newest position gives first: the older ones have been true for longer.
     5. Margin has no balance to compare: the owner's margin trades close what the owner is known to hold, then ours. What the account holds
-       of a pair is asked for by REST where the venue refuses an exit because nothing is there to close, and after a restart. It counts
+       of a pair is asked for by REST where the venue refuses an exit because nothing is there to close, and after each start. It counts
        if two answers in a row agree, with nothing executed since the first; REST may be a minute behind the stream, so that after
-       a restart both must be younger than that. Then what is missing is adjusted, the newest first (`take_margin`).
+       a start both must be younger than that. Then what is missing is adjusted, the newest first (`take_margin`).
     6. What the venue holds back or cuts (funds, reduce-only) it counts for the account. It guards one position against a second order of
        its own only while that position is all that there is (`shared`).
 
@@ -228,11 +228,13 @@ class Account:
             question = self._margin_questions[symbol] = _MarginQuestion(now_ns, now_ns)
         question.refused.add(refused)
 
-    def restarted(self, positions: Iterable[Position], now_ns: int) -> None:
-        """Ask, once REST cannot be older than the restart, what the account holds of each pair with a position on margin."""
-        for position in positions:
-            if position.plan.margin:
-                self._margin_questions[position.plan.symbol] = _MarginQuestion(now_ns, now_ns + LOOK_AFTER_RESTART_NS)
+    def restarted(self, symbols: Iterable[str], now_ns: int) -> None:
+        """Ask, once REST cannot be older than the restart, what the account holds on margin of each of these pairs.
+
+        Also where we hold nothing: what the owner closes later is his own, and not of a position that is opened meanwhile.
+        """
+        for symbol in symbols:
+            self._margin_questions[symbol] = _MarginQuestion(now_ns, now_ns + LOOK_AFTER_RESTART_NS)
 
     def margin_due(self, now_ns: int) -> bool:
         """Return whether what the account holds on margin is to be asked for now."""

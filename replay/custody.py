@@ -5,7 +5,7 @@ order, so that replay knows the same.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -113,9 +113,10 @@ class Custody:
         """Note that the venue refused an exit on margin because nothing is there that it could close."""
         self._account.doubt_margin(position.plan.symbol, position.position_id, now_ns)
 
-    def restarted(self, now_ns: int) -> None:
-        """Note that what happened on margin before now is not known."""
-        self._account.restarted(self._desk.positions.values(), now_ns)
+    def restarted(self, symbols: Iterable[str], now_ns: int) -> None:
+        """Note that what happened on margin before now is not known, of `symbols` and of what is held."""
+        held = {position.plan.symbol for position in self._desk.positions.values() if position.plan.margin}
+        self._account.restarted(sorted({*symbols, *held}), now_ns)
 
     def margin_due(self, now_ns: int) -> bool:
         """Tell whether what the account holds on margin is to be asked for."""

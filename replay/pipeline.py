@@ -383,7 +383,7 @@ class Pipeline:
         elif isinstance(intent, Restarted):
             self.dead_man.restarted(ts_recv_ns)
             if self.settings.asks_rest:
-                self.custody.restarted(ts_recv_ns)
+                self.custody.restarted(self.settings.symbols, ts_recv_ns)
             self._markets.away(ts_recv_ns)
             made.events += self.desk.take_all(f.ChannelClosed(ts_recv_ns=ts_recv_ns, reason="restart", epoch=intent.epoch))
         elif isinstance(intent, ExitAll):

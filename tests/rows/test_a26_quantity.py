@@ -266,6 +266,22 @@ def test_a26_after_a_restart_what_the_owner_holds_on_margin_beside_a_position_is
     assert floor.state(position_id) == "Protected"
 
 
+@both_sides
+def test_a26_what_the_owner_held_on_margin_before_the_start_is_his_when_he_closes_it_and_a_later_position_keeps_its_stop(
+    side: PositionSide,
+) -> None:
+    floor = Floor()
+    untold(floor, side.entry_side.value, "5")
+    floor.kill()
+    floor.wait(130)
+    position_id = floor.protected(side, margin=True)
+    floor.by_hand(side.exit_side.value, "5", margin=True)
+    floor.wait(5)
+    assert (floor.state(position_id), abs(floor.at_venue())) == ("Protected", D("0.5"))
+    assert [text.split()[-1] for text in floor.resting()] == ["0.5"]
+    assert replayed(floor)
+
+
 def test_a26_two_answers_with_an_execution_between_them_are_one() -> None:
     account, stage = Account(), Stage(PositionSide.SHORT, MARGIN).protected("1.0")
     key = stage.position.position_id
@@ -282,7 +298,7 @@ def test_a26_two_answers_with_an_execution_between_them_are_one() -> None:
     assert told(113, "-0.4") == []
     assert told(119, "-0.4") == ["0.400"]
     # Without the venue's own word REST must be younger than it may be late.
-    account.restarted([stage.position], 200 * SECOND)
+    account.restarted([SYMBOL], 200 * SECOND)
     assert account.deadline_ns() == 261 * SECOND
     assert told(210, "-0.4") + told(250, "-0.4") + told(259, "-0.4") == []
     assert told(262, "-0.4") == []
