@@ -114,6 +114,8 @@ class Account:
 
     def __init__(self) -> None:
         self._balances: dict[str, _Balance] = {}
+        # What the last whole list names, and as of when.
+        self._listed: tuple[frozenset[str], int] | None = None
         self._not_in_balance: dict[str, dict[str, _Missing]] = {}
         # By asset: an execution has a line for each asset that it moves, in frames of their own, and one of them may be lost.
         self._lines: deque[tuple[str, str]] = deque(maxlen=TRADES_KEPT)
@@ -144,8 +146,18 @@ class Account:
         if not is_repeated and (question is None or question.from_ns <= now_ns):
             self._questions[asset] = _Question(now_ns + GRACE_NS)
 
+    def take_list(self, assets: frozenset[str], ts_event_ns: int) -> None:
+        """Note which assets a whole list names, as of `ts_event_ns` at least; its balances are noted already."""
+        self._listed = assets, ts_event_ns
+
     def doubt(self, asset: str, now_ns: int) -> None:
-        """Judge an asset at once: an order of ours found too little of it (A25)."""
+        """Judge an asset at once: an order of ours found too little of it (A25).
+
+        That nothing is there may be said by leaving it out of a list: by itself that proves nothing, with the refusal it does.
+        """
+        known = self._balances.get(asset)
+        if self._listed is not None and asset not in self._listed[0] and (known is None or known.ts_event_ns < self._listed[1]):
+            self.take_balance(asset, Decimal(0), None, self._listed[1], now_ns)
         self._questions[asset] = _Question(now_ns)
 
     def take_own_fill(self, asset: str, trade_id: str, ts_event_ns: int, qty: Decimal) -> None:

@@ -39,10 +39,13 @@ class Custody:
         self._needed: dict[str, f.BalanceShort] = {}
         self._seen_orders: deque[str] = deque(maxlen=ORDERS_KEPT)
 
-    def take(self, message: m.BalanceChanged | m.ForeignFill | m.ForeignOrder) -> list[PositionEvent]:
+    def take(self, message: m.BalanceChanged | m.BalancesListed | m.ForeignFill | m.ForeignOrder) -> list[PositionEvent]:
         """Take a word about what is not ours; return what it means for positions at once."""
         if isinstance(message, m.BalanceChanged):
             self._account.take_balance(message.asset, message.balance, message.of_trade, message.ts_event_ns, message.ts_recv_ns)
+            return []
+        if isinstance(message, m.BalancesListed):
+            self._account.take_list(message.assets, message.ts_event_ns)
             return []
         if isinstance(message, m.ForeignOrder):
             return self._owners_order(message)

@@ -255,7 +255,7 @@ class Pipeline:
         elif isinstance(item, m.SnapshotTaken):
             self._snapshot(made, item, ts_recv_ns)
             self.link.step(made, links.SnapshotArrived(ts_recv_ns=ts_recv_ns, asked_ns=self.link.asked_ns))
-        elif isinstance(item, m.BalanceChanged | m.ForeignFill | m.ForeignOrder):
+        elif isinstance(item, m.BalanceChanged | m.BalancesListed | m.ForeignFill | m.ForeignOrder):
             self.counters[type(item).__name__] += 1
             made.events += self.custody.take(item)
         elif isinstance(item, m.BalanceHeld):

@@ -53,7 +53,7 @@ class PrivateLink:
     def heard(self, made: Made, items: Sequence[f.Fact | m.VenueMessage], now_ns: int) -> None:
         """Take it that a frame came, and how late its words are where that is worth telling (A22); a snapshot speaks of old times."""
         times = [item.ts_event_ns for item in items if item.ts_event_ns]
-        if times and not any(isinstance(item, m.SnapshotTaken | m.BalanceChanged) for item in items):
+        if times and not any(isinstance(item, m.SnapshotTaken | m.BalanceChanged | m.BalancesListed) for item in items):
             lag_ns = min(self._lag.of(at_ns, now_ns) for at_ns in times)
             if self.known.is_late or lag_ns >= self._thresholds.lag_ms * 1_000_000:
                 self.step(made, links.LagNoticed(ts_recv_ns=now_ns, lag_ns=lag_ns))

@@ -109,6 +109,12 @@ class BalanceChanged(VenueMessage, frozen=True, kw_only=True, tag="balance_chang
     of_trade: str | None = None
 
 
+class BalancesListed(VenueMessage, frozen=True, kw_only=True, tag="balances_listed"):
+    """A whole list of balances names these assets, and is at least as new as `ts_event_ns`; it comes behind its lines."""
+
+    assets: frozenset[str]
+
+
 class BalanceHeld(VenueMessage, frozen=True, kw_only=True, tag="balance_held"):
     """Total of one asset and what open orders hold of it, ours and others', in units of the asset; by REST: a minute old at worst."""
 
@@ -269,6 +275,7 @@ AnyMessage = (
     | VenueStatus
     | SnapshotTaken
     | BalanceChanged
+    | BalancesListed
     | BalanceHeld
     | MarginHeld
     | TradesCompleted

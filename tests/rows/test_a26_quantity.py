@@ -11,9 +11,10 @@ from events import facts as f
 from events.values import PositionSide
 from fsm.account import Account
 from fsm.monitor import quantity_mismatch
-from holdfast.scenario.floor import SECOND, SYMBOL, Floor, replayed
+from holdfast.scenario.floor import BALANCES, SECOND, SYMBOL, Floor, replayed
 from replay.pipeline import Settings
 from tests.fsm.stage import MARGIN, D, Stage
+from venues.simulated.settings import VenueSettings
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 
@@ -163,6 +164,22 @@ def test_a26_without_a_complete_snapshot_nothing_is_adjusted_and_a_person_is_tol
     assert floor.facts(f.PositionAdjusted) + floor.facts(f.ManualFillSeen) == []
     assert "BALANCE_UNEXPLAINED" in floor.pages
     assert floor.facts(f.BalanceShort, position_id)
+
+
+def test_a26_coins_that_were_sold_while_nobody_lived_end_their_position_also_where_a_list_names_no_empty_balance() -> None:
+    floor = Floor(venue=VenueSettings(balances=dict(BALANCES), lists_empty_balances=False))
+    position_id = floor.protected(PositionSide.LONG)
+
+    def sell_all() -> None:
+        (stop,) = [x for x in floor.gateway.exchange.open_orders() if x.trigger is not None]
+        floor.owner(lambda exchange, now_ns: exchange.cancel(stop.order_id, "", now_ns))
+        floor.by_hand("sell", "0.5")
+
+    floor.kill(sell_all)
+    floor.wait(30)
+    assert (floor.state(position_id), floor.at_venue(), floor.resting()) == ("Closed", 0, [])
+    assert "EXIT_NOT_POSSIBLE" not in floor.pages
+    assert replayed(floor)
 
 
 # --- on margin, where the stream tells no quantity: REST is asked, and believed at the second answer ---------------------------------

@@ -20,6 +20,7 @@ from events.values import Instrument, Side, positive_decimal_from
 
 from ..messages import (
     BalanceChanged,
+    BalancesListed,
     Channel,
     DeadManAnswered,
     FrameRefused,
@@ -236,13 +237,13 @@ class KrakenTranslator:
 
     def _from_balances(self, frame: codec.BalancesFrame, ts_recv_ns: int, text: str) -> list[Output]:
         output = self._gap("balances", frame.type, frame.sequence, ts_recv_ns)
+        is_list = frame.type == "snapshot"
         for entry in frame.data:
             try:
                 balance = codec.number(entry.balance, "balances.balance")
             except BadInput as problem:
                 output.append(_bad_entry(problem, text, ts_recv_ns))
             else:
-                is_list = frame.type == "snapshot"
                 output.append(
                     BalanceChanged(
                         asset=entry.asset,
@@ -253,6 +254,9 @@ class KrakenTranslator:
                         ts_recv_ns=ts_recv_ns,
                     )
                 )
+        if is_list:
+            assets = frozenset(entry.asset for entry in frame.data)
+            output.append(BalancesListed(assets=assets, ts_event_ns=self._balances_asked_ns, ts_recv_ns=ts_recv_ns))
         return output
 
     def _gap(self, channel: str, frame_type: str, sequence: int | None, ts_recv_ns: int) -> list[Output]:

@@ -287,8 +287,8 @@ class Gateway:
         elif channel == "instrument":
             data = instrument_data(self.exchange.pairs.values(), self.exchange.system)
         elif channel == "balances":
-            balances = self.exchange.account.balances
-            data = [executions.balance_row(asset, balances[asset]) for asset in sorted(balances)]
+            balances, lists_empty = self.exchange.account.balances, self.settings.lists_empty_balances
+            data = [executions.balance_row(asset, balances[asset]) for asset in sorted(balances) if balances[asset] or lists_empty]
         else:
             data = self._executions_snapshot(result, now_ns)
         frame = {"channel": channel, "type": "snapshot", "data": data}

@@ -22,6 +22,7 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
         trigger_latency_ms: from the touch of a trigger price to the execution of its market order.
         trail_status_ms: least time between two `status` entries of one moving trailing stop; None sends none (cadence [NV]).
         stops_hold_funds: whether an untriggered spot stop holds its balance ([NV], K3).
+        lists_empty_balances: whether a list of balances names an asset of which nothing is left ([NV]).
         crossed_stop: a stop whose level is already crossed is triggered at once, or refused ([NV], P21).
         heartbeat_ms: silence after which a heartbeat is due, in `heartbeat_time`; never more than 20 a real second.
         token_ttl_real_s, idle_close_real_s: transport limits, in real seconds whatever the clock's speed.
@@ -40,6 +41,7 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
     trigger_latency_ms: int = 50
     trail_status_ms: int | None = 1_000
     stops_hold_funds: bool = True
+    lists_empty_balances: bool = True
     crossed_stop: Literal["trigger", "reject"] = "trigger"
     heartbeat_ms: int = 1_000
     heartbeat_time: Literal["market", "real"] = "market"

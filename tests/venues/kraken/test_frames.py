@@ -45,7 +45,7 @@ docs-executions-unsubscribe-ack                                                 
 docs-rest-order-amends                                                                       FrameRefused:no_envelope
 gct-add-order-ack-validate-warning                                                           UnmatchedReply
 gct-amend-order-ack-both-ids                                                                 UnmatchedReply
-gct-balances-snapshot-docs                                                                   BalanceChanged x3
+gct-balances-snapshot-docs                                                                   BalanceChanged x3, BalancesListed
 gct-balances-update-deposit-docs                                                             SequenceGap, BalanceChanged
 gct-balances-update-transfer-negative                                                        SequenceGap, BalanceChanged
 gct-cancel-all-ack-warning                                                                   UnmatchedReply
@@ -99,7 +99,7 @@ kar-amend-order-ack-amend-order-string                                          
 kar-amend-order-ack-amend-order                                                              UnmatchedReply
 kar-amend-order-reject-amend-order-error-response                                            UnmatchedReply
 kar-amend-order-request-amend-order-string-expected-request                                  FrameRefused:request
-kar-balances-snapshot-balances-snapshot-balances-snapshot                                    BalanceChanged x5
+kar-balances-snapshot-balances-snapshot-balances-snapshot                                    BalanceChanged x5, BalancesListed
 kar-balances-update-balances-updates-base-update                                             SequenceGap, BalanceChanged
 kar-balances-update-balances-updates-usd-update                                              SequenceGap, BalanceChanged
 kar-batch-add-ack-batch-add                                                                  UnmatchedReply

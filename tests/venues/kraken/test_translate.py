@@ -13,6 +13,7 @@ from venues.kraken.times import ns_from_rfc3339
 from venues.kraken.translate import KrakenTranslator
 from venues.messages import (
     BalanceChanged,
+    BalancesListed,
     Heartbeat,
     InstrumentsListed,
     Ponged,
@@ -200,9 +201,11 @@ def test_status_heartbeat_pong_and_balances(translator):
     pong = {"method": "pong", "req_id": 3, "time_in": "1970-01-01T00:00:01Z", "time_out": "1970-01-01T00:00:02Z"}
     assert hear(translator, pong) == [Ponged(req_id=3, ts_event_ns=1_000_000_000, ts_recv_ns=5)]
     rows = [{"asset": "BTC", "balance": 1.20, "wallets": []}, {"asset": "USD", "balance": "NaN"}]
-    changed, refused = hear(translator, {"channel": "balances", "type": "snapshot", "data": rows, "sequence": 1})
+    changed, refused, listed = hear(translator, {"channel": "balances", "type": "snapshot", "data": rows, "sequence": 1})
     assert changed == BalanceChanged(asset="BTC", balance=Decimal("1.2"), ts_recv_ns=5)
     assert refused.code == "bad_entry"
+    # What cannot be read is named all the same: it is not known to be nothing.
+    assert listed == BalancesListed(assets=frozenset({"BTC", "USD"}), ts_recv_ns=5)
 
 
 def test_a_list_of_balances_is_as_new_as_the_answer_before_it_and_a_line_as_the_venue_says(translator):
@@ -210,8 +213,8 @@ def test_a_list_of_balances_is_as_new_as_the_answer_before_it_and_a_line_as_the_
     times = {"time_in": "1970-01-01T00:00:01Z", "time_out": "1970-01-01T00:00:02Z"}
     hear(translator, {"method": "subscribe", "req_id": 1, "success": True, "result": acked, **times})
     rows = [{"asset": "BTC", "balance": 1.20, "wallets": []}]
-    (listed,) = hear(translator, {"channel": "balances", "type": "snapshot", "data": rows, "sequence": 1})
-    assert (listed.of_trade, listed.ts_event_ns) == (None, 1_000_000_000)
+    listed, whole = hear(translator, {"channel": "balances", "type": "snapshot", "data": rows, "sequence": 1})
+    assert (listed.of_trade, listed.ts_event_ns, whole.ts_event_ns) == (None, 1_000_000_000, 1_000_000_000)
     line = {"asset": "BTC", "balance": 1.5, "ref_id": "T1", "timestamp": "1970-01-01T00:00:03Z"}
     (moved,) = hear(translator, {"channel": "balances", "type": "update", "data": [line], "sequence": 2})
     assert (moved.of_trade, moved.ts_event_ns) == ("T1", 3_000_000_000)
