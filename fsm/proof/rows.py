@@ -168,11 +168,6 @@ LAWS: tuple[Law, ...] = (
         "the refusal asks that first, and a stop follows a fill",
         lambda state, fact, given, where: given.get("refusal") == "THROUGH_MARKET" and where in s.OVER,
     ),
-    Law(
-        "a stop follows a fill",
-        "only the refusal of a stop is one for want of funds, and a stop is sent for what has filled",
-        lambda state, fact, given, where: given.get("refusal") == "FUNDS" and where in ("NEVER", "SENT"),
-    ),
 )
 
 
