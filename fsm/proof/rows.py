@@ -35,7 +35,7 @@ _HOME: Mapping[tuple[str, str], frozenset[str]] = {
     (s.RESIZING, "situation"): frozenset({"SHORT", "RESIZE_OUT", "AMENDING", "COVERED", "SURPLUS", "COVERED_WORKING", "MISALIGNED"}),
     (s.STOP_TRIGGERED, "way_out"): frozenset({"STOP_OUT", "BLOCKED", "MARKET_OUT"}),
     (s.EMERGENCY_PROTECTING, "situation"): frozenset({
-        "BARE", "SHORT", "COVERED", "COVERED_WORKING", "MISALIGNED", "SURPLUS", "BLOCKED", "CLEAR", "WAITING",
+        "BARE", "SHORT", "COVERED", "COVERED_WORKING", "MISALIGNED", "SURPLUS", "BLOCKED", "CLEAR", "WAITING", "WITHDRAWING",
     }),
     (s.EMERGENCY_PROTECTING, "way_out"): frozenset({"WAITING", "BLOCKED", "CLEAR", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT", "MARKET_OUT"}),
     (s.MARKET_EXITING, "situation"): frozenset({"MARKET_OUT", "CLEAR", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT"}),
