@@ -256,7 +256,9 @@ class Desk:
                 assert own is not None
                 is_guarded = own.is_guarded(shared=key in shared)
                 must_be_there = not is_guarded and asked_ns >= arrived_by_ns(own, order, shared=key in shared)
-                doubtful = order.status in (LIVE, TRIGGERED) or must_be_there
+                # A further list that proves nothing is no reason to ask for another: two orders in turn would do so for ever.
+                is_news = trades_complete or not order.unlisted_ns
+                doubtful = is_news and (order.status in (LIVE, TRIGGERED) or must_be_there)
                 if doubtful and order.client_order_id not in self._missed:
                     # It rested, and nobody said that it ended: a snapshot can be cut short. Only a second one is believed. The same for
                     # what must have arrived, where nothing at the venue stops the second order that a wrong belief would send.

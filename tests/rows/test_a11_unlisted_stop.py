@@ -41,6 +41,24 @@ def test_one_list_that_lacks_it_changes_nothing(side: PositionSide) -> None:
     assert (stage.state, stage.bare) == ("Protected", 0)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+@both_sides
+def test_two_orders_that_lists_lack_one_later_than_the_other_do_not_ask_for_list_after_list(side: PositionSide, shared: bool) -> None:
+    stage = Stage(side, MARGIN, entry_type="limit", entry_price=100)
+    stage.accepted("entry").filled("entry", "0.4").accepted("stop").wait(6_000)
+    stage.snapshot("entry", complete=False, shared=shared)
+    for _ in range(2):
+        stage.wait(100).snapshot(complete=False, shared=shared)
+    stage.desk.wants_refresh = False
+    for _ in range(10):
+        stage.wait(100).snapshot(complete=False, shared=shared)
+        assert not stage.desk.wants_refresh
+    # Where one of them is listed again it takes two lists anew.
+    stage.accepted("stop", leaves="0.4", cum="0").snapshot("stop", complete=False, shared=shared)
+    stage.wait(100).snapshot(complete=False, shared=shared)
+    assert (stage.desk.wants_refresh, stage.bare) == (True, 0)
+
+
 @both_sides
 def test_a_list_that_was_asked_for_before_the_stop_was_acknowledged_says_nothing_of_it(side: PositionSide) -> None:
     stage = Stage(side).protected().wait(1_000)
