@@ -443,6 +443,7 @@ class Pipeline:
         if isinstance(verdict, Refusal):
             made.refusals.append(verdict)
             return
+        self.translator.lookups.know((wish.plan.symbol,))
         made.events += self.desk.take(verdict)
         mode = self._ranges.mode_for(self.desk.positions[wish.position_id], ts_recv_ns)
         if mode is not None:

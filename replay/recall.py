@@ -27,6 +27,7 @@ def teach(translator: KrakenTranslator, events: Sequence[PositionEvent], positio
     doubtful = [x.trade_id for x in fills if isinstance(x, f.ManualFillSeen) or x.behind_gap is True]
     stops = [event.fact for event in events if isinstance(event.fact, f.ChildDiscovered)]
     over = _without_unnamed(positions.values(), stops)
+    translator.lookups.know(sorted({position.plan.symbol for position in positions.values()}))
     translator.restore(orders, attached, [x.trade_id for x in fills], doubtful, over)
     _count(translator, events)
 

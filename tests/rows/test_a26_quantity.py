@@ -284,6 +284,28 @@ def test_a26_after_a_restart_what_the_owner_holds_on_margin_beside_a_position_is
 
 
 @both_sides
+def test_a26_a_position_on_margin_whose_pair_is_not_followed_any_more_is_not_taken_for_gone(side: PositionSide) -> None:
+    floor = Floor()
+    position_id = floor.protected(side, margin=True)
+    floor.settings = Settings(namespace="hf", symbols=("SOL/USD",), asks_rest=True)
+    floor.kill()
+    floor.wait(140)
+    assert floor.facts(f.PositionAdjusted) == []
+    assert (floor.state(position_id), [text.split()[-1] for text in floor.resting()]) == ("Protected", ["0.5"])
+
+
+@both_sides
+def test_a26_a_position_on_margin_of_a_pair_that_the_settings_do_not_name_is_not_taken_for_gone(side: PositionSide) -> None:
+    floor = Floor(settings=Settings(namespace="hf", symbols=("SOL/USD",), asks_rest=True))
+    position_id = floor.protected(side, margin=True)
+    for kind in ("market", "limit"):
+        floor.faults.arm("reject", on=f"add_order:{kind}", text="EOrder:Reduce only:No position exists", count=9)
+    floor.leave(position_id)
+    floor.wait(60)
+    assert floor.facts(f.PositionAdjusted) == []
+
+
+@both_sides
 def test_a26_what_the_owner_held_on_margin_before_the_start_is_his_when_he_closes_it_and_a_later_position_keeps_its_stop(
     side: PositionSide,
 ) -> None:

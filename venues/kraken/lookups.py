@@ -97,6 +97,10 @@ class Lookups:
         # (when, since, gap) of the next try to close a gap
         self._again: tuple[int, int, int] | None = None
 
+    def know(self, symbols: Iterable[str]) -> None:
+        """Read answers about these pairs too: one that is not known by its name looks as if nothing of it were there."""
+        self._symbols |= symbols_by_name(symbols)
+
     # --- wishes -----------------------------------------------------------------------------------------------------
 
     def order(self, client_order_id: str, venue_order_id: str, sent_ns: int, now_ns: int) -> None:

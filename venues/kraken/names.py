@@ -48,5 +48,13 @@ def pair_id(symbol: str) -> str:
 
 
 def symbols_by_name(symbols: Iterable[str]) -> dict[str, str]:
-    """Return the symbol of every name by which REST may call its pair."""
-    return {name: symbol for symbol in symbols for name in (symbol, pair_id(symbol), altname_of(symbol))}
+    """Return the symbol of every name by which REST may call its pair.
+
+    Not every id follows the rule (`USDT/USD` is `USDTZUSD`), and a name that is not known would make a position look as if it were gone.
+    """
+    return {name: symbol for symbol in symbols for name in (symbol, *_joined(symbol))}
+
+
+def _joined(symbol: str) -> list[str]:
+    base, _, quote = symbol.partition("/")
+    return [one + other for one in (code_of(base), asset_id(base)) for other in (code_of(quote), asset_id(quote))]

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from venues.kraken.codec_rest import holdings_from
 from venues.kraken.names import altname_of, asset_id, asset_of, pair_id, symbols_by_name
 from venues.kraken.rest import RestClient, errors_in
 from venues.simulated import MarketFeed, SimulatedVenue, pair_of
@@ -201,4 +202,11 @@ def test_a_pair_has_its_names_by_rest(symbol: str, name: str, altname: str, base
     assert (pair_id(symbol), altname_of(symbol), asset_id(symbol.split("/")[0])) == (name, altname, base)
     assert asset_of(base) == symbol.split("/")[0]
     assert symbols_by_name([symbol])[name] == symbols_by_name([symbol])[altname] == symbol
+
+
+def test_a_pair_is_known_by_an_id_of_one_old_and_one_new_asset_too() -> None:
+    names = symbols_by_name(["USDT/USD", "BTC/USDT"])
+    assert {names[x] for x in ("USDT/USD", "USDTZUSD", "USDTUSD")} == {"USDT/USD"}
+    held = '{"error":[],"result":{"T1":{"pair":"USDTZUSD","type":"buy","vol":"100","vol_closed":"25"}}}'
+    assert holdings_from(held, names) == (("USDT/USD", Decimal(75)),)
     assert asset_of("XBT.M") == ""
