@@ -16,6 +16,8 @@ from .order import END_STATUSES, LIVE, SUBMITTED, TRIGGERED
 
 # Snapshots in a row that must lack an attached stop before it is believed not to be there.
 CHILD_LOOKS = 2
+# The longest time for which the owner is asked before a stop that he took away is put back (P19).
+HOLD_MAX_MS = 60_000
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,8 +229,13 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def hold_ends_ns(self) -> int:
-        """When a stop that the owner took away again is put back: he has a page's time to answer."""
-        return self.hold_ns + self.plan.timing.page_interval_ms * 1_000_000
+        """When a stop that the owner took away again is put back: he has `hold_ms` to answer."""
+        return self.hold_ns + self.hold_ms * 1_000_000
+
+    @property
+    def hold_ms(self) -> int:
+        """A page's time, but at most `HOLD_MAX_MS`: how seldom somebody wants to be woken must not leave a position bare for an hour."""
+        return min(self.plan.timing.page_interval_ms, HOLD_MAX_MS)
 
     @property
     def is_tradable(self) -> bool:

@@ -429,7 +429,7 @@ def _alert_lost(d: Draft) -> Commands:
 def _page_taken(d: Draft) -> Commands:
     p = d.position
     if isinstance(d.fact, f.OrderCanceled) and p.hold_ns == d.now_ns:
-        secs = p.plan.timing.page_interval_ms // 1_000
+        secs = p.hold_ms // 1_000
         text = (
             f"{p.position_id}: its stop was cancelled by hand again ({p.stops_lost} times); for {secs} s none is put back, its level is"
             f" only watched here: ask for protection or for the exit, or close it by hand; without an answer the stop is put back then"

@@ -67,6 +67,15 @@ def test_a27_taken_away_again_it_is_not_put_back_before_the_owner_was_asked(side
 
 
 @both_sides
+def test_a27_it_is_put_back_after_a_minute_however_seldom_somebody_wants_to_be_paged(side: PositionSide) -> None:
+    floor, position_id = taken_twice(side, timing=f.Timing(page_interval_ms=3_600_000))
+    (text,) = texts(floor, "STOP_CANCELLED_AGAIN")
+    assert "for 60 s none is put back" in text
+    floor.wait(61)
+    assert (floor.state(position_id), len(floor.resting())) == ("Protected", 1)
+
+
+@both_sides
 def test_a27_without_an_answer_it_is_put_back_when_the_time_is_up_and_never_stays_bare(side: PositionSide) -> None:
     floor, position_id = taken_twice(side)
     floor.wait(HOLD_S + 1)
