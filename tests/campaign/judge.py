@@ -124,7 +124,8 @@ class Lives:
                 if "settled" in word:
                     try:
                         async with asyncio.timeout(COVER_S):
-                            while not self._is_covered[number]():  # noqa: ASYNC110, the venue's books tell nobody
+                            # A life that was killed with its word covers nothing that fills behind it: the next one does.
+                            while not (self._is_covered[number]() or self._ends[number].done()):  # noqa: ASYNC110, the books tell nobody
                                 await asyncio.sleep(0.01)
                     except TimeoutError:
                         self._words[number].append({"bare": True})
