@@ -220,8 +220,7 @@ class Account:
         known = self._balances.get(asset)
         if known is None or self._not_in_balance.get(asset):
             return Decimal(0)
-        # A spot position that is short has sold what was the owner's, and buys it back.
-        ours = sum((p.side.sign * _qty(p) for p in positions if p.instrument.base == asset and not p.plan.margin), Decimal(0))
+        ours = _spot_net(positions, asset)
         return max(Decimal(0), ours - known.qty)
 
     # --- margin -------------------------------------------------------------------------------------------------------
@@ -326,8 +325,7 @@ class Account:
     def _may_hold_bought(self, position: Position, positions: Sequence[Position]) -> bool:
         asset = position.instrument.base
         balance = self._balances.get(asset, _Balance(Decimal(0), 0)).qty
-        ours = sum((_qty(p) for p in positions if _is_spot_long(p, asset)), Decimal(0))
-        return balance - ours >= position.instrument.size_increment
+        return balance - _spot_net(positions, asset) >= position.instrument.size_increment
 
     def answer(self, positions: Iterable[Position], is_complete: bool, is_settled: bool, asked_ns: int, now_ns: int) -> Answer:
         """Return what a snapshot, asked for at `asked_ns` and booked already, says of the differences that are in question."""
@@ -392,6 +390,11 @@ class Account:
 
 def _net(positions: Iterable[Position]) -> Decimal:
     return sum((_qty(p) * p.side.sign for p in positions), Decimal(0))
+
+
+def _spot_net(positions: Iterable[Position], asset: str) -> Decimal:
+    """What positions add up to on spot: one that is short has sold what was the owner's, and buys it back."""
+    return _net(p for p in positions if p.instrument.base == asset and not p.plan.margin)
 
 
 def _is_moving(position: Position) -> bool:
