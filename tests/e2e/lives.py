@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from events.errors import NotFound, StoreProblem
+from events.errors import BadInput, NotFound, StoreProblem
 from events.facts import OrderFilled
 from events.record import PositionEvent, event_from
 from events.store import Store, open_store
@@ -228,7 +228,7 @@ def live_and_die(
             assert living.is_running, living.text
             if moment is None:
                 time.sleep(0.3)
-                outcome.last = living.stop()
+                outcome.last = living.stop(BadInput.exit_code if _refused(living) else 0)
             else:
                 living.kill()
             life.killed_after_s = time.monotonic() - living.started_s
@@ -244,9 +244,13 @@ def live_and_die(
 
 
 def _all_ended(living: Engine, log: Log) -> bool:
-    # On a slow machine the market may have passed a level before the engine was there: then the plan is refused.
     reached = log.states()
-    return len(reached) + living.text.count('"event": "refused"') >= len(PLANS) and set(reached.values()) <= LEFT
+    return len(reached) + _refused(living) >= len(PLANS) and set(reached.values()) <= LEFT
+
+
+def _refused(living: Engine) -> int:
+    # On a slow machine the market may have passed a level before the engine was there: then the plan is refused.
+    return living.text.count('"event": "refused"')
 
 
 def _begun(living: Engine, venue: Venue, is_over: Callable[[], bool]) -> Life:

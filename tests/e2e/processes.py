@@ -135,16 +135,16 @@ class Engine:
         self._log.join()
         return out
 
-    def stop(self) -> dict[str, Any]:
+    def stop(self, exit_code: int = 0) -> dict[str, Any]:
         """SIGTERM; return what it printed."""
         self.process.send_signal(signal.SIGTERM)
-        return self.ended()
+        return self.ended(exit_code)
 
-    def ended(self) -> dict[str, Any]:
-        """Wait for a clean end; return what it printed."""
+    def ended(self, exit_code: int = 0) -> dict[str, Any]:
+        """Wait for its end with this exit code; return what it printed."""
         self.process.wait(30)
         out = self._out()
-        assert self.process.returncode == 0, self.text
+        assert self.process.returncode == exit_code, self.text
         printed: dict[str, Any] = json.loads(out)
         return printed
 
