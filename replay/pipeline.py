@@ -12,6 +12,7 @@ What is decided on the way, and by whom:
     admission.py     who may open a position     reserve.py   who waits for the rate limit
     custody.py       the account                 takeover.py  what the log does not know
     recall.py        what a log tells            output.py    what an input has made
+    steady.py        what time it is
 
 Nothing here reads a clock, draws an id or sends anything.
 """
@@ -63,6 +64,7 @@ from .output import NOTHING, Made, Outgoing, Output, Refusal
 from .private_link import PRIVATE, PrivateLink
 from .recall import teach
 from .reserve import Reserve
+from .steady import Steady
 from .takeover import adoption_of, exposure_of, found_order
 
 REFUSED_REFRESH_NS = 1_000_000_000
@@ -114,6 +116,7 @@ class Pipeline:
             max_positions=settings.max_positions,
             taker_fee_bps=settings.taker_fee_bps,
         )
+        self._steady = Steady()
         self._refused_ns = -REFUSED_REFRESH_NS
         self._spare: Made | None = None
 
@@ -139,6 +142,7 @@ class Pipeline:
         """
         # Most inputs are quotes and prints that make nothing: what they have not touched serves the next one.
         made, self._spare = self._spare or Made(), None
+        ts_recv_ns = self._steady.of(kind, ts_recv_ns)
         if kind == "frame":
             self._frame(made, payload if isinstance(payload, str) else payload.decode(), ts_recv_ns, source)
             return self._out(made, ts_recv_ns)
@@ -168,11 +172,12 @@ class Pipeline:
             self.translator.lookups.next_due_ns(),
             self.dead_man.deadline_ns(),
         )
-        return min((at_ns for at_ns in clocks if at_ns is not None), default=None)
+        first_ns = min((at_ns for at_ns in clocks if at_ns is not None), default=None)
+        return None if first_ns is None else first_ns - self._steady.behind_ns
 
     def entry_wait(self, entry: c.SubmitOrder, now_ns: int) -> EntryWait:
         """Return in how long to look again whether an entry that was decided may leave; for all else nobody need ask (I14)."""
-        return self._admission.entry_wait(entry, now_ns)
+        return self._admission.entry_wait(entry, now_ns + self._steady.behind_ns)
 
     # --- frames and answers -------------------------------------------------------------------------------------------
 
@@ -193,9 +198,8 @@ class Pipeline:
     def _answer(self, made: Made, data: bytes, ts_recv_ns: int, source: str) -> None:
         """Take what an answer beside the stream adds; it may be a minute old, so it is no sign of a link that lives (K9)."""
         answer = answer_from(data)
-        told = m.QuestionAnswered(
-            number=answer.number, asked_ns=answer.asked_ns, ts_recv_ns=ts_recv_ns, text=answer.text, problem=answer.problem
-        )
+        asked_ns = self._steady.asked(answer.asked_ns, ts_recv_ns)
+        told = m.QuestionAnswered(number=answer.number, asked_ns=asked_ns, ts_recv_ns=ts_recv_ns, text=answer.text, problem=answer.problem)
         for item in self.translator.lookups.answered(told):
             if isinstance(item, f.Fact):
                 self._fact(made, item)

@@ -49,3 +49,8 @@ def test_a_torn_log_keeps_the_event_that_an_entry_waited_for(name: str, fault: s
 def test_a_balance_whose_frame_is_lost_is_heard_with_the_next_truth(name: str, boundaries: range) -> None:
     for boundary in boundaries:
         assert run(Case(scenarios([name])[0], PositionSide.LONG, "drop_frame", boundary)).problems == ()
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_question_for_a_stop_that_was_taken_unheard() -> None:
+    struck = run(Case(scenarios(["P15-unlisted"])[0], PositionSide.LONG, "clock_back", 6))
+    assert (struck.problems, struck.bare_ms <= 8_000) == ((), True)
