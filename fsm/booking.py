@@ -107,11 +107,7 @@ def book(position: Position, fact: f.AnyFact, order_to: str) -> Position:
     if kind in _MARKED:
         position = _marked(position, fact.mark)  # type: ignore[union-attr]
     booking = _BOOKINGS.get(kind)
-    booked = position if booking is None else booking(position, fact, order_to)
-    if booked.unheard_lots and not booked.open_orders("entry"):
-        # The entry has ended by evidence, with every execution of it: nothing is unheard any more.
-        return replace(booked, unheard_lots=0)
-    return booked
+    return position if booking is None else booking(position, fact, order_to)
 
 
 _MARKED = frozenset(kind for kind in f.AnyFact.__args__ if "mark" in kind.__struct_fields__)
@@ -174,6 +170,9 @@ def _not_sent(position: Position, fact: f.OrderNotSent, order_to: str) -> Positi
     order = _named(position, fact, order_to)
     if order is None:
         return position
+    if fact.operation == "cancel":
+        # It took the place of an amend that has no answer yet.
+        return with_order(position, _unanswered(order))
     return with_order(position, order if fact.operation == "submit" else _settled(order))
 
 
@@ -317,8 +316,6 @@ def _executed(
     else:
         # What is new was never refused its stop: a hold ends with it.
         changes.update(filled_lots=position.filled_lots + lots, opened_ns=position.opened_ns or now_ns, child_looks=0, hold_ns=0)
-        if position.unheard_lots:
-            changes.update(unheard_lots=max(0, position.unheard_lots - lots))
         if known and px is not None:
             changes.update(entry_cost=position.entry_cost + px * qty, priced_lots=position.priced_lots + lots)
     return replace(position, **changes)
@@ -389,6 +386,8 @@ def _amend_failed(position: Position, fact: f.AmendRejected, order_to: str) -> P
     if order.pending == "amend":
         order = _settled(order)
         position = replace(position, tighten_attempts=position.tighten_attempts + 1)
+    elif order.pending == "cancel":
+        order = replace(order, pending_qty_lots=None, pending_trigger_ticks=None, pending_trail_offset_bps=None)
     return with_order(position, order)
 
 
@@ -398,7 +397,7 @@ def _cancel_failed(position: Position, fact: f.CancelRejected, order_to: str) ->
         return position
     # "gone" is no proof of how it ended; the order stays open in our books until a query tells (P05).
     is_gone = order.is_gone or (order.unlisted_ns > 0 and fact.reject_class == "gone")
-    return with_order(position, replace(_settled(order), cancel_refused=True, is_gone=is_gone))
+    return with_order(position, replace(_unanswered(order), cancel_refused=True, is_gone=is_gone))
 
 
 def _child(position: Position, fact: f.ChildDiscovered, order_to: str) -> Position:
@@ -550,12 +549,7 @@ def _manual_fill(position: Position, fact: f.ManualFillSeen, order_to: str) -> P
 
 def _adjusted(position: Position, fact: f.PositionAdjusted, order_to: str) -> Position:
     open_lots = _lots(position, fact.open_qty)
-    if fact.unheard is True:
-        known_lots = position.filled_lots - position.exited_lots - position.fee_lots
-        unheard_lots, opened_ns = max(0, open_lots - known_lots), position.opened_ns or fact.ts_recv_ns
-        return replace(position, unheard_lots=unheard_lots, opened_ns=opened_ns, child_looks=0, hold_ns=0)
-    exited_lots = position.filled_lots - position.fee_lots - open_lots
-    return replace(position, unheard_lots=0, exited_lots=exited_lots, price_pending=True, adjusted=True)
+    return replace(position, exited_lots=position.filled_lots - position.fee_lots - open_lots, price_pending=True, adjusted=True)
 
 
 def position_from(fact: f.PositionRequested | f.PositionAdopted) -> Position:

@@ -150,3 +150,36 @@ def test_the_word_of_an_order_that_the_log_lacks_changes_no_order_and_no_quantit
     event = Core("flat").decide(before, replace(word, ts_recv_ns=before.state_ns + 1))
     after = evolve(before, event)
     assert (after.orders, after.held_lots, event.order_to) == (before.orders, before.held_lots, "")
+
+
+@pytest.mark.parametrize("answer", ["not sent", "refused"])
+def test_a_cancel_that_comes_to_nothing_leaves_the_amend_before_it_without_an_answer(answer: str) -> None:
+    """The amend to a smaller size may have been applied: the smaller one protects, the larger may still fill (I1, I2)."""
+    stage = Stage().protected().sold_by_hand("0.4")
+    assert stage.order("stop").pending_qty_lots == 600
+    stage.leave()
+    assert stage.order("stop").pending == "cancel"
+    if answer == "not sent":
+        stage.not_sent("stop", "cancel")
+    else:
+        stage.cancel_rejected("stop", "other")
+    assert (stage.order("stop").pending, stage.order("stop").protects_lots, stage.order("stop").possible_lots) == ("", 600, 1_000)
+    checked(stage)
+
+
+def test_an_amend_that_is_refused_behind_a_cancel_leaves_the_size_that_was_confirmed() -> None:
+    stage = Stage().protected().sold_by_hand("0.4").leave().amend_rejected("stop")
+    assert (stage.order("stop").pending, stage.order("stop").protects_lots) == ("cancel", 1_000)
+    stage.cancel_rejected("stop", "other")
+    assert (stage.order("stop").pending, stage.order("stop").protects_lots, stage.order("stop").possible_lots) == ("", 1_000, 1_000)
+    checked(stage)
+
+
+def test_a_look_that_came_after_an_amend_and_names_no_total_ends_the_waiting_for_its_answer() -> None:
+    """A venue that lists the stop without a quantity, or one that is cancelled meanwhile: what was asked for is not known to be applied."""
+    stage = Stage().protected()
+    stage.tighten(trail=100)
+    assert stage.order("stop").pending == "amend"
+    stage.wait(500).snapshot("stop", asked_ms_ago=100)
+    assert (stage.order("stop").pending, stage.order("stop").trail_offset_bps) == ("", 300)
+    checked(stage)
