@@ -136,3 +136,10 @@ def test_a_position_that_is_leaving_is_looked_at_by_no_trail_any_more(side: Posi
     index = stage.desk.index_of(SYMBOL)
     assert index.peak_of("hf000001|smart_stop|1") is None
     assert index.on_tick(1) == index.on_tick(10_000_000) == (), "no price wakes it"
+
+
+def test_each_word_about_an_order_that_nobody_owns_is_counted_once() -> None:
+    stage = Stage().protected()
+    for number in (1, 2):
+        assert stage.desk.take(f.OrderAccepted(ts_recv_ns=stage.now_ns, client_order_id="somebody", venue_order_id="O-9")) == []
+        assert stage.desk.counters["unowned"] == number

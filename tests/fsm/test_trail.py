@@ -240,3 +240,10 @@ def test_a_trail_whose_stop_was_crossed_arms_nothing_any_more() -> None:
 def test_a_trail_that_waits_for_its_activation_is_looked_at_there_and_arms_no_stop() -> None:
     spec = TrailSpec(side=1, entry_ticks=100_000, opened_ns=0, trail_offset_bps=100, activation_ticks=101_000, activation_secs=30)
     assert watch(trail_from(spec), 0) == Watch(None, None, 101_000, 30 * SECOND_NS)
+
+
+def test_a_trail_whose_pause_is_over_needs_no_clock() -> None:
+    trail, _ = run(msgspec.structs.replace(LONG, update_interval_secs=10), (0, 100_000), (1, 102_000))
+    assert trail.placed_ns == SECOND_NS
+    assert watch(trail, 11 * SECOND_NS - 1).at_ns == 11 * SECOND_NS
+    assert watch(trail, 11 * SECOND_NS).at_ns is None
