@@ -60,6 +60,7 @@ HappeningKind = Literal[
     "system",  # the venue is in the mode `text` for `seconds`
     "cancel_by_hand",  # the owner cancels our open order `number`
     "trade_by_hand",  # the owner trades `number` basis points of what is his own
+    "move_funds",  # the owner withdraws a tenth of what is his own, or deposits as much, of the first symbol's base asset or its quote
 ]
 
 
@@ -87,7 +88,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     at_ms: int
     number: int
-    kind: Literal["exit", "exit_patient", "halt", "tighten"]
+    kind: Literal["exit", "exit_patient", "halt", "tighten", "protect"]
 
 
 class Happening(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -40,7 +40,8 @@ _RACES = tuple(
         "fill_during_cancel", "partial_fill_during_cancel", "fill_after_cancel_ack", "trigger_during_amend", "split_fill", "reorder_frames",
     )
 )  # fmt: skip
-_HANDS = (("cancel_by_hand", ""), ("trade_by_hand", ""))
+_CANCELS = (("cancel_by_hand", ""),)
+_HANDS = (*_CANCELS, ("trade_by_hand", ""))
 _SHUT = (("system", "cancel_only"), ("system", "post_only"))
 
 DIRECTIONS: Mapping[str, Direction] = {
@@ -52,6 +53,10 @@ DIRECTIONS: Mapping[str, Direction] = {
         ("exit_patient", "exit_patient", "exit"), (*_RACES, *_DOUBT, ("cut", "")), 800,
         {"take_profit_style": "maker", "take_profit_arm_bps": 3}, {"take_profit_bps": 8},
     ),
+    "funds": Direction(
+        ("tighten", "exit"), (("move_funds", ""), ("move_funds", ""), ("trade_by_hand", ""), *_REFUSALS, *_DOUBT), 400,
+    ),
+    "taken": Direction(("protect", "tighten", "protect", "protect", "exit"), (*_CANCELS, *_CANCELS, *_HANDS, *_DOUBT), 400),
     "races": Direction(("tighten", "exit_patient", "exit"), (*_RACES, *_RACES, ("kill", ""), ("cut", "")), 500),
 }  # fmt: skip
 

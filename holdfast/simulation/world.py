@@ -31,7 +31,7 @@ from holdfast.assembly import Assembled, Parts, assemble
 from projections.books import Books
 from projections.catchup import CatchUp
 from projections.fills import row_from
-from replay.intents import ExitPosition, HaltPosition, OpenPosition, TightenPosition
+from replay.intents import ExitPosition, HaltPosition, OpenPosition, ProtectPosition, TightenPosition
 from replay.lines import parts_of
 from replay.replay import replay
 from replay.session import is_begun
@@ -397,6 +397,8 @@ class World:
             engine.ask(HaltPosition(position_id=position_id, reason="somebody said so"))
         elif wish.kind == "tighten":
             engine.ask(TightenPosition(position_id=position_id, trail_offset_bps=8))
+        elif wish.kind == "protect":
+            engine.ask(ProtectPosition(position_id=position_id, reason="the owner wants his stop back"))
         else:
             engine.ask(ExitPosition(position_id=position_id, reason="operator", patient=wish.kind == "exit_patient"))
 
@@ -498,6 +500,18 @@ class World:
         qty = instrument.qty(instrument.floor_lots(max(own, Decimal(5)) * (happening.number + 1) / 10_000))
         try:
             self.venue.trade_by_hand(instrument.symbol, side, qty)
+        except HoldfastError:
+            return False
+        return True
+
+    def _move_funds(self, happening: Happening) -> bool:
+        instrument = pair_of(self.case.symbols[0]).instrument
+        asset = (instrument.base, instrument.quote)[happening.number // 2 % 2]
+        own = self.case.settings.balances.get(asset, Decimal(0))
+        # What is withdrawn again and again stays within what was there before we came.
+        takes = happening.number % 2 and self.injected["move_funds"] < 5
+        try:
+            self.venue.change_balance(asset, own / (-10 if takes else 10))
         except HoldfastError:
             return False
         return True
@@ -674,4 +688,5 @@ _HAPPENINGS: dict[str, Callable[[World, Happening], bool | None]] = {
     "system": World._system,
     "cancel_by_hand": World._cancel_by_hand,
     "trade_by_hand": World._trade_by_hand,
+    "move_funds": World._move_funds,
 }

@@ -13,6 +13,11 @@ TAKEN: dict[str, tuple[Step, ...]] = {
     "shut": (("EmergencyProtecting", "VenueModeChanged", "MarketExiting"), ("MakerExiting", "PlanTightened", "MakerExiting")),
     "refused": (("Abandoned", "OrderRejected", "Abandoned"), ("CancelPending", "OrderRejected", "Abandoned")),
     "resting": (("MakerExiting", "ExitRequested", "MakerExiting"),),
+    "funds": (("MarketExiting", "BalanceShort", "MarketExiting"),),
+    "taken": (
+        ("AwaitingOwner", "ProtectionRequested", "ProtectionPending"), ("Protected", "ProtectionRequested", "Protected"),
+        ("AwaitingOwner", "ExitRequested", "MarketExiting"),
+    ),
     "races": (("MakerExiting", "ExitRequested", "CancelPending"),),
 }
 
