@@ -70,6 +70,7 @@ EVIDENCE = (
     "OrderExpired", "ChildDiscovered", "OrderNotFound", "ManualFillSeen", "PositionAdjusted",
 )  # fmt: skip
 SNAPSHOT = ("SnapshotAgreed", "SnapshotDiffered")
+_TOLD = tuple(x for x in EVIDENCE if x not in ("AmendRejected", "OrderCanceled"))
 
 # --- questions ------------------------------------------------------------------------------------------------------
 
@@ -84,7 +85,7 @@ CLASSIFIERS = (
     Classifier("which", ("entry", "time_stop", "watch"), "which deadline passed"),
     Classifier("signal", ("STALE", "PRICED", "TIGHTEN", "SHADOW", "EXIT"), "what a crossed level asks for; SHADOW: a live native stop should fire"),
     Classifier("urgency", ("URGENT", "PATIENT"), "whether an exit may rest first"),
-    Classifier("refusal", ("THROUGH_MARKET", "FUNDS", "OTHER"), "whether a stop was refused because its level is crossed, or for want of funds"),
+    Classifier("refusal", ("THROUGH_MARKET", "SPENT", "FUNDS", "OTHER"), "whether a stop was refused because its level is crossed, once too often, or for want of funds"),
     Classifier("ignition", ("OUT", "STAY"), "whether an ignition position is held, has never taken off, and the market is quiet (A7)"),
     Classifier("ladder", ("AGAIN", "SPENT"), "whether the attempts of this rung are used up"),
     Classifier("upkeep", ("WAITING", "SHADOW_FIRED", "MISALIGNED", "SURPLUS", "FINE"), "what a routine look at a covered position finds"),
@@ -129,9 +130,12 @@ SETTLE: Mapping[str, tuple[str, tuple[str, ...], str]] = {
 # The same for a position that is to be closed from here on; an urgent exit pre-empts a resting one (B8).
 LEAVE: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     **{key: SETTLE[key] for key in (*OVER, *GOING)},
-    "TAKE_PROFIT_OUT": (CANCEL_PENDING, ("cancel_rest",), "pre-empt the resting take-profit"),
-    "PATIENT_OUT": (CANCEL_PENDING, ("cancel_rest",), "pre-empt the patient exit"),
+    "TAKE_PROFIT_OUT": SETTLE["BLOCKED"],
+    "PATIENT_OUT": SETTLE["BLOCKED"],
 }
+# Nothing is in the way of an exit; part of what is held, or all of it, has no stop.
+_FREE = ("CLEAR_TAKE_PROFIT", "CLEAR_PATIENT", "CLEAR")
+_OPEN_LOTS = ("SHORT", "BARE")
 
 
 def settle(
@@ -139,13 +143,14 @@ def settle(
     facts: tuple[str, ...],
     when: Mapping[str, str | tuple[str, ...]] | None = None,
     also: tuple[str, ...] = (),
-    **other: tuple[str, tuple[str, ...], str],
+    but: tuple[str, ...] = (),
+    only: tuple[str, ...] = tuple(SETTLE),
 ) -> tuple[Row, ...]:
-    """Return one row per situation: where `SETTLE` says, or where `other` says for a situation of that name."""
-    mapping = {**SETTLE, **other}
+    """Return one row per situation, where `SETTLE` says; other rows say where for the situations in `but`, and not in `only`."""
     return tuple(
         Row(sources, facts, {**(when or {}), "situation": name}, target, (*commands, *also), doc)
-        for name, (target, commands, doc) in mapping.items()
+        for name, (target, commands, doc) in SETTLE.items()
+        if name in only and name not in but
     )
 
 
@@ -157,84 +162,75 @@ def leave(
     also: tuple[str, ...] = (),
     **other: tuple[str, tuple[str, ...], str],
 ) -> tuple[Row, ...]:
-    """Return one row per way out: where `LEAVE` says, with the decision to leave for `reason` ("fact": as the fact says)."""
-    mapping = {**LEAVE, **other}
+    """Return one row for the ways out that are the same: where `LEAVE` says, or `other` for a way out of that name.
+
+    With each goes the decision to leave for `reason` ("fact": as the fact says).
+    """
+    same: dict[tuple[str, tuple[str, ...], str], list[str]] = {}
+    for name, way in {**LEAVE, **other}.items():
+        same.setdefault(way, []).append(name)
     return tuple(
-        Row(sources, facts, {**(when or {}), "way_out": name}, target, (*commands, *also), doc, reason)
-        for name, (target, commands, doc) in mapping.items()
+        Row(sources, facts, {**(when or {}), "way_out": _one(names)}, target, (*commands, *also), doc, reason)
+        for (target, commands, doc), names in same.items()
     )
+
+
+def _one(names: list[str]) -> str | tuple[str, ...]:
+    return names[0] if len(names) == 1 else tuple(names)
 
 
 # A cancel of a resting exit whose time is up is asked for at once where the exit is still resting: behind a closed channel that would
 # go round for ever, at the speed of the processor.
-NOT_SENT: Mapping[str, tuple[str, tuple[str, ...], str]] = {
-    name: (RECONCILING, ("refresh",), "it never left: look first, then what is missing goes out anew")
-    for name, row in SETTLE.items()
-    if row[1] or row[0] in (TAKE_PROFIT_WORKING, MAKER_EXITING)
-}
+_NOT_AT_ONCE = tuple(name for name, row in SETTLE.items() if row[1] or row[0] in (TAKE_PROFIT_WORKING, MAKER_EXITING))
 # What may prove after the end of a position that an order of ours is alive, or was.
 _ALIVE = ("OrderAccepted", "ChildDiscovered", "OrderFilled")
 _AFTER_THE_END = (*_ALIVE, "ManualFillSeen", "PositionAdjusted")
 _WAIT = "wait for the snapshot: nothing is decided on half of the truth"
-_COVERED_WHILE_LEAVING = "the exit was refused for good, so a stop rests again; the watch tries the exit anew"
 
 ROWS: tuple[Row, ...] = (
     # --- birth
     Row((NEW,), ("PositionRequested",), {}, ENTRY_PENDING, ("submit_entry", "alert_plan"), "the entry leaves once this event is durable"),
     Row((NEW,), ("PositionAdopted",), {"adoption": "KEPT"}, EMERGENCY_PROTECTING, ("cover", "alert_adopted"), "exposure found without protection (A8)"),
     Row((NEW,), ("PositionAdopted",), {"adoption": "REVERSE"}, MARKET_EXITING, ("exit_market", "alert_adopted"), "nobody wanted it: closed at once (P24)", "fact"),
-    # --- evidence about orders, while the position is to stay or on its way out
-    *settle((*_STAY, CANCEL_PENDING, *_RESTING), tuple(x for x in EVIDENCE if x not in ("AmendRejected", "OrderCanceled"))),
-    *settle((*_STAY, CANCEL_PENDING, *_RESTING), ("OrderCanceled",), None, ("alert_lost",)),
-    *settle(
-        (*_STAY, CANCEL_PENDING, *_RESTING), ("AmendRejected",),
-        SHORT=(RESIZING, (), "a failed resize leaves the old protection standing; the watch tries by another means (A10)"),
-    ),
-    *settle(
-        (MARKET_EXITING,), EVIDENCE,
-        CLEAR=(SAME, ("refresh",), "the exit ended short: look before the next attempt, never in the same event"),
-        CLEAR_TAKE_PROFIT=(SAME, ("refresh",), "the exit ended short: look before the next attempt"),
-        CLEAR_PATIENT=(SAME, ("refresh",), "the exit ended short: look before the next attempt"),
-    ),
-    *settle(
-        (EMERGENCY_PROTECTING,), EVIDENCE,
-        BARE=(SAME, (), "the watch makes the next attempt"),
-        SHORT=(SAME, (), "the watch makes the next attempt"),
-        BLOCKED=(SAME, (), _COVERED_WHILE_LEAVING),
-        CLEAR=(SAME, (), _COVERED_WHILE_LEAVING),
-        CLEAR_TAKE_PROFIT=(SAME, (), _COVERED_WHILE_LEAVING),
-        CLEAR_PATIENT=(SAME, (), _COVERED_WHILE_LEAVING),
-    ),
-    *settle((FLATTENING,), EVIDENCE, FLIPPED=(SAME, (), "the watch makes the next attempt")),
+    # --- evidence about orders, and the whole truth: go where it is
+    *settle(_STAY, (*_TOLD, "AmendRejected", *SNAPSHOT), but=("SHORT",)),
+    *settle(_STAY, (*_TOLD, *SNAPSHOT), only=("SHORT",)),
+    *settle(_STAY, ("OrderCanceled",), also=("alert_lost",)),
+    *settle((*_LEAVING, FLATTENING), (*EVIDENCE, "OrderRejected", *SNAPSHOT), but=("FLIPPED", "SHORT", *_FREE)),
+    *settle((CANCEL_PENDING, *_RESTING, FLATTENING), (*EVIDENCE, "OrderRejected", *SNAPSHOT), only=_FREE),
+    *settle(_LEAVING, (*EVIDENCE, "OrderRejected", *SNAPSHOT), only=("FLIPPED",)),
+    *settle((*_LEAVING, FLATTENING), (*_TOLD, "OrderCanceled", "OrderRejected", *SNAPSHOT), only=("SHORT",)),
+    *settle((EMERGENCY_PROTECTING,), (*EVIDENCE, *SNAPSHOT), but=(*_OPEN_LOTS, "BLOCKED", *_FREE)),
+    Row((*_STAY, *_LEAVING, FLATTENING), ("AmendRejected",), {"situation": "SHORT"}, RESIZING, (), "a failed resize leaves the old protection standing; the watch tries by another means (A10)"),
+    Row((EMERGENCY_PROTECTING,), (*EVIDENCE, *SNAPSHOT), {"situation": ("BLOCKED", *_FREE)}, SAME, (), "the exit was refused for good, so a stop rests again; the watch tries the exit anew"),
+    Row((EMERGENCY_PROTECTING,), EVIDENCE, {"situation": _OPEN_LOTS}, SAME, (), "the watch makes the next attempt"),
+    Row((EMERGENCY_PROTECTING,), SNAPSHOT, {"situation": _OPEN_LOTS}, SAME, ("cover",), "looked: what is missing goes out anew"),
+    Row((MARKET_EXITING,), EVIDENCE, {"situation": _FREE}, SAME, ("refresh",), "the exit ended short: look before the next attempt, never in the same event"),
+    Row((MARKET_EXITING,), ("OrderRejected",), {"situation": _FREE}, SAME, ("refresh", "alert_exit_refused"), "a refused close is not a close (P29)"),
+    Row((MARKET_EXITING,), SNAPSHOT, {"ladder": "AGAIN", "situation": _FREE}, SAME, ("exit_market",), "looked: what is left goes out again, sized now"),
+    Row((MARKET_EXITING,), SNAPSHOT, {"ladder": "SPENT", "situation": _FREE}, EMERGENCY_PROTECTING, ("cover", "page_exposure"), "this rung is spent: put a stop back, page, and come again"),
+    Row((FLATTENING,), (*EVIDENCE, "OrderRejected"), {"situation": "FLIPPED"}, SAME, (), "the watch makes the next attempt: at once again would be a storm (I14)"),
+    Row((FLATTENING,), SNAPSHOT, {"situation": "FLIPPED"}, SAME, ("flatten",), "looked: the reverse is still open"),
+    *settle((RECONCILING,), SNAPSHOT),
     # A hold begins with the owner's deed, and he is asked then: the snapshot only shows that nothing stands.
     Row((RECONCILING,), EVIDENCE, {}, SAME, ("page_taken",), _WAIT),
     # --- nothing left: the link is gone or going. Sending again at once would spin; the snapshot of the next link decides.
-    *settle((*_STAY, *_LEAVING, EMERGENCY_PROTECTING, FLATTENING), ("OrderNotSent",), None, (), **NOT_SENT),
+    *settle((*_STAY, *_LEAVING, EMERGENCY_PROTECTING, FLATTENING), ("OrderNotSent",), but=_NOT_AT_ONCE),
+    Row((*_STAY, *_LEAVING, EMERGENCY_PROTECTING, FLATTENING), ("OrderNotSent",), {"situation": _NOT_AT_ONCE}, RECONCILING, ("refresh",), "it never left: look first, then what is missing goes out anew"),
     Row((RECONCILING, HALTED), ("OrderNotSent",), {}, SAME, (), _WAIT),
     # --- refusals
     *leave(_STAY, ("OrderRejected",), "stop_crossed", {"refusal": "THROUGH_MARKET"}),
-    *settle(
-        _STAY, ("OrderRejected",), {"refusal": "OTHER"},
-        BARE=(EMERGENCY_PROTECTING, ("cover", "alert_unprotected"), "the stop was refused: another attempt at once, then by the watch"),
-        SHORT=(RESIZING, (), "a failed resize leaves the old protection standing (A10)"),
-    ),
-    *settle(
-        _STAY, ("OrderRejected",), {"refusal": "FUNDS"},
-        BARE=(EMERGENCY_PROTECTING, ("refresh", "alert_unprotected"), "something holds the balance: find it before another attempt (A25)"),
-        SHORT=(RESIZING, ("refresh",), "something holds the balance: find it; the old protection stands (A25)"),
-    ),
+    # The link was cut between the attempts, and the snapshot of the next one led here: they count on.
+    *leave(_STAY, ("OrderRejected",), "protection_failed", {"refusal": "SPENT"}),
+    *settle(_STAY, ("OrderRejected",), {"refusal": ("FUNDS", "OTHER")}, but=_OPEN_LOTS),
+    Row(_STAY, ("OrderRejected",), {"refusal": "OTHER", "situation": "BARE"}, EMERGENCY_PROTECTING, ("cover", "alert_unprotected"), "the stop was refused: another attempt at once, then by the watch"),
+    Row(_STAY, ("OrderRejected",), {"refusal": "OTHER", "situation": "SHORT"}, RESIZING, (), "a failed resize leaves the old protection standing (A10)"),
+    Row(_STAY, ("OrderRejected",), {"refusal": "FUNDS", "situation": "BARE"}, EMERGENCY_PROTECTING, ("refresh", "alert_unprotected"), "something holds the balance: find it before another attempt (A25)"),
+    Row(_STAY, ("OrderRejected",), {"refusal": "FUNDS", "situation": "SHORT"}, RESIZING, ("refresh",), "something holds the balance: find it; the old protection stands (A25)"),
     *leave((EMERGENCY_PROTECTING,), ("OrderRejected",), "protection_failed", {"ladder": "SPENT"}),
     *leave((EMERGENCY_PROTECTING,), ("OrderRejected",), "stop_crossed", {"ladder": "AGAIN", "refusal": "THROUGH_MARKET"}),
     Row((EMERGENCY_PROTECTING,), ("OrderRejected",), {"ladder": "AGAIN", "refusal": "FUNDS"}, SAME, ("refresh",), "find what holds the balance; what is missing goes out with the snapshot (A25)"),
-    Row((EMERGENCY_PROTECTING,), ("OrderRejected",), {"ladder": "AGAIN", "refusal": "OTHER"}, SAME, (), "the watch makes the next attempt"),
-    *settle((CANCEL_PENDING, *_RESTING), ("OrderRejected",)),
-    *settle(
-        (MARKET_EXITING,), ("OrderRejected",),
-        CLEAR=(SAME, ("refresh", "alert_exit_refused"), "a refused close is not a close (P29)"),
-        CLEAR_TAKE_PROFIT=(SAME, ("refresh", "alert_exit_refused"), "a refused close is not a close (P29)"),
-        CLEAR_PATIENT=(SAME, ("refresh", "alert_exit_refused"), "a refused close is not a close (P29)"),
-    ),
-    *settle((FLATTENING,), ("OrderRejected",), FLIPPED=(SAME, (), "the watch makes the next attempt: at once again would be a storm (I14)")),
+    Row((EMERGENCY_PROTECTING,), ("OrderRejected",), {"ladder": "AGAIN", "refusal": ("SPENT", "OTHER")}, SAME, (), "the watch makes the next attempt"),
     Row((RECONCILING,), ("OrderRejected",), {}, SAME, (), _WAIT),
     # --- no proof either way: ask, send nothing for the same quantity (I4, I6)
     Row((*LIVE_STATES,), ("OutcomeUnknown",), {}, SAME, ("refresh",), "a timeout is not a rejection: ask the venue"),
@@ -274,10 +270,10 @@ ROWS: tuple[Row, ...] = (
     Row((RECONCILING,), ("MarketModeChanged",), {"ignition": "OUT"}, SAME, (), "the exit follows as soon as the snapshot has come", "ignition"),
     Row((*_STAY, EMERGENCY_PROTECTING, HALTED, RECONCILING), ("MarketModeChanged",), {"ignition": "STAY"}, SAME, (), "known from now on"),
     # --- which orders the venue takes (X16): a stop is not given up for an exit that cannot be sent
-    *settle(
-        (*_STAY, CANCEL_PENDING, *_RESTING, MARKET_EXITING, EMERGENCY_PROTECTING, FLATTENING), ("VenueModeChanged",), {"market": "OPEN"},
-        BARE=(SAME, ("cover",), "what is missing goes out anew"),
-        SHORT=(SAME, ("cover",), "what is missing goes out anew"),
+    *settle((*_STAY, CANCEL_PENDING, *_RESTING, MARKET_EXITING, EMERGENCY_PROTECTING, FLATTENING), ("VenueModeChanged",), {"market": "OPEN"}, but=_OPEN_LOTS),
+    Row(
+        (*_STAY, CANCEL_PENDING, *_RESTING, MARKET_EXITING, EMERGENCY_PROTECTING, FLATTENING), ("VenueModeChanged",), {"market": "OPEN", "situation": _OPEN_LOTS},
+        SAME, ("cover",), "what is missing goes out anew",
     ),
     Row(
         (*_STAY, CANCEL_PENDING, *_RESTING, MARKET_EXITING, EMERGENCY_PROTECTING, FLATTENING), ("VenueModeChanged",), {"market": "SHUT"},
@@ -295,16 +291,8 @@ ROWS: tuple[Row, ...] = (
     # --- deadlines: each state's own watch (I13)
     Row((ENTRY_PENDING,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("refresh", "page_long"), "no word of the entry: ask"),
     Row((ENTRY_CANCEL_PENDING,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("cancel_again", "refresh", "page_long"), "no proof of the cancel: ask, and cancel again"),
-    *settle(
-        (PROTECTION_PENDING,), ("DeadlinePassed",), {"which": "watch"}, ("refresh",),
-        BARE=(EMERGENCY_PROTECTING, ("cover", "alert_unprotected"), "still nothing confirmed"),
-        SHORT=(EMERGENCY_PROTECTING, ("cover", "alert_unprotected"), "still nothing confirmed for the rest"),
-    ),
-    *settle(
-        (RESIZING,), ("DeadlinePassed",), {"which": "watch"}, ("refresh",),
-        BARE=(EMERGENCY_PROTECTING, ("cover", "alert_unprotected"), "still nothing confirmed"),
-        SHORT=(EMERGENCY_PROTECTING, ("cover", "alert_unprotected"), "still nothing confirmed for the rest"),
-    ),
+    *settle((PROTECTION_PENDING, RESIZING), ("DeadlinePassed",), {"which": "watch"}, ("refresh",), but=_OPEN_LOTS),
+    Row((PROTECTION_PENDING, RESIZING), ("DeadlinePassed",), {"which": "watch", "situation": _OPEN_LOTS}, EMERGENCY_PROTECTING, ("cover", "alert_unprotected", "refresh"), "still nothing confirmed for all of it"),
     Row((TIGHTENING,), ("DeadlinePassed",), {"which": "watch", "upkeep": ("FINE", "MISALIGNED", "SURPLUS", "WAITING")}, SAME, ("refresh",), "no word of the amend: ask; the old stop stands"),
     Row((PROTECTED, PROTECTED_PENDING_FILL), ("DeadlinePassed",), {"which": "watch", "upkeep": "FINE"}, SAME, ("refresh",), "a routine look"),
     Row((PROTECTED, PROTECTED_PENDING_FILL), ("DeadlinePassed",), {"which": "watch", "upkeep": "WAITING"}, SAME, ("cover", "refresh", "page_waiting"), "the venue still takes no exit: the stop stays"),
@@ -323,71 +311,42 @@ ROWS: tuple[Row, ...] = (
     *leave(
         (MARKET_EXITING,), ("DeadlinePassed",), "", {"which": "watch", "ladder": "AGAIN"}, ("alert_exposure",),
         MARKET_OUT=(SAME, ("cancel_again", "refresh", "page_long"), "no fill in time: look, and pull what still rests (A5, A17)"),
-        CLEAR=(SAME, ("exit_market",), "the next attempt"),
-        CLEAR_TAKE_PROFIT=(SAME, ("exit_market",), "the next attempt"),
-        CLEAR_PATIENT=(SAME, ("exit_market",), "the next attempt"),
+        **dict.fromkeys(_FREE, (SAME, ("exit_market",), "the next attempt")),
     ),
     *leave(
         (MARKET_EXITING,), ("DeadlinePassed",), "", {"which": "watch", "ladder": "SPENT"}, ("page_exposure",),
         MARKET_OUT=(SAME, ("cancel_again", "refresh"), "no fill in time: look, and pull what still rests"),
-        CLEAR=(EMERGENCY_PROTECTING, ("cover",), "this rung is spent: put a stop back, page, and come again"),
-        CLEAR_TAKE_PROFIT=(EMERGENCY_PROTECTING, ("cover",), "this rung is spent: put a stop back, page, and come again"),
-        CLEAR_PATIENT=(EMERGENCY_PROTECTING, ("cover",), "this rung is spent: put a stop back, page, and come again"),
+        **dict.fromkeys(_FREE, (EMERGENCY_PROTECTING, ("cover",), "this rung is spent: put a stop back, page, and come again")),
     ),
     Row((FLATTENING,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("flatten", "refresh", "page_long"), "the reverse is still open"),
     Row((RECONCILING,), ("DeadlinePassed",), {"which": "watch", "ladder": "AGAIN"}, SAME, ("refresh", "page_link"), "still no truth from the venue"),
-    *settle(
-        (RECONCILING,), ("DeadlinePassed",), {"which": "watch", "ladder": "SPENT"}, ("refresh", "page_link"),
-        **{
-            **dict.fromkeys(SETTLE, (SAME, (), "still no truth from the venue")),
-            "BARE": (EMERGENCY_PROTECTING, ("cover",), "no truth will come in time: what nothing at all stands for gets a stop (A24)"),
-            "SHORT": (EMERGENCY_PROTECTING, ("cover",), "no truth will come in time: what nothing at all stands for gets a stop (A24)"),
-        },
+    Row(
+        (RECONCILING,), ("DeadlinePassed",), {"which": "watch", "ladder": "SPENT", "situation": _OPEN_LOTS},
+        EMERGENCY_PROTECTING, ("cover", "refresh", "page_link"), "no truth will come in time: what nothing at all stands for gets a stop (A24)",
+    ),
+    Row(
+        (RECONCILING,), ("DeadlinePassed",), {"which": "watch", "ladder": "SPENT", "situation": tuple(x for x in SETTLE if x not in _OPEN_LOTS)},
+        SAME, ("refresh", "page_link"), "still no truth from the venue",
     ),
     Row((HALTED,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("cover", "refresh", "page_halted"), "still waiting for a person; what has no proof is asked for"),
     # --- the truth as a whole
     Row(tuple(s for s in LIVE_STATES if s not in (HALTED, RECONCILING)), ("ChannelClosed",), {}, RECONCILING, (), "what was in flight is unknown; venue-side protection stands"),
     Row((RECONCILING, HALTED), ("ChannelClosed",), {}, SAME, (), "known"),
-    *settle((*_STAY, CANCEL_PENDING, *_RESTING, RECONCILING), SNAPSHOT),
-    *settle(
-        (MARKET_EXITING,), SNAPSHOT, {"ladder": "AGAIN"},
-        CLEAR=(SAME, ("exit_market",), "looked: what is left goes out again, sized now"),
-        CLEAR_TAKE_PROFIT=(SAME, ("exit_market",), "looked: what is left goes out again, sized now"),
-        CLEAR_PATIENT=(SAME, ("exit_market",), "looked: what is left goes out again, sized now"),
-    ),
-    *settle(
-        (MARKET_EXITING,), SNAPSHOT, {"ladder": "SPENT"},
-        CLEAR=(EMERGENCY_PROTECTING, ("cover", "page_exposure"), "this rung is spent: put a stop back, page, and come again"),
-        CLEAR_TAKE_PROFIT=(EMERGENCY_PROTECTING, ("cover", "page_exposure"), "this rung is spent: put a stop back, page, and come again"),
-        CLEAR_PATIENT=(EMERGENCY_PROTECTING, ("cover", "page_exposure"), "this rung is spent: put a stop back, page, and come again"),
-    ),
-    *settle(
-        (EMERGENCY_PROTECTING,), SNAPSHOT,
-        BARE=(SAME, ("cover",), "looked: what is missing goes out anew"),
-        SHORT=(SAME, ("cover",), "looked: what is missing goes out anew"),
-        BLOCKED=(SAME, (), _COVERED_WHILE_LEAVING),
-        CLEAR=(SAME, (), _COVERED_WHILE_LEAVING),
-        CLEAR_TAKE_PROFIT=(SAME, (), _COVERED_WHILE_LEAVING),
-        CLEAR_PATIENT=(SAME, (), _COVERED_WHILE_LEAVING),
-    ),
-    *settle((FLATTENING,), SNAPSHOT, FLIPPED=(SAME, ("flatten",), "looked: the reverse is still open")),
     Row((*LIVE_STATES,), ("TruthStale",), {}, SAME, ("alert_degraded", "refresh"), "noticed, reported, asked for (A22)"),
     Row((*LIVE_STATES,), ("BalanceShort",), {}, SAME, ("alert_balance", "refresh"), "an own order may hold the balance (A25)"),
     Row((*LIVE_STATES,), ("ManualOrderSeen",), {}, SAME, ("alert_manual",), "not ours: never touched (I12)"),
     # --- halted: protection of what exists goes on
     *(
-        Row((HALTED,), facts, {"situation": name}, target, commands, doc)
-        for facts, cover in (
-            ((*(x for x in EVIDENCE if x != "AmendRejected"), *SNAPSHOT), (SAME, ("cover",), "protection of what exists continues (I16)")),
-            (("OrderRejected", "AmendRejected"), (SAME, (), "the watch makes the next attempt")),
-        )
-        for name, (target, commands, doc) in {
-            **dict.fromkeys((*OVER, *STAYING, *GOING), (SAME, (), "waiting for a person")),
-            **{name: SETTLE[name] for name in ("FLIPPED", "NEVER", "DONE", "TRIGGERED", *GOING)},
-            "LEFTOVERS": (SAME, ("cancel_rest",), "flat: nothing may outlive the position"),
-            **dict.fromkeys(("SURPLUS", "MISALIGNED"), (SAME, ("converge",), "a halt loosens nothing (X10)")),
-            **dict.fromkeys(("SHORT", "BARE"), cover),
-        }.items()
+        Row((HALTED,), (*EVIDENCE, "OrderRejected", *SNAPSHOT), {"situation": name}, *SETTLE[name])
+        for name in ("FLIPPED", "NEVER", "DONE", "TRIGGERED", *GOING)
+    ),
+    Row((HALTED,), (*EVIDENCE, "OrderRejected", *SNAPSHOT), {"situation": "LEFTOVERS"}, SAME, ("cancel_rest",), "flat: nothing may outlive the position"),
+    Row((HALTED,), (*EVIDENCE, "OrderRejected", *SNAPSHOT), {"situation": ("SURPLUS", "MISALIGNED")}, SAME, ("converge",), "a halt loosens nothing (X10)"),
+    Row((HALTED,), (*_TOLD, "OrderCanceled", *SNAPSHOT), {"situation": _OPEN_LOTS}, SAME, ("cover",), "protection of what exists continues (I16)"),
+    Row((HALTED,), ("OrderRejected", "AmendRejected"), {"situation": _OPEN_LOTS}, SAME, (), "the watch makes the next attempt"),
+    Row(
+        (HALTED,), (*EVIDENCE, "OrderRejected", *SNAPSHOT), {"situation": tuple(x for x in STAYING if x not in ("TRIGGERED", "SURPLUS", "MISALIGNED", *_OPEN_LOTS))},
+        SAME, (), "waiting for a person",
     ),
     # --- over: an order of ours that shows itself alive must not outlive its position (P08, P24)
     Row(_ENDS, _ALIVE, {}, SAME, ("cancel_again", "alert_anomaly"), "cancelled each time it is seen; nothing revives the position (I5)"),
@@ -571,7 +530,7 @@ def _ahead_lots(position: Position) -> int:
     """Return the lots of attached stops that were told before the executions which they protect (A18): no surplus while those may come."""
     if not (position.plan.attach_stop and position.capabilities.attached_stop) or not position.open_orders("entry"):
         return 0
-    entered = position.unheard_lots + sum(o.filled_lots for o in position.orders if o.role == "entry")
+    entered = sum(o.filled_lots for o in position.orders if o.role == "entry")
     return max(0, sum(o.qty_lots for o in position.orders if o.role == "stop") - entered)
 
 
@@ -609,10 +568,14 @@ def _urgency(position: Position, fact: Any) -> str:
 
 def _refusal(position: Position, fact: Any) -> str:
     order = position.order(fact.client_order_id, fact.venue_order_id)
-    if fact.reject_class == "funds" and order is not None and order.role == "stop":
-        return "FUNDS"
-    crossed = fact.reject_class == "through_market" and order is not None and order.role == "stop" and position.is_tradable
-    return "THROUGH_MARKET" if crossed and not position.exit_reason and not any(o.protects_lots for o in position.orders) else "OTHER"
+    if order is None or order.role != "stop":
+        return "OTHER"
+    is_bare = position.is_tradable and not position.exit_reason and not any(o.protects_lots for o in position.orders)
+    if is_bare and fact.reject_class == "through_market":
+        return "THROUGH_MARKET"
+    if is_bare and position.protect_attempts >= PROTECT_ATTEMPTS and position.state != EMERGENCY_PROTECTING:
+        return "SPENT"
+    return "FUNDS" if fact.reject_class == "funds" else "OTHER"
 
 
 def _ignition(position: Position, fact: Any) -> str:

@@ -81,7 +81,10 @@ class _Watched(Desk):
 
 
 class Engine:
-    """All minds of one configuration. `rows`, `steps` and `order_steps` collect which rows of the tables were taken."""
+    """All minds of one configuration. `rows`, `steps` and `order_steps` collect which rows of the tables were taken.
+
+    A row is its id, and behind it the answers that were given, in the order of the cell.
+    """
 
     def __init__(self, core: Core, plan: f.Plan, instrument: Instrument, capabilities: Capabilities, tick_ms: int, rules: Rules) -> None:
         self._core, self._rules = core, rules
@@ -162,7 +165,7 @@ class Engine:
         broken: list[Broken] = []
 
         def see(before: Position | None, event: PositionEvent, after: Position) -> None:
-            self.rows.add(event.row)
+            self.rows.add(" ".join((event.row, *event.guards)))
             fact = event.fact
             known = before.order(fact.client_order_id, fact.venue_order_id) if before and isinstance(fact, f.OrderFact) else None
             if known is not None:

@@ -41,7 +41,8 @@ class Violation(NamedTuple):
 class Result(NamedTuple):
     """What an exploration saw. `windows` is the longest time of an unprotected lot in ticks, by cause; `settle` in ticks.
 
-    `rows` are the row ids that were taken, `steps` the (state, fact, state) that occurred, `order_steps` the same of single orders.
+    `rows` are the row ids that were taken, each with its answers, `steps` the (state, fact, state) that occurred, `order_steps` those of
+    orders.
     """
 
     configuration: Configuration

@@ -94,7 +94,9 @@ def rows(sources: tuple[str, ...], facts: tuple[str, ...], **changes: Any) -> Ca
                 rest = tuple(fact for fact in row.facts if fact not in told)
                 out += [replace(row, sources=others)] if others else []
                 out += [replace(row, sources=mine, facts=rest)] if rest else []
-                out.append(replace(row, sources=mine, facts=told, **changes))
+                given, others_given = _parted(row, answers)
+                out += [replace(row, sources=mine, facts=told, when=when) for when in others_given]
+                out.append(replace(row, sources=mine, facts=told, when=given, **changes))
             if not changed:
                 raise ValueError(f"{table.name}: no row of {sources} and {facts} fires for {answers}")
             return replace(table, rows=tuple(out))
@@ -110,6 +112,18 @@ def _fires(row: Row, answers: Mapping[str, str]) -> bool:
         if passing is None or answer not in ((passing,) if isinstance(passing, str) else passing):
             return False
     return True
+
+
+def _parted(row: Row, answers: Mapping[str, str]) -> tuple[dict[str, str | tuple[str, ...]], list[dict[str, str | tuple[str, ...]]]]:
+    """Return the guards of a row for these answers alone, and those for all others that it fires for."""
+    given, rest = dict(row.when), []
+    for name, answer in answers.items():
+        passing = given[name]
+        left = () if isinstance(passing, str) else tuple(x for x in passing if x != answer)
+        if left:
+            rest.append({**given, name: left})
+        given[name] = answer
+    return given, rest
 
 
 def all_of(*edits: Edit) -> Edit:

@@ -129,7 +129,10 @@ def _attempts(before: Position, event: PositionEvent, after: Position) -> list[B
         sends = any(isinstance(x, c.SubmitOrder) and x.role == "exit" for x in event.commands)
         if sends and order is not None and order.role == "exit":
             return [Broken("I14", f"an exit ended by {type(fact).__name__}, and the next one left at once")]
-    if after.state == EMERGENCY_PROTECTING and not after.exit_reason and after.protect_attempts > PROTECT_ATTEMPTS:
+    # Where a part is covered, refusals of a stop for the rest are counted too before the first attempt of this state is made.
+    is_occasion = isinstance(fact, f.OrderRejected) or (isinstance(fact, f.DeadlinePassed) and before.state == EMERGENCY_PROTECTING)
+    is_over = after.protect_attempts > PROTECT_ATTEMPTS and not after.exit_reason
+    if is_occasion and is_over and after.state == EMERGENCY_PROTECTING:
         return [Broken("I14", f"{after.protect_attempts} stops were refused in a row, and it has not left")]
     return []
 

@@ -1,10 +1,11 @@
 """Which rows of the two tables no exploration took, and why most of them cannot be.
 
 A table is total: each cell has a row for every answer, also for those that cannot be given there. A `Law` says which cannot, and why. Laws
-are claims about the machine: what an exploration takes against one is told by `broken_laws`, and fails `holdfast prove`.
+are claims about the machine: what an exploration takes against one is told by `broken_laws`, and fails `holdfast prove`. A row is taken by
+one of its cells and answers, and excluded where laws exclude them all.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -40,9 +41,13 @@ _HOME: Mapping[tuple[str, str], frozenset[str]] = {
     (s.EMERGENCY_PROTECTING, "way_out"): frozenset({"WAITING", "BLOCKED", "CLEAR", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT", "MARKET_OUT"}),
     (s.MARKET_EXITING, "situation"): frozenset({"MARKET_OUT", "CLEAR", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT"}),
     (s.MARKET_EXITING, "way_out"): frozenset({"MARKET_OUT", "CLEAR", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT"}),
+    (s.TAKE_PROFIT_WORKING, "way_out"): frozenset({"TAKE_PROFIT_OUT", "PATIENT_OUT", "BLOCKED", "STOP_OUT", "WAITING", "MARKET_OUT"}),
+    (s.MAKER_EXITING, "way_out"): frozenset({"TAKE_PROFIT_OUT", "PATIENT_OUT", "BLOCKED", "STOP_OUT", "WAITING", "MARKET_OUT"}),
     (s.FLATTENING, "situation"): frozenset({"FLIPPED"}),
     (s.AWAITING_OWNER, "situation"): frozenset({"TAKEN"}),
 }  # fmt: skip
+_CELLS = POSITION.cells()
+_ANSWERS = {classifier.name: classifier.answers for classifier in POSITION.classifiers}
 Answers = Mapping[str, str]
 
 
@@ -90,9 +95,12 @@ LAWS: tuple[Law, ...] = (
     ),
     Law(
         "a reversal is seen at once",
-        "the fact that reversed it led to Flattening",
+        "the fact that reversed it led to Flattening; these change no quantity",
         lambda state, fact, given, where: (
-            (fact in _QUIET or fact == "OrderRejected") and state not in _WAITS and state != s.FLATTENING and where == "FLIPPED"
+            (fact in _QUIET or fact in ("OrderRejected", "OrderCanceled"))
+            and state not in _WAITS
+            and state != s.FLATTENING
+            and where == "FLIPPED"
         ),
     ),
     Law(
@@ -158,15 +166,71 @@ LAWS: tuple[Law, ...] = (
     ),
     Law(
         "patience is asked for",
-        "only a patient ExitRequested makes a position patient, and it is leaving from then on",
+        "only a patient ExitRequested makes a position patient, and it is leaving then; what rests may be one whose decision the log lost",
         lambda state, fact, given, where: (
-            state in _STAYS and fact != "ExitRequested" and "way_out" in given and where in ("CLEAR_PATIENT", "PATIENT_OUT")
+            state in _STAYS and fact != "ExitRequested" and "way_out" in given and where == "CLEAR_PATIENT"
         ),
     ),
     Law(
-        "a stop is refused as crossed only while something is held",
+        "what is decided now rests for no reason of before",
+        "a refused stop, the market's mood and the time stop decide only where nothing has been decided: nobody has asked for patience",
+        lambda state, fact, given, where: (
+            where in ("CLEAR_TAKE_PROFIT", "CLEAR_PATIENT")
+            and (
+                given.get("refusal") in ("THROUGH_MARKET", "SPENT")
+                or given.get("ignition") == "OUT"
+                or (fact == "DeadlinePassed" and given.get("which") == "time_stop")
+            )
+        ),
+    ),
+    Law(
+        "a wish has a reason of its own",
+        "only a level makes an exit rest as a take-profit where none rests",
+        lambda state, fact, given, where: fact == "ExitRequested" and where == "CLEAR_TAKE_PROFIT",
+    ),
+    Law(
+        "no level is armed once it is decided",
+        "but where an exit rests; then the patient one is there",
+        lambda state, fact, given, where: fact == "LevelCrossed" and where == "CLEAR_PATIENT",
+    ),
+    Law(
+        "a venue that takes exits is not waited for",
+        "the answer asks for that first",
+        lambda state, fact, given, where: given.get("market") == "OPEN" and where == "WAITING",
+    ),
+    Law(
+        "the mode of a market ends nothing",
+        "it was flat before, and that led out of the state with the fact that made it so",
+        lambda state, fact, given, where: given.get("market") == "OPEN" and where in ("DONE", "NEVER"),
+    ),
+    Law(
+        "a position that is bare waits with no stop",
+        "these refusals are those of a stop where nothing protects, and what is waited with is a stop that does",
+        lambda state, fact, given, where: given.get("refusal") in ("THROUGH_MARKET", "SPENT") and where == "WAITING",
+    ),
+    Law(
+        "who was refused its entry has nothing else",
+        "an entry that is refused has not filled, so no stop is there; another order's refusal makes nothing flat",
+        lambda state, fact, given, where: (
+            fact == "OrderRejected"
+            and state in (s.ENTRY_PENDING, s.PROTECTED_PENDING_FILL, s.ENTRY_CANCEL_PENDING)
+            and where in ("DONE", "LEFTOVERS")
+        ),
+    ),
+    Law(
+        "a refusal clears no way out",
+        "a stop that is refused is in nobody's way any more only where another one still is; what else was there led out of the state",
+        lambda state, fact, given, where: (
+            fact == "OrderRejected"
+            and state in (s.PROTECTED, s.TIGHTENING, s.STOP_TRIGGERED)
+            and "situation" in given
+            and where in ("TAKE_PROFIT_OUT", "PATIENT_OUT", "BLOCKED", "CLEAR_TAKE_PROFIT", "CLEAR_PATIENT", "CLEAR")
+        ),
+    ),
+    Law(
+        "a refused stop makes a position leave only while something is held",
         "the refusal asks that first, and a stop follows a fill",
-        lambda state, fact, given, where: given.get("refusal") == "THROUGH_MARKET" and where in s.OVER,
+        lambda state, fact, given, where: given.get("refusal") in ("THROUGH_MARKET", "SPENT") and where in s.OVER,
     ),
 )
 
@@ -181,7 +245,7 @@ class Account(NamedTuple):
 
     @classmethod
     def of(cls, rows: frozenset[str], order_steps: frozenset[tuple[str, str, str]]) -> "Account":
-        """Return the account of the row ids and (status, fact, status) that were taken."""
+        """Return the account of the rows, as an engine collects them, and of the (status, fact, status) that were taken."""
         never, orders = rows_never_taken(rows), order_rows_never_taken(order_steps)
         laws = rows_excluded()
         taken = rows_taken(rows) | {name for name in map(_order_name, ORDER.rows) if name not in orders}
@@ -195,24 +259,38 @@ def excluded(state: str, fact: str, given: Answers) -> Law | None:
 
 
 def broken_laws(taken: Iterable[str]) -> list[str]:
-    """Return one sentence for each row id that was taken although a law says that it cannot be."""
+    """Return one sentence for each row that was taken with answers of which a law says that they cannot be given there."""
     out = []
-    for row_id in sorted(taken):
+    for told in sorted(taken):
+        row_id, *answers = told.split(" ")
         _, number, state, fact = row_id.split(":")
-        law = excluded(state, fact, _given(POSITION.rows[int(number)])) if number.isdecimal() else None
+        law = excluded(state, fact, _given(int(number), state, fact, answers)) if number.isdecimal() else None
         if law is not None:
-            out.append(f"{row_id} was taken although {law.name}")
+            out.append(f"{told} was taken although {law.name}")
     return out
+
+
+def _given(number: int, state: str, fact: str, answers: Sequence[str]) -> Answers:
+    """Return the answers that the row asked for; without any, those that its text gives alone."""
+    asked = POSITION.rows[number].when
+    if not answers:
+        return {name: answer for name, answer in asked.items() if isinstance(answer, str)}
+    return {name: given for name, given in zip(_CELLS[state, fact].dimensions, answers, strict=True) if name in asked}
 
 
 def rows_excluded() -> dict[str, str]:
-    """Return the rows of which the laws exclude every cell, each with the name of the first law that does."""
+    """Return the rows of which the laws exclude every cell and answer, each with the name of the first law that does."""
     out = {}
     for number, row in enumerate(POSITION.rows):
-        laws = [excluded(state, fact, _given(row)) for state, fact in product(row.sources, row.facts)]
+        laws = [excluded(state, fact, given) for state, fact in product(row.sources, row.facts) for given in _ways(row)]
         if all(laws) and laws[0] is not None:
             out[name_of(number)] = laws[0].name
     return out
+
+
+def _ways(row: Row) -> Iterable[Answers]:
+    asked = {name: (answer,) if isinstance(answer, str) else answer for name, answer in row.when.items()}
+    return (dict(zip(asked, answers, strict=True)) for answers in product(*asked.values()))
 
 
 def rows_never_taken(taken: frozenset[str]) -> list[str]:
@@ -222,7 +300,7 @@ def rows_never_taken(taken: frozenset[str]) -> list[str]:
 
 
 def rows_taken(taken: Iterable[str]) -> set[str]:
-    """Return the names of the rows of which a cell was taken; `taken` are row ids."""
+    """Return the names of the rows of which a cell was taken; `taken` are row ids, with the answers or without."""
     return {name_of(int(number)) for row_id in taken if (number := row_id.split(":")[1]).isdecimal()}
 
 
@@ -246,12 +324,15 @@ def _order_name(row: Row) -> str:
     return f"order {_brief(row.sources)} on {_brief(row.facts)} {_when(row)}".rstrip()
 
 
-def _given(row: Row) -> Answers:
-    return {name: answer for name, answer in row.when.items() if isinstance(answer, str)}
-
-
 def _when(row: Row) -> str:
-    return " ".join(f"{name}={answer if isinstance(answer, str) else '/'.join(answer)}" for name, answer in row.when.items())
+    return " ".join(f"{name}={_among(name, answer)}" for name, answer in row.when.items())
+
+
+def _among(name: str, answer: str | tuple[str, ...]) -> str:
+    if isinstance(answer, str):
+        return answer
+    left = [x for x in _ANSWERS.get(name, ()) if x not in answer]
+    return "/".join(answer) if len(answer) <= len(left) or not left else f"not:{'/'.join(left)}"
 
 
 def _brief(names: tuple[str, ...]) -> str:

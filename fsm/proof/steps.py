@@ -5,7 +5,7 @@ from ..model import Position
 from ..order import END_STATUSES
 from .configuration import FAULTS, Configuration
 from .engine import Engine, Reaction
-from .mind import Mind, number_of
+from .mind import LIVE, Mind, number_of
 from .parts import Channel, Label, Rest, State, Tables, remembered
 from .properties import Broken, broken_by_command
 from .venue import CHILD, Message, Venue, Words, snapshot_of
@@ -335,9 +335,10 @@ class Steps:
 
     @remembered
     def _free(self, mind: int, saved: int, venue: int) -> frozenset[int]:
-        """Return the ended orders of which every execution is booked."""
+        """Return the ended orders of which every execution is booked, and whose level no later stop is held to."""
         ours = [self.engine.minds[m].position for m in (mind, saved) if m >= 0]
-        return frozenset(n for n in self._ended(mind, venue) if all(_is_booked(self.venues[venue], n, p) for p in ours))
+        kept = {n for p in ours for n in _tightest(p)}
+        return frozenset(n for n in self._ended(mind, venue) - kept if all(_is_booked(self.venues[venue], n, p) for p in ours))
 
     def _pruned(self, state: State) -> State:
         mind, saved, venue, up, down, rest = state
@@ -362,6 +363,15 @@ class Steps:
             self._channel(tuple([(_renamed(m, numbers), a) for m, a in self.channels[down]])),
             rest,
         )
+
+
+def _tightest(position: Position) -> set[int]:
+    """Return the number of the stop that stood nearest where the level of a new one is not looser than those before it (I3)."""
+    if position.state not in LIVE or position.wanted_stop_ticks is not None:
+        return set()
+    sign, stops = position.side.sign, [o for o in position.orders if o.role == "stop"]
+    levels = [(o.trigger_ticks * sign, number_of(o.client_order_id)) for o in stops if o.trigger_ticks is not None]
+    return {max(levels)[1]} if levels else set()
 
 
 def _is_booked(venue: Venue, number: int, position: Position) -> bool:

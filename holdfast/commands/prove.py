@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Enough for the spaces in which windows are timed; of the others a first part.
 _TIMED_STATES, _QUICK_STATES, _ALL_STATES = 80_000, 2_000, 10_000_000
-_QUICK_WALKS, _ALL_WALKS, _WORLDS = 1_200, 12_000, 20
+_QUICK_WALKS, _ALL_WALKS, _WORLDS = 1_200, 12_000, 5
 
 
 def command(

@@ -9,7 +9,7 @@ from events import facts as f
 from events.values import PositionSide
 from fsm.distance import DEGRADED_TRAIL_BPS, DistancePolicy, emergency_distance
 from holdfast.scenario.floor import MS, Floor, replayed
-from tests.fsm.stage import NO_AMEND, D, Stage, assert_decision
+from tests.fsm.stage import NO_AMEND, D, Stage, assert_decision, checked
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 NO_TRAIL = replace(NO_AMEND, native_trail=False)
@@ -123,3 +123,15 @@ def test_a08_a_restart_without_its_stop_protects_before_anything_else(side: Posi
     floor.wait(2)
     assert floor.state(position_id) == "Protected"
     assert len(floor.resting()) == 1
+
+
+@pytest.mark.parametrize("reject_class", ["other", "funds"])
+def test_refusals_count_on_behind_a_link_that_was_cut_between_them(reject_class: f.RejectClass) -> None:
+    """Found by walks: each new link began with two attempts of its own, so that a link that flaps kept a bare position for ever."""
+    stage = Stage().entered().rejected("stop")
+    stage.rejected("stop2")
+    stage.link_closed().link_live().snapshot()
+    stage.rejected("stop3", reject_class)
+    assert stage.position.protect_attempts == 3
+    assert (stage.state, stage.position.exit_reason) == ("MarketExiting", "protection_failed")
+    checked(stage)
