@@ -466,11 +466,16 @@ class ManualFillSeen(Fact, frozen=True, kw_only=True, tag="manual_fill_seen.1"):
 
 
 class PositionAdjusted(Fact, frozen=True, kw_only=True, tag="position_adjusted.1"):
-    """An operator or a bounded reconciliation sets the open quantity to what the venue holds (P30). PnL is then uncertain."""
+    """An operator or a bounded reconciliation sets the open quantity to what the venue holds (P30). PnL is then uncertain.
+
+    `unheard` is there, and true, where no execution is in doubt but only what is told of them: a balance says that an entry in question
+    has bought what `open_qty` holds beyond the known executions. Those come later and are booked then.
+    """
 
     open_qty: Decimal
     reason: str
     evidence: str
+    unheard: Literal[True] | msgspec.UnsetType = msgspec.UNSET
 
 
 IntentFact = PositionRequested | PositionAdopted | ExitRequested | PlanTightened | HaltRequested | ProtectionRequested

@@ -1,12 +1,13 @@
 """The account beside the positions (A26, P17, P19, P30): whether the venue still holds what they add up to, and what became of the rest.
 
 Rules
-    1. What the account holds beyond the sum of ours belongs to its owner and is nobody's business here (I12). Less than the sum
-       means that somebody sold or withdrew part of ours, or that an execution of ours was never told.
+    1. What the account holds beyond the sum of ours belongs to its owner and is nobody's business here (I12), unless an entry of ours is
+       in question (7). Less than the sum means that somebody sold or withdrew part of ours, or that an execution was never told.
     2. A balance is judged once it is settled (`GRACE_NS`), and only if every execution of ours in that asset is in it: the two streams
        are not in step. It is in it if its own line of the ledger came, or a balance from after it by the venue's clock.
     3. Less than the sum is a question first: a snapshot, asked for since, with every execution in it. If it brings the missing
-       execution, nothing was wrong. Without such proof nothing is adjusted, whatever the balance says; a person is told.
+       execution, nothing was wrong. Without such proof nothing is adjusted, whatever the balance says; a person is told. But
+       where no order of ours is left that could have executed unheard, the balance is proof enough.
     4. Then the owner's own trades explain it, at their price, and what they do not explain is an adjustment; not before nothing
        of what the venue said is held back (`is_settled`). The newest position gives first: the older ones have been true for longer.
     5. Margin has no balance to compare: the owner's margin trades close what the owner is known to hold, then ours. What the account holds
@@ -15,6 +16,9 @@ Rules
        a start both must be younger than that. Then what is missing is adjusted, the newest first (`take_margin`).
     6. What the venue holds back or cuts (funds, reduce-only) it counts for the account. It guards one position against a second order of
        its own only while that position is all that there is (`shared`).
+    7. What an asset has grown by since an entry for it was sent, beyond what the owner is known to have traded, that entry has bought, as
+       long as no list with every execution says otherwise. It counts as held then (`unheard`), so that it is protected, and a person is
+       told; how much it is follows the balance. Where nobody knows what was there before, only the person is told.
 
 Pure: time comes in. A restart begins with nothing and hears balances, orders and the last trades anew.
 """
@@ -35,6 +39,8 @@ GRACE_NS = SECOND_NS
 # How long an unproven difference waits for the next question; doubled each time up to a minute.
 ASK_AGAIN_NS, ASK_AGAIN_MAX_NS = 6 * SECOND_NS, 60 * SECOND_NS
 PAGE_AFTER_ANSWERS = 3
+# A balance that moves all the time puts each question off: what is missing for so long is told all the same.
+TOLD_NS = 30 * SECOND_NS
 TRADES_KEPT = 1_000
 # When to look at margin after a restart: REST may be a minute behind (K9), and what happened before the restart is not known.
 LOOK_AFTER_RESTART_NS = 61 * SECOND_NS
@@ -62,6 +68,13 @@ class _Balance(NamedTuple):
     ts_event_ns: int
 
 
+class Due(NamedTuple):
+    """What is due: whether the truth is to be asked for, and sentences about what a person must know."""
+
+    asks: bool
+    unexplained: tuple[str, ...]
+
+
 class _Missing(NamedTuple):
     """An execution of ours that a balance does not have yet: when it was, and what it adds to the balance."""
 
@@ -70,7 +83,7 @@ class _Missing(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a snapshot proves: facts by position, and the assets that stay unexplained for so long that a person must know."""
+    """What a snapshot proves: facts by position, and sentences about what a person must know."""
 
     facts: tuple[tuple[str, f.ManualFillSeen | f.PositionAdjusted | f.BalanceShort], ...]
     unexplained: tuple[str, ...]
@@ -101,12 +114,21 @@ class _MarginQuestion:
 class _Question:
     """A difference to be judged: by a snapshot that was asked for at `from_ns` or later; `ask_ns` is when to ask for one, if at all."""
 
-    __slots__ = ("answers", "ask_ns", "from_ns")
+    __slots__ = ("answers", "ask_ns", "from_ns", "is_told", "since_ns")
 
-    def __init__(self, from_ns: int) -> None:
+    def __init__(self, from_ns: int, before: "_Question | None" = None) -> None:
         self.from_ns = from_ns
         self.ask_ns: int | None = from_ns
         self.answers = 0
+        self.since_ns: int = from_ns if before is None else before.since_ns
+        self.is_told: bool = before is not None and before.is_told
+
+
+class _Owners(NamedTuple):
+    """What was the owner's of an asset when an entry of ours was sent, as of the venue's time `ts_event_ns`."""
+
+    qty: Decimal
+    ts_event_ns: int
 
 
 class Account:
@@ -116,6 +138,11 @@ class Account:
         self._balances: dict[str, _Balance] = {}
         # What the last whole list names, and as of when.
         self._listed: tuple[frozenset[str], int] | None = None
+        # Whether a whole list has come since the last snapshot: each truth that is asked for begins with one.
+        self._is_heard = False
+        # Positions from before a restart: an order may have left whose event the log has lost.
+        self._unsure: frozenset[str] = frozenset()
+        self._owners: dict[str, _Owners] = {}
         self._not_in_balance: dict[str, dict[str, _Missing]] = {}
         # By asset: an execution has a line for each asset that it moves, in frames of their own, and one of them may be lost.
         self._lines: deque[tuple[str, str]] = deque(maxlen=TRADES_KEPT)
@@ -125,6 +152,10 @@ class Account:
         self._owners_margin: dict[str, Decimal] = {}
         self._margin_ns: dict[str, int] = {}
         self._margin_questions: dict[str, _MarginQuestion] = {}
+
+    def began(self, position_ids: Iterable[str]) -> None:
+        """Note which positions a new life of the process begins with."""
+        self._unsure = frozenset(position_ids)
 
     # --- in -----------------------------------------------------------------------------------------------------------
 
@@ -144,11 +175,21 @@ class Account:
         # A list comes with every truth that is asked for: one that says the same again must not put off what asked for it.
         is_repeated = question is not None and of_trade is None and known is not None and known.qty == balance
         if not is_repeated and (question is None or question.from_ns <= now_ns):
-            self._questions[asset] = _Question(now_ns + GRACE_NS)
+            self._questions[asset] = _Question(now_ns + GRACE_NS, question)
 
     def take_list(self, assets: frozenset[str], ts_event_ns: int) -> None:
         """Note which assets a whole list names, as of `ts_event_ns` at least; its balances are noted already."""
         self._listed = assets, ts_event_ns
+        self._is_heard = True
+
+    def entering(self, asset: str, positions: Iterable[Position]) -> None:
+        """Note what is the owner's of an asset as an entry for it is about to be sent; `positions` are those that live."""
+        known = tuple(positions)
+        if asset in self._owners and _in_question(asset, known):
+            # What is there now may be of the one before it.
+            return
+        self._owners.pop(asset, None)
+        self._leave_to_owner(asset, known)
 
     def doubt(self, asset: str, now_ns: int) -> None:
         """Judge an asset at once: an order of ours found too little of it (A25).
@@ -158,7 +199,7 @@ class Account:
         known = self._balances.get(asset)
         if self._listed is not None and asset not in self._listed[0] and (known is None or known.ts_event_ns < self._listed[1]):
             self.take_balance(asset, Decimal(0), None, self._listed[1], now_ns)
-        self._questions[asset] = _Question(now_ns)
+        self._questions[asset] = _Question(now_ns, self._questions.get(asset))
 
     def take_own_fill(self, asset: str, trade_id: str, ts_event_ns: int, qty: Decimal) -> None:
         """Note an execution of ours that adds `qty` to an asset: a balance without it says nothing any more."""
@@ -173,6 +214,11 @@ class Account:
         self._trade_ids.append(trade.trade_id)
         if not trade.margin:
             self._trades.append(trade)
+            owners = self._owners.get(trade.base)
+            if owners is not None and trade.ts_event_ns > owners.ts_event_ns:
+                fees = sum((fee.qty for fee in trade.fees if fee.asset == trade.base), Decimal(0))
+                qty = (trade.qty if trade.side is Side.BUY else -trade.qty) - fees
+                self._owners[trade.base] = owners._replace(qty=max(Decimal(0), owners.qty + qty))
             return ()
         self.take_margin_fill(trade.symbol, trade.ts_recv_ns)
         sign = 1 if trade.side is Side.BUY else -1
@@ -199,21 +245,27 @@ class Account:
     def deadline_ns(self) -> int | None:
         """Return when `due` has something to do, None if nothing is in question."""
         asks = [q.ask_ns for q in self._questions.values() if q.ask_ns is not None]
+        asks += [q.since_ns + TOLD_NS for q in self._questions.values() if not q.is_told]
         return min([*asks, *(q.ask_ns for q in self._margin_questions.values())], default=None)
 
-    def due(self, positions: Iterable[Position], now_ns: int) -> bool:
-        """Judge what is settled by `now_ns`; tell whether the truth is to be asked for."""
+    def due(self, positions: Iterable[Position], now_ns: int) -> Due:
+        """Judge what is settled by `now_ns`."""
         asks = False
+        unexplained: list[str] = []
         known = tuple(positions)
         for asset in sorted(self._questions):
             question = self._questions[asset]
-            if question.ask_ns is None or question.ask_ns > now_ns:
+            is_overdue = not question.is_told and now_ns - question.since_ns >= TOLD_NS
+            if not is_overdue and (question.ask_ns is None or question.ask_ns > now_ns):
                 continue
-            if self.missing_of(asset, known) <= 0:
+            if self.missing_of(asset, known) <= 0 and not self._may_have_bought(asset, known):
                 del self._questions[asset]
                 continue
             question.ask_ns, question.from_ns, asks = None, now_ns, True
-        return asks
+            if is_overdue:
+                question.is_told = True
+                unexplained.append(self._unexplained(asset, known))
+        return Due(asks, tuple(unexplained))
 
     def missing_of(self, asset: str, positions: Iterable[Position]) -> Decimal:
         """Return how much less than the sum of ours the account holds, 0 if nothing is missing or nothing can be said."""
@@ -313,42 +365,125 @@ class Account:
         told_late = sum((fill.qty for fill in self._not_in_balance.get(asset, {}).values()), Decimal(0))
         return known.qty + told_late - _qty(position) >= position.instrument.qty(position.min_lots)
 
+    # --- what an entry in question has bought -------------------------------------------------------------------------------
+
     def belies(self, positions: Iterable[Position]) -> bool:
         """Return whether a balance belies a list without any execution: one of what an entry of ours, still open in our books, buys.
 
-        It may have executed, and the list be cut to none. What is the owner's own belies it too: then REST tells. Margin has no
-        balance.
+        It may have executed, and the list be cut to none. What is there belies nothing where it is what was the owner's when the entry
+        was sent, by a list of balances that came with the list of executions. Margin has no balance.
         """
         known = tuple(positions)
-        return any(self._may_hold_bought(x, known) for x in known if x.open_orders("entry") and _is_spot_long(x, x.instrument.base))
+        assets = sorted({p.instrument.base for p in known if p.open_orders("entry") and _is_spot_long(p, p.instrument.base)})
+        return any(self._is_belied(asset, known) for asset in assets)
 
-    def _may_hold_bought(self, position: Position, positions: Sequence[Position]) -> bool:
-        asset = position.instrument.base
-        balance = self._balances.get(asset, _Balance(Decimal(0), 0)).qty
-        return balance - _spot_net(positions, asset) >= position.instrument.size_increment
+    def _is_belied(self, asset: str, positions: Sequence[Position]) -> bool:
+        least, surplus, owners = _least(asset, positions), self._surplus(asset, positions), self._owners.get(asset)
+        if surplus is None or surplus < least:
+            return False
+        return owners is None or abs(surplus - owners.qty) >= least or not self._is_heard
+
+    def _may_have_bought(self, asset: str, positions: Sequence[Position]) -> bool:
+        """Whether there may be more of an asset than is known, bought by an entry in question, or less of what was thought so."""
+        if not _in_question(asset, positions):
+            return False
+        excess = self._excess(asset, positions)
+        if excess is None:
+            return (self._surplus(asset, positions) or 0) >= _least(asset, positions)
+        return bool(_shares(asset, positions, excess))
+
+    def _leave_to_owner(self, asset: str, positions: Sequence[Position]) -> None:
+        surplus, told = self._surplus(asset, positions), self._balances.get(asset)
+        if surplus is not None:
+            ts_event_ns = told.ts_event_ns if told is not None else self._listed[1] if self._listed is not None else 0
+            self._owners[asset] = _Owners(max(Decimal(0), surplus), ts_event_ns)
+
+    def _surplus(self, asset: str, positions: Sequence[Position]) -> Decimal | None:
+        """Return what the account holds of an asset beyond the known executions of ours, None if that is not known."""
+        known = self._balances.get(asset)
+        if known is None and (self._listed is None or asset in self._listed[0]):
+            return None
+        told_late = sum((fill.qty for fill in self._not_in_balance.get(asset, {}).values()), Decimal(0))
+        unheard = sum((p.instrument.qty(p.unheard_lots) for p in positions if _is_spot_long(p, asset)), Decimal(0))
+        return (Decimal(0) if known is None else known.qty) + told_late - _spot_net(positions, asset) + unheard
+
+    def _excess(self, asset: str, positions: Sequence[Position]) -> Decimal | None:
+        """Return by how much an asset has grown beyond what is known, None if nobody knows what was there before."""
+        owners, surplus = self._owners.get(asset), self._surplus(asset, positions)
+        if owners is None or surplus is None or any(p.open_orders("flatten") for p in positions if p.instrument.base == asset):
+            return None
+        # Less than was the owner's: he has taken something away, and nobody knows how much.
+        return surplus - owners.qty if surplus >= owners.qty or not surplus else None
+
+    def _bought(self, asset: str, positions: Sequence[Position], now_ns: int) -> list[tuple[Position, f.PositionAdjusted]]:
+        """Return what entries in question count as having bought, where that is not what they count already."""
+        excess = self._excess(asset, positions)
+        if excess is None:
+            return []
+        out = []
+        for position, lots in _shares(asset, positions, excess):
+            qty = position.instrument.qty
+            evidence = f"the account holds {qty(lots):f} {asset} more than the executions tell, and the entry is in question"
+            open_qty = _qty(position) + qty(lots) - qty(position.unheard_lots)
+            fact = f.PositionAdjusted(ts_recv_ns=now_ns, open_qty=open_qty, reason="balance", evidence=evidence, unheard=True)
+            out.append((position, fact))
+        return out
+
+    # --- answers --------------------------------------------------------------------------------------------------------
 
     def answer(self, positions: Iterable[Position], is_complete: bool, is_settled: bool, asked_ns: int, now_ns: int) -> Answer:
         """Return what a snapshot, asked for at `asked_ns` and booked already, says of the differences that are in question."""
         facts: list[tuple[str, f.ManualFillSeen | f.PositionAdjusted | f.BalanceShort]] = []
         unexplained: list[str] = []
         known = tuple(positions)
+        self._is_heard = False
+        if is_complete:
+            self._unsure = frozenset()
+            for asset in sorted({p.instrument.base for p in known if p.unheard_lots} - self._questions.keys()):
+                # What counted as bought may turn out to be the owner's without any other balance.
+                self._leave_to_owner(asset, known)
+                facts += [(position.position_id, fact) for position, fact in self._bought(asset, known, now_ns)]
         for asset in sorted(self._questions):
             question = self._questions[asset]
             if asked_ns < question.from_ns:
                 continue
+            if _in_question(asset, known):
+                if is_complete:
+                    # Every execution is known: what else is there is the owner's.
+                    self._leave_to_owner(asset, known)
+                bought = self._bought(asset, known, now_ns)
+                for position, fact in bought:
+                    facts.append((position.position_id, fact))
+                    if not position.unheard_lots:
+                        unexplained.append(f"{position.position_id}: {fact.evidence}: it counts as held, and is protected; look there")
+                if bought:
+                    question.from_ns = question.ask_ns = now_ns + ASK_AGAIN_NS
+                    continue
             missing = self.missing_of(asset, known)
-            if missing <= 0:
+            may_have_bought = self._may_have_bought(asset, known)
+            if missing <= 0 and not may_have_bought:
                 del self._questions[asset]
-            elif is_complete:
+            elif is_complete or (missing > 0 and self._is_only_ours(asset, known)):
                 facts += self._explained(asset, missing, known, is_settled, now_ns)
                 question.from_ns = question.ask_ns = now_ns + ASK_AGAIN_NS
             else:
                 question.answers += 1
                 question.ask_ns = now_ns + min(ASK_AGAIN_NS << question.answers - 1, ASK_AGAIN_MAX_NS)
-                if question.answers == PAGE_AFTER_ANSWERS:
-                    unexplained.append(asset)
-                    facts += self._short(asset, known, now_ns)
+                if question.answers >= PAGE_AFTER_ANSWERS and not question.is_told:
+                    question.is_told = True
+                    unexplained.append(self._unexplained(asset, known))
+                    facts += self._short(asset, known, now_ns) if missing > 0 else []
         return Answer(tuple(facts), tuple(unexplained))
+
+    def _unexplained(self, asset: str, positions: Sequence[Position]) -> str:
+        if self.missing_of(asset, positions) > 0:
+            return f"the account holds less {asset} than the positions, and no snapshot proves why"
+        return f"the account holds more {asset} than the positions, an entry may have bought it, and no snapshot tells: look there"
+
+    def _is_only_ours(self, asset: str, positions: Iterable[Position]) -> bool:
+        """Whether no order of ours can have executed unheard: all have ended by evidence, and the log knows of each."""
+        ours = [p for p in positions if p.instrument.base == asset and not p.plan.margin]
+        return not any(p.open_orders() or p.unseen_child_lots or p.strays or p.position_id in self._unsure for p in ours)
 
     def short_of(self, asset: str, needed: Decimal, held_by_ours: Decimal, now_ns: int) -> f.BalanceShort:
         """Return the fact that an order found too little of an asset: what it needed, what is there beyond what ours hold (A25)."""
@@ -388,6 +523,33 @@ class Account:
             del self._trades[index]
 
 
+def _in_question(asset: str, positions: Iterable[Position]) -> list[tuple[Position, int]]:
+    """Return the positions whose entry buys an asset and has not ended, and the lots that it may have bought unheard; the oldest first."""
+    ours = [p for p in positions if _is_spot_long(p, asset)]
+    found = [(p, sum(o.leaves_lots for o in p.open_orders("entry"))) for p in ours]
+    return sorted(((p, lots) for p, lots in found if lots), key=lambda x: (x[0].requested_ns, x[0].position_id))
+
+
+def _shares(asset: str, positions: Iterable[Position], excess: Decimal) -> list[tuple[Position, int]]:
+    """Return how many lots entries in question have bought of an excess, where that is not what they count already.
+
+    Less than the venue's smallest order could not be protected, and may be what fees in the asset left over.
+    """
+    out = []
+    for position, leaves_lots in _in_question(asset, positions):
+        lots = min(leaves_lots, position.instrument.floor_lots(max(Decimal(0), excess)))
+        excess -= position.instrument.qty(lots)
+        lots = lots if lots >= position.min_lots else 0
+        if abs(lots - position.unheard_lots) >= position.min_lots or (not lots and position.unheard_lots):
+            out.append((position, lots))
+    return out
+
+
+def _least(asset: str, positions: Iterable[Position]) -> Decimal:
+    """Return the smallest step in which positions count an asset."""
+    return min(p.instrument.size_increment for p in positions if _is_spot_long(p, asset))
+
+
 def _net(positions: Iterable[Position]) -> Decimal:
     return sum((_qty(p) * p.side.sign for p in positions), Decimal(0))
 
@@ -398,8 +560,12 @@ def _spot_net(positions: Iterable[Position], asset: str) -> Decimal:
 
 
 def _is_moving(position: Position) -> bool:
-    """Whether an order that closes is out: what the account holds may change while it is asked for."""
-    return bool(position.open_orders("exit", "flatten", "take_profit")) or any(o.is_triggered for o in position.orders)
+    """Whether an order that closes is out: what the account holds may change while it is asked for.
+
+    Not a stop that fired and was given up for whatever it did: nothing may ever tell of it, and the questions would have no end.
+    """
+    closing = position.open_orders("exit", "flatten", "take_profit")
+    return bool(closing) or any(o.is_triggered and not o.given_up for o in position.orders)
 
 
 def _shortfall(ours: Sequence[Position], net: Decimal, refused: Collection[str]) -> list[tuple[Position, Decimal]]:

@@ -107,7 +107,11 @@ def book(position: Position, fact: f.AnyFact, order_to: str) -> Position:
     if kind in _MARKED:
         position = _marked(position, fact.mark)  # type: ignore[union-attr]
     booking = _BOOKINGS.get(kind)
-    return position if booking is None else booking(position, fact, order_to)
+    booked = position if booking is None else booking(position, fact, order_to)
+    if booked.unheard_lots and not booked.open_orders("entry"):
+        # The entry has ended by evidence, with every execution of it: nothing is unheard any more.
+        return replace(booked, unheard_lots=0)
+    return booked
 
 
 _MARKED = frozenset(kind for kind in f.AnyFact.__args__ if "mark" in kind.__struct_fields__)
@@ -316,6 +320,8 @@ def _executed(
     else:
         # What is new was never refused its stop: a hold ends with it.
         changes.update(filled_lots=position.filled_lots + lots, opened_ns=position.opened_ns or now_ns, child_looks=0, hold_ns=0)
+        if position.unheard_lots:
+            changes.update(unheard_lots=max(0, position.unheard_lots - lots))
         if known and px is not None:
             changes.update(entry_cost=position.entry_cost + px * qty, priced_lots=position.priced_lots + lots)
     return replace(position, **changes)
@@ -549,7 +555,12 @@ def _manual_fill(position: Position, fact: f.ManualFillSeen, order_to: str) -> P
 
 def _adjusted(position: Position, fact: f.PositionAdjusted, order_to: str) -> Position:
     open_lots = _lots(position, fact.open_qty)
-    return replace(position, exited_lots=position.filled_lots - position.fee_lots - open_lots, price_pending=True, adjusted=True)
+    if fact.unheard is True:
+        known_lots = position.filled_lots - position.exited_lots - position.fee_lots
+        unheard_lots, opened_ns = max(0, open_lots - known_lots), position.opened_ns or fact.ts_recv_ns
+        return replace(position, unheard_lots=unheard_lots, opened_ns=opened_ns, child_looks=0, hold_ns=0)
+    exited_lots = position.filled_lots - position.fee_lots - open_lots
+    return replace(position, unheard_lots=0, exited_lots=exited_lots, price_pending=True, adjusted=True)
 
 
 def position_from(fact: f.PositionRequested | f.PositionAdopted) -> Position:

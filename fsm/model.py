@@ -129,7 +129,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     order. `trade_ids` makes fills idempotent (I8); `strays` are executions, in lots, of own orders that the log does not know
     yet: they left in the last instant before a crash.
 
-    `adjusted`: its quantity was once set to what the venue held, so that its executions do not add up to it (P30).
+    `adjusted`: its quantity was once set to what the venue held, so that its executions do not add up to it (P30). `unheard_lots`: what
+    an entry in question has bought beside `filled_lots`, as the account's balance says; its executions are not told yet.
 
     `wanted_*` is the protection that is desired, orders say what is confirmed; `smart_stop_ticks` is the stop that an
     engine-kept trail last asked for. `watch_ns` is where the state's own clock started; it starts again with each attempt.
@@ -161,6 +162,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     priced_lots: int = 0
     price_pending: bool = False
     adjusted: bool = False
+    unheard_lots: int = 0
     orders: tuple[Order, ...] = ()
     trade_ids: frozenset[str] = frozenset()
     unpriced_ids: frozenset[str] = frozenset()
@@ -198,12 +200,12 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def open_lots(self) -> int:
         """Executed entries minus executed exits; below zero means that more was closed than was open."""
-        return self.filled_lots - self.exited_lots
+        return self.filled_lots + self.unheard_lots - self.exited_lots
 
     @property
     def held_lots(self) -> int:
         """Whole lots that exist and can be protected or sold: open quantity net of base fees."""
-        held = self.filled_lots - self.exited_lots - self.fee_lots
+        held = self.filled_lots + self.unheard_lots - self.exited_lots - self.fee_lots
         return held if held > 0 else 0
 
     @property
@@ -250,7 +252,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         """
         if not (self.plan.attach_stop and self.capabilities.attached_stop) or self.child_looks >= CHILD_LOOKS:
             return 0
-        entered = sum([o.filled_lots for o in self.orders if o.role == "entry"])
+        entered = self.unheard_lots + sum([o.filled_lots for o in self.orders if o.role == "entry"])
         return max(0, entered - sum([o.qty_lots for o in self.orders if o.role == "stop"]))
 
     @property

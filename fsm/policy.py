@@ -15,7 +15,16 @@ from .coverage import unprotected_lots
 from .means import is_guaranteed, means_of, rate_points, wanted_trail_of
 from .model import Order, Position, StaticStopId, TrailingStopId, static_stop_id, trailing_stop_id
 from .order import ENDED, LIVE, SUBMITTED, TRIGGERED, UNKNOWN
-from .position import EMERGENCY_PROTECTING, EXIT_ATTEMPTS, PROTECT_ATTEMPTS, PROTECTION_PENDING, looser, misaligned, trims
+from .position import (
+    EMERGENCY_PROTECTING,
+    ENTRY_CANCEL_PENDING,
+    EXIT_ATTEMPTS,
+    PROTECT_ATTEMPTS,
+    PROTECTION_PENDING,
+    looser,
+    misaligned,
+    trims,
+)
 
 # Degraded trail where a plan gives none (A8).
 EMERGENCY_TRAIL_OFFSET_BPS = 80
@@ -267,10 +276,14 @@ def _cancel_rest(d: Draft) -> Commands:
 
 
 def _cancel_again(d: Draft) -> Commands:
-    """Repeat the cancels that have no proof: a cancel of an ended order does no harm. A market order in flight is left alone."""
+    """Repeat the cancels that have no proof: a cancel of an ended order does no harm. A market order in flight is left alone.
+
+    Where only the entry is withdrawn what has filled stays, and so do its stops.
+    """
+    stays = d.position.state == ENTRY_CANCEL_PENDING and d.position.is_tradable
     for order in d.position.open_orders():
         market = order.order_type == "market"
-        if _is_called_back(d, order):
+        if _is_called_back(d, order) or (stays and order.role == "stop"):
             continue
         if order.status in (LIVE, TRIGGERED) or (order.status in (UNKNOWN, SUBMITTED) and not market):
             yield _cancel(d, order)

@@ -530,7 +530,7 @@ def _ahead_lots(position: Position) -> int:
     """Return the lots of attached stops that were told before the executions which they protect (A18): no surplus while those may come."""
     if not (position.plan.attach_stop and position.capabilities.attached_stop) or not position.open_orders("entry"):
         return 0
-    entered = sum(o.filled_lots for o in position.orders if o.role == "entry")
+    entered = position.unheard_lots + sum(o.filled_lots for o in position.orders if o.role == "entry")
     return max(0, sum(o.qty_lots for o in position.orders if o.role == "stop") - entered)
 
 

@@ -6,7 +6,7 @@ store -> lease -> spool of the last life merged -> last session repaired -> posi
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
+from events import facts as f
 from events.errors import BadInput, HoldfastError, Tampered, UnknownSchema
 from events.ids import base36, position_id_from
 from events.record import PositionEvent, bytes_from
@@ -169,9 +170,11 @@ def _assemble(
     if recovery.merged:
         log.warning("spool merged", events=recovery.merged, kept_as=str(recovery.kept_as))
     previous, before = _previous(parts)
+    histories, known, damaged = live_histories(store)
+    symbols = followed(parts.symbols, histories)
     settings = Settings(
         namespace=parts.namespace,
-        symbols=parts.symbols,
+        symbols=symbols,
         max_positions=parts.max_positions,
         link=parts.link,
         hard_take_profit_bps=parts.hard_take_profit_bps,
@@ -180,7 +183,6 @@ def _assemble(
         asks_rest=parts.rest is not None,
     )
     pipeline = Pipeline(settings)
-    histories, known, damaged = live_histories(store)
     record = SessionWriter.create(
         _session_path(parts, lease.token),
         manifest_from(
@@ -205,7 +207,7 @@ def _assemble(
     session = KrakenSession(
         public_url=parts.public_url,
         private_url=parts.private_url,
-        symbols=parts.symbols,
+        symbols=symbols,
         token_source=_known_to(parts.redactor, parts.token_source),
         clock=parts.clock,
         settings=parts.sockets,
@@ -233,7 +235,7 @@ def _assemble(
         epoch=lease.token,
         next_position_id=next_position_id,
         audit_interval_s=parts.audit_interval_s,
-        recalled=_recalled(parts),
+        recalled=_recalled(parts, symbols),
         damaged=damaged,
         keep_bars=lambda kept: _keep(parts, record.path.name, kept),
         on_page=on_page,
@@ -254,9 +256,9 @@ def _assemble(
     )
 
 
-def _recalled(parts: Parts) -> tuple[BarsRecalled, ...]:
+def _recalled(parts: Parts, symbols: tuple[str, ...]) -> tuple[BarsRecalled, ...]:
     try:
-        return recalled_bars(parts.data_dir / BARS_FILE, parts.symbols)
+        return recalled_bars(parts.data_dir / BARS_FILE, symbols)
     except HoldfastError as problem:
         log.warning("the bars of the life before are not known", problem=str(problem))
         return ()
@@ -295,6 +297,12 @@ class Histories(NamedTuple):
     events: list[PositionEvent]
     highest: int
     damaged: tuple[str, ...]
+
+
+def followed(symbols: Sequence[str], histories: Iterable[PositionEvent]) -> tuple[str, ...]:
+    """Return the pairs whose prices are needed: those of the settings, and those of positions that the settings name no more."""
+    births = (event.fact for event in histories if isinstance(event.fact, f.PositionRequested | f.PositionAdopted))
+    return tuple(dict.fromkeys([*symbols, *sorted({birth.plan.symbol for birth in births})]))
 
 
 def live_histories(store: Store) -> Histories:

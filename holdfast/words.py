@@ -93,6 +93,8 @@ def fact_text(fact: f.AnyFact, position: Position | None) -> str:
             return f"an order that is not ours appeared: {fact.side.value} {number(fact.qty)} ({fact.venue_order_id})"
         case f.ManualFillSeen():
             return f"the owner traded by hand: {fact.side.value} {number(fact.last_qty)} at {number(fact.last_px)}"
+        case f.PositionAdjusted(unheard=True):
+            return f"{number(fact.open_qty)} count as held: {fact.evidence}"
         case f.PositionAdjusted():
             return f"the open quantity was set to {number(fact.open_qty)}: {fact.reason}"
 

@@ -150,7 +150,7 @@ class FillBook:
                 notification_id, event, holding, "adopted", "", "", "entry", plan.side.entry_side, plan.qty, fact.px, (), ""
             )
             added.append(self._add(holding, fill))
-        elif isinstance(fact, PositionAdjusted):
+        elif isinstance(fact, PositionAdjusted) and fact.unheard is not True:
             wanted = fact.open_qty if holding.side is PositionSide.LONG else negate(fact.open_qty)
             added += self._transfer(notification_id, event, holding, "adjustment", subtract(wanted, holding.qty))
         elif isinstance(fact, ChildDiscovered):

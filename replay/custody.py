@@ -12,7 +12,7 @@ from typing import NamedTuple
 from events import facts as f
 from events.record import PositionEvent
 from events.values import Instrument, Side
-from fsm.account import Account, OwnerTrade
+from fsm.account import Account, Due, OwnerTrade
 from fsm.desk import Desk
 from fsm.model import Position
 from fsm.monitor import Mismatch, Monitor
@@ -20,6 +20,7 @@ from fsm.position import FLATTENING
 from venues import messages as m
 
 ORDERS_KEPT = 1_000
+NOTHING_DUE = Due(False, ())
 
 
 class Judged(NamedTuple):
@@ -79,6 +80,11 @@ class Custody:
                 out += self._desk.take(fact, key)
         return out
 
+    def entering(self, position: Position) -> None:
+        """Note what is the owner's of what the entry of `position` will buy, before it is sent."""
+        if not position.plan.margin and position.side.sign > 0:
+            self._account.entering(position.instrument.base, [x for x in self._desk.positions.values() if x is not position])
+
     def take_own_fill(self, position: Position, fact: f.OrderFilled) -> None:
         """Note an execution of ours; one on margin moves no balance of the base asset, but what is held on margin."""
         if position.plan.margin:
@@ -115,6 +121,10 @@ class Custody:
     def nothing_to_close(self, position: Position, now_ns: int) -> None:
         """Note that the venue refused an exit on margin because nothing is there that it could close."""
         self._account.doubt_margin(position.plan.symbol, position.position_id, now_ns)
+
+    def began(self) -> None:
+        """Note that what is held now is from before this life of the process."""
+        self._account.began(self._desk.positions)
 
     def restarted(self, symbols: Iterable[str], now_ns: int) -> None:
         """Note that what happened on margin before now is not known, of `symbols` and of what is held."""
@@ -159,10 +169,10 @@ class Custody:
         """Return when `due` has something to do."""
         return self._account.deadline_ns()
 
-    def due(self, now_ns: int) -> bool:
-        """Judge the balances that have settled; tell whether the truth is to be asked for."""
+    def due(self, now_ns: int) -> Due:
+        """Judge the balances that have settled."""
         at_ns = self._account.deadline_ns()
-        return at_ns is not None and at_ns <= now_ns and self._account.due(self._desk.positions.values(), now_ns)
+        return NOTHING_DUE if at_ns is None or at_ns > now_ns else self._account.due(self._desk.positions.values(), now_ns)
 
     def belies(self, snapshot: m.SnapshotTaken) -> bool:
         """Return whether a snapshot without executions calls itself complete, and a balance says that one of ours may be missing in it."""
@@ -175,8 +185,7 @@ class Custody:
         """
         answer = self._account.answer(self._desk.positions.values(), is_complete, is_settled, asked_ns, now_ns)
         events = [event for key, fact in answer.facts for event in self._desk.take(fact, key)]
-        unexplained = tuple(f"the account holds less {x} than the positions, and no snapshot proves why" for x in answer.unexplained)
-        return Judged(events, unexplained)
+        return Judged(events, answer.unexplained)
 
     def shared(self) -> frozenset[str]:
         """Return the ids of the live positions beside which the account holds more of the same (`Account.shared`)."""

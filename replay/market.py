@@ -29,7 +29,8 @@ class Markets:
         # (channel, symbol) of what was asked for and is not confirmed.
         self._awaited: set[tuple[str, str]] = set()
         self._markets: dict[str, _Market] = {}
-        self._outage = Outage()
+        # The second for pairs of positions that nobody subscribes to.
+        self._outage, self._unfollowed = Outage(), Outage()
 
     def trade(self, made: Made, trade: m.TradePrinted, now_ns: int) -> None:
         """Take a print of the market; one that is too old, or not of this market, moves no price."""
@@ -81,17 +82,30 @@ class Markets:
 
     def deadline_ns(self) -> int | None:
         """Return when `due` has something to do. Without a position nobody needs prices."""
-        return self._outage.deadline_ns() if self._desk.positions else None
+        if not self._desk.positions:
+            return None
+        return min((at_ns for x in (self._outage, self._unfollowed) if (at_ns := x.deadline_ns()) is not None), default=None)
 
     def due(self, made: Made, now_ns: int) -> None:
         """Tell what is due at `now_ns`."""
         if not self._desk.positions:
             return
+        self._look_for_unfollowed(made, now_ns)
         lacking = {symbol for _, symbol in self._awaited} if self._is_open else set(self._symbols)
         is_partial = lacking != set(self._symbols)
         told = self._outage.due(now_ns, ", ".join(sorted(lacking)) if is_partial else "")
         if told is not None and (not is_partial or any(x.plan.symbol in lacking for x in self._desk.positions.values())):
             made.notices.append(told)
+
+    def _look_for_unfollowed(self, made: Made, now_ns: int) -> None:
+        """Tell of positions whose pair is not subscribed to at all, whatever the settings name."""
+        unfollowed = {x.plan.symbol for x in self._desk.positions.values()} - set(self._symbols) - self._markets.keys()
+        if not unfollowed:
+            self._unfollowed.ended()
+            return
+        self._unfollowed.began(now_ns)
+        told = self._unfollowed.due(now_ns, ", ".join(sorted(unfollowed)))
+        made.notices += [] if told is None else [told]
 
     def _range(self, made: Made, trade: m.TradePrinted, now_ns: int) -> None:
         """Keep the symbol's bars; with a new minute trails may become narrower, and an ignition may have to be left."""

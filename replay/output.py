@@ -79,7 +79,7 @@ class Made:
         """Take events; an adjustment of what a position holds is told: its profit is not certain any more (P30)."""
         for event in events:
             self.events.append(event)
-            if isinstance(event.fact, f.PositionAdjusted):
+            if isinstance(event.fact, f.PositionAdjusted) and event.fact.unheard is not True:
                 text = f"{event.position_id} is set to {event.fact.open_qty}: {event.fact.reason}, {event.fact.evidence}"
                 self.notices.append(Notice(page, "POSITION_ADJUSTED", text))
 

@@ -320,8 +320,12 @@ class Pipeline:
 
     def _snapshot(self, made: Made, snapshot: m.SnapshotTaken, ts_recv_ns: int) -> None:
         self.counters["snapshot"] += 1
-        is_complete = snapshot.trades_complete and not self.custody.belies(snapshot)
-        if not snapshot.trades_complete and self.settings.asks_rest:
+        is_complete = snapshot.trades_complete
+        if is_complete and self.custody.belies(snapshot):
+            # What this list lacks the next ones lack too, however well they join it.
+            is_complete = False
+            self.translator.open_gap()
+        if not is_complete and self.settings.asks_rest:
             self._bridge(snapshot.newest_trade_ns, ts_recv_ns)
         for order in snapshot.open_orders:
             made.events += self._found(order, ts_recv_ns)
@@ -350,7 +354,9 @@ class Pipeline:
     def _timer(self, made: Made, now_ns: int) -> None:
         self.link.due(made, now_ns)
         made.events += self.desk.due(now_ns)
-        made.refresh = self.custody.due(now_ns) or made.refresh
+        balances = self.custody.due(now_ns)
+        made.refresh = balances.asks or made.refresh
+        made.notices += [Notice(True, "BALANCE_UNEXPLAINED", text) for text in balances.unexplained]
         if self.custody.margin_due(now_ns):
             self.translator.lookups.margin(now_ns)
         overdue = self._vigil.due(self.desk.positions, now_ns)
@@ -386,6 +392,7 @@ class Pipeline:
             self._open(made, intent, ts_recv_ns)
         elif isinstance(intent, Restarted):
             self.dead_man.restarted(ts_recv_ns)
+            self.custody.began()
             if self.settings.asks_rest:
                 self.custody.restarted(self.settings.symbols, ts_recv_ns)
             self._markets.away(ts_recv_ns)
@@ -449,6 +456,7 @@ class Pipeline:
             return
         self.translator.lookups.know((wish.plan.symbol,))
         made.events += self.desk.take(verdict)
+        self.custody.entering(self.desk.positions[wish.position_id])
         mode = self._ranges.mode_for(self.desk.positions[wish.position_id], ts_recv_ns)
         if mode is not None:
             made.events += self.desk.take(mode, wish.position_id)

@@ -204,7 +204,7 @@ FACTS: tuple[f.AnyFact, ...] = (
     f.ManualFillSeen(
         **_TIMES, trade_id="TMANUA-LMANUA-LMANUA", side=Side.BUY, last_qty=Decimal("0.005"), last_px=Decimal("61700.0"), fees=_FEES
     ),
-    f.PositionAdjusted(**_TIMES, open_qty=Decimal("0.0075"), reason="venue holds less", evidence="balance 2024-08-08"),
+    f.PositionAdjusted(**_TIMES, open_qty=Decimal("0.0075"), reason="venue holds less", evidence="balance 2024-08-08", unheard=True),
     f.ProtectionRequested(**_TIMES, reason="the owner wants it back"),
 )
 

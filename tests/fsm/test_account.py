@@ -1,10 +1,12 @@
 """The account beside the positions: which balances count, and from when on."""
 
 import pytest
+from msgspec.structs import replace
 
 from events import facts as f
 from events.values import Side
-from fsm.account import GRACE_NS, Account, OwnerTrade
+from fsm.account import GRACE_NS, TOLD_NS, Account, OwnerTrade
+from fsm.model import Position
 from tests.fsm.stage import MARGIN, D, Stage
 
 SECOND = 1_000_000_000
@@ -13,7 +15,7 @@ SECOND = 1_000_000_000
 def judged(account: Account, stage: Stage, at_s: float) -> list[str]:
     """What an account says of a position once a complete snapshot has answered its question, `at_s` after the beginning."""
     now_ns = int(at_s * SECOND)
-    if not account.due([stage.position], now_ns):
+    if not account.due([stage.position], now_ns).asks:
         return []
     answer = account.answer([stage.position], is_complete=True, is_settled=True, asked_ns=now_ns, now_ns=now_ns)
     return [str(fact.open_qty) for _, fact in answer.facts if isinstance(fact, f.PositionAdjusted)]
@@ -64,7 +66,7 @@ def test_the_line_of_another_asset_does_not_tell_what_an_execution_left_of_this_
 def test_a_list_of_balances_that_says_the_same_again_does_not_put_off_the_question() -> None:
     account, stage = Account(), Stage().protected("1.0")
     account.take_balance("BTC", D("0.9"), None, 10 * SECOND, 10 * SECOND)
-    assert account.due([stage.position], 11 * SECOND)
+    assert account.due([stage.position], 11 * SECOND).asks
     # The truth that was asked for begins with a list of balances.
     account.take_balance("BTC", D("0.9"), None, 11 * SECOND, 12 * SECOND)
     answer = account.answer([stage.position], is_complete=True, is_settled=True, asked_ns=11 * SECOND, now_ns=12 * SECOND)
@@ -111,8 +113,96 @@ def test_a_balance_that_lacks_something_is_asked_about_when_its_grace_is_over() 
     assert account.deadline_ns() is None
     account.take_balance("BTC", D("0.4"), None, 10 * SECOND, 11 * SECOND)
     assert account.deadline_ns() == 11 * SECOND + GRACE_NS
-    assert account.due([stage.position], 11 * SECOND + GRACE_NS)
-    assert account.deadline_ns() is None, "the question is out"
+    assert account.due([stage.position], 11 * SECOND + GRACE_NS).asks
+    assert account.deadline_ns() == 11 * SECOND + GRACE_NS + TOLD_NS, "the question is out"
+
+
+def test_a_balance_that_moves_all_the_time_and_lacks_something_is_told_all_the_same() -> None:
+    account, stage = Account(), Stage().protected("1.0")
+    told: list[str] = []
+    # Each balance puts the question off before it is answered.
+    for n in range(200):
+        at_ns = 10 * SECOND + n * SECOND // 4
+        account.take_balance("BTC", D("0.4") + D(n % 2) / 100, f"T{n}", at_ns, at_ns)
+        due = account.due([stage.position], at_ns)
+        told += due.unexplained
+        answer = account.answer([stage.position], is_complete=True, is_settled=True, asked_ns=at_ns - SECOND // 4, now_ns=at_ns)
+        assert answer.facts == ()
+    assert told == ["the account holds less BTC than the positions, and no snapshot proves why"]
+
+
+def test_a_balance_that_moves_all_the_time_and_lacks_nothing_is_no_matter_for_anybody() -> None:
+    account, stage = Account(), Stage().protected("1.0")
+    for n in range(200):
+        at_ns = 10 * SECOND + n * SECOND
+        account.take_balance("BTC", D("1.4") + D(n % 2) / 100, f"T{n}", at_ns, at_ns)
+        assert account.due([stage.position], at_ns + GRACE_NS) == (False, ())
+
+
+def test_what_an_asset_has_grown_by_since_an_entry_was_sent_that_entry_has_bought_until_a_list_says_otherwise() -> None:
+    account, stage = Account(), Stage()
+    account.take_balance("BTC", D("5"), None, 1 * SECOND, 1 * SECOND)
+    account.entering("BTC", [])
+    account.take_balance("BTC", D("5.3"), None, 10 * SECOND, 10 * SECOND)
+    assert account.belies([stage.position])
+    assert account.due([stage.position], 11 * SECOND).asks
+    answer = account.answer([stage.position], is_complete=False, is_settled=True, asked_ns=11 * SECOND, now_ns=12 * SECOND)
+    assert [(fact.open_qty, fact.unheard) for _, fact in answer.facts if isinstance(fact, f.PositionAdjusted)] == [(D("0.3"), True)]
+    assert len(answer.unexplained) == 1
+    stage.take(answer.facts[0][1])
+    assert (stage.held, stage.position.unheard_lots) == (D("0.3"), 300)
+    # It counts already; more than the entry asks for is not its.
+    account.take_balance("BTC", D("7"), None, 20 * SECOND, 20 * SECOND)
+    assert account.due([stage.position], 21 * SECOND).asks
+    answer = account.answer([stage.position], is_complete=False, is_settled=True, asked_ns=21 * SECOND, now_ns=22 * SECOND)
+    assert [fact.open_qty for _, fact in answer.facts if isinstance(fact, f.PositionAdjusted)] == [D("1.0")]
+    assert answer.unexplained == (), "a person knows"
+    stage.take(answer.facts[0][1])
+    # A list with every execution has none of it.
+    assert account.due([stage.position], 28 * SECOND).asks is False
+    answer = account.answer([stage.position], is_complete=True, is_settled=True, asked_ns=31 * SECOND, now_ns=32 * SECOND)
+    assert [fact.open_qty for _, fact in answer.facts if isinstance(fact, f.PositionAdjusted)] == [D("0.0")]
+    stage.take(answer.facts[0][1])
+    assert not account.answer([stage.position], is_complete=True, is_settled=True, asked_ns=33 * SECOND, now_ns=34 * SECOND).facts
+
+
+def test_what_fees_leave_over_and_what_the_owner_is_known_to_have_bought_is_no_entrys() -> None:
+    account, stage = Account(), Stage()
+    account.take_balance("BTC", D("5"), None, 1 * SECOND, 1 * SECOND)
+    account.entering("BTC", [])
+    fee = (f.Fee(asset="BTC", qty=D("0.003")),)
+    account.take_trade(OwnerTrade("X1", "BTC/USD", "BTC", Side.BUY, D("1"), D(100), fee, False, 2 * SECOND, 2 * SECOND), [])
+    account.take_balance("BTC", D("5.998"), "X1", 2 * SECOND, 2 * SECOND)
+    assert account.due([stage.position], 3 * SECOND).asks is False
+    assert account.answer([stage.position], is_complete=False, is_settled=True, asked_ns=4 * SECOND, now_ns=5 * SECOND) == ((), ())
+
+
+def test_a_list_without_executions_is_not_belied_by_what_was_the_owners_when_the_entry_was_sent() -> None:
+    account, stage = Account(), Stage()
+    account.take_balance("BTC", D("5"), None, 1 * SECOND, 1 * SECOND)
+    account.take_list(frozenset({"BTC"}), 1 * SECOND)
+    account.entering("BTC", [])
+    assert not account.belies([stage.position])
+    account.take_balance("BTC", D("4"), "", 2 * SECOND, 2 * SECOND)
+    assert account.belies([stage.position]), "he took something away, and nobody knows how much"
+    account.take_balance("BTC", D("5"), "", 3 * SECOND, 3 * SECOND)
+    account.answer([stage.position], is_complete=False, is_settled=True, asked_ns=3 * SECOND, now_ns=3 * SECOND)
+    assert account.belies([stage.position]), "no list of balances came with this one"
+
+
+def test_a_stop_that_fired_and_was_given_up_keeps_no_answer_about_margin_from_counting() -> None:
+    stage = Stage(capabilities=MARGIN).protected("1.0").triggered("stop")
+    account, orders = Account(), stage.position.orders
+    position = replace(stage.position, orders=tuple(replace(o, given_up=o.role == "stop") for o in orders))
+
+    def told(at_s: int, held: Position) -> list[str]:
+        at_ns = at_s * SECOND
+        answer = account.take_margin({"BTC/USD": D("0.6")}, [held], True, at_ns, at_ns, at_ns)
+        return [str(fact.open_qty) for _, fact in answer.facts]
+
+    account.restarted(["BTC/USD"], SECOND)
+    assert [told(at_s, stage.position) for at_s in (70, 140, 210)] == [[], [], []]
+    assert [told(at_s, position) for at_s in (280, 350)] == [[], ["0.600"]]
 
 
 def owners(at_ns: int, symbol: str = "BTC/USD", side: Side = Side.SELL, qty: str = "1.0", *, margin: bool = True) -> OwnerTrade:

@@ -263,3 +263,11 @@ def test_what_is_missing_goes_out_as_soon_as_the_market_takes_orders_again(side:
     stage.take(f.VenueModeChanged(ts_recv_ns=stage.now_ns, mode="online"))
     assert orders_of(stage.step) == ["submit stop 0.4 trail 300"]
     checked(stage)
+
+
+def test_a_withdrawn_entry_does_not_take_the_stop_of_what_has_filled_along() -> None:
+    stage = Stage(entry_type="limit", entry_price=100).accepted("entry").filled("entry", "0.4", cum="0.4").accepted("stop")
+    stage.wait(60_000).unknown("entry", "cancel").wait(30_000)
+    assert stage.state == "EntryCancelPending"
+    assert {stage.name_of(x.client_order_id) for event in stage.events for x in event.commands if isinstance(x, c.CancelOrder)} == {"entry"}
+    assert stage.bare == 0

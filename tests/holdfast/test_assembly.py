@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.assembly import Parts, assemble
+from holdfast.assembly import Parts, assemble, followed
+from holdfast.scenario.floor import Floor
 from replay.session import read_session, verify_session
 from venues.clock import Clock
 
@@ -95,3 +96,10 @@ def test_a_start_knows_that_the_life_before_may_have_left_the_dead_man_switch_on
     assert left_on(a_life(tmp_path)) == 600, "the life that was to switch it off may have ended before it could"
     later = Clock(start_ns=time.time_ns() + 700 * 1_000_000_000)
     assert left_on(a_life(tmp_path, clock=later)) == 0, "it has fired by now"
+
+
+def test_a_pair_of_a_position_is_followed_also_when_the_settings_name_it_no_more() -> None:
+    floor = Floor()
+    floor.protected()
+    assert followed(("ETH/USD",), floor.events) == ("ETH/USD", "BTC/USD")
+    assert followed(("BTC/USD", "ETH/USD"), floor.events) == ("BTC/USD", "ETH/USD")

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from events import facts as f
 from events.values import Mark, PositionSide
@@ -237,3 +238,13 @@ def test_a14_an_old_price_narrows_no_trail_and_notes_no_level() -> None:
     position = stage.position
     assert (position.wanted_trail_offset_bps, position.tighten_done) == (300, 0)
     assert (position.shadow_ns, position.trail_activated_ns) == (0, 0)
+
+
+def test_a14_a_position_of_a_pair_that_nobody_subscribes_to_is_told_though_other_prices_come() -> None:
+    floor = Floor()
+    position_id = floor.protected()
+    floor.settings = replace(floor.settings, symbols=("ETH/USD",))
+    floor.kill()
+    floor.altered = lambda text: '{"channel":"heartbeat"}' if '"channel":"trade"' in text or '"channel":"ticker"' in text else text
+    floor.wait(200)
+    assert ("PRICES_AWAY" in floor.pages, floor.state(position_id)) == (True, "Protected")

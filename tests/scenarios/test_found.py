@@ -54,3 +54,15 @@ def test_a_balance_whose_frame_is_lost_is_heard_with_the_next_truth(name: str, b
 def test_a_clock_that_is_set_back_does_not_stop_the_question_for_a_stop_that_was_taken_unheard() -> None:
     struck = run(Case(scenarios(["P15-unlisted"])[0], PositionSide.LONG, "clock_back", 6))
     assert (struck.problems, struck.bare_ms <= 8_000) == ((), True)
+
+
+@pytest.mark.parametrize(("name", "fault", "boundary"), [
+    ("P15-unlisted", "stall", 0), ("P15-unlisted", "delay_frame", 1), ("P15-unlisted", "cut", 1), ("P30-cut", "stall", 2),
+])  # fmt: skip
+def test_an_entry_that_only_the_balance_tells_of_is_protected_all_the_same(name: str, fault: str, boundary: int) -> None:
+    assert run(Case(scenarios([name])[0], PositionSide.LONG, fault, boundary)).problems == ()
+
+
+def test_where_no_order_of_ours_can_have_sold_it_a_balance_is_proof_without_a_list() -> None:
+    struck = run(Case(scenarios(["P30-cut"])[0], PositionSide.LONG, "mode_cancel_only", 1))
+    assert (struck.problems, struck.bare_ms <= 20_000) == ((), True)

@@ -158,6 +158,10 @@ class KrakenTranslator:
         """True while nothing that the venue said is held back until it is known whose it is."""
         return not self._orders.is_holding
 
+    def open_gap(self) -> None:
+        """Note that the last list may lack executions although it looks whole: something else belies it."""
+        self._orders.open_gap()
+
     @property
     def has_gap(self) -> bool:
         """True while executions may be missing among those that were told."""
