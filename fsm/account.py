@@ -244,6 +244,8 @@ class Account:
 
     def deadline_ns(self) -> int | None:
         """Return when `due` has something to do, None if nothing is in question."""
+        if not self._questions and not self._margin_questions:
+            return None
         asks = [q.ask_ns for q in self._questions.values() if q.ask_ns is not None]
         asks += [q.since_ns + TOLD_NS for q in self._questions.values() if not q.is_told]
         return min([*asks, *(q.ask_ns for q in self._margin_questions.values())], default=None)

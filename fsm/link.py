@@ -18,6 +18,7 @@ Deliberately absent: the pacing of reconnects. `connect` and `reconnect` are wis
 
 # ruff: noqa: E501 -- a row of the table is one line
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Literal
 
 import msgspec
@@ -321,11 +322,14 @@ def new_link(channel: str, now_ns: int, thresholds: Thresholds | None = None) ->
 def step(link: LinkState, fact: AnyLinkFact, runner: Runner | None = None) -> tuple[LinkState, tuple[str, ...]]:
     """Return the link after `fact`, and the names of `OUTPUTS` that follow from it.
 
-    `runner` executes the table: by default with `transitions`; replay may pass `LINK.flat()`.
+    `runner` executes the table: by default with `transitions`; replay may pass `flat()`.
     Raises IllegalTransition where the table has a hole, a bug of ours; `link` is unchanged then, as always.
     """
     booked = _book(link, fact)
     name = type(fact).__name__
+    if (link.state, name) in _IGNORED:
+        # Each frame that comes is such a fact.
+        return booked, ()
     given = tuple(_ANSWERS[question](booked, fact) for question in _CELLS[link.state, name].dimensions)
     row = (runner or _MACHINE).row(link.state, name, given)
     return _moved(booked, fact, row.target, row.commands), row.commands
@@ -363,21 +367,22 @@ def _truth_age_ms(link: LinkState) -> int:
 
 # --- booking, answers, moving ---------------------------------------------------------------------------------------
 
-_HEARD = (SubscriptionAcked, SubscriptionRefused, SnapshotArrived, MessageArrived, SequenceGapSeen, Maintenance, MaintenanceOver)
+_HEARD = (SubscriptionAcked, SubscriptionRefused, SnapshotArrived, SequenceGapSeen, Maintenance, MaintenanceOver)
 
 
 def _book(link: LinkState, fact: AnyLinkFact) -> LinkState:
     now_ns = fact.ts_recv_ns
+    if type(fact) is MessageArrived:
+        # An update keeps the truth known, but answers no question.
+        if fact.is_truth and link.state == LIVE and not link.is_waiting:
+            return replace(link, heard_ns=now_ns, truth_ns=now_ns)
+        return replace(link, heard_ns=now_ns)
     fields: dict[str, Any] = {}
     if isinstance(fact, _HEARD):
         fields["heard_ns"] = now_ns
     if isinstance(fact, SnapshotArrived):
         if fact.asked_ns >= link.doubt_ns:
             fields.update(truth_ns=now_ns, rung=0)
-    elif isinstance(fact, MessageArrived):
-        # An update keeps the truth known, but answers no question.
-        if fact.is_truth and link.state == LIVE and not link.is_waiting:
-            fields["truth_ns"] = now_ns
     elif isinstance(fact, LinkOpened):
         fields.update(heard_ns=now_ns, asked_ns=now_ns, doubt_ns=now_ns, rung=0)
     elif isinstance(fact, SequenceGapSeen):
@@ -450,3 +455,11 @@ def _moved(link: LinkState, fact: AnyLinkFact, target: str, outputs: tuple[str, 
 
 _CELLS = LINK.cells()
 _MACHINE = LINK.machine()
+# A deadline always starts the clock again.
+_IGNORED = frozenset(key for key, cell in _CELLS.items() if cell.rows[0].kind == "ignored" and key[1] != "DeadlineReached")
+
+
+@cache
+def flat() -> Runner:
+    """Return the table as a dictionary for `step`; it keeps nothing between two facts, so that one serves the whole process."""
+    return LINK.flat()

@@ -121,7 +121,7 @@ class Vigil:
 
     def deadline_ns(self) -> int | None:
         """Return when `due` has something to say."""
-        return min(self._page_ns.values(), default=None)
+        return min(self._page_ns.values()) if self._page_ns else None
 
     def due(self, positions: Mapping[str, Position], now_ns: int) -> list[Notice]:
         """Return what a person must know of now."""

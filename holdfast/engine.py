@@ -30,6 +30,7 @@ from replay.output import Exposure, Outgoing, Output, Refusal
 from replay.pipeline import Pipeline
 from replay.reserve import patience_ns
 from replay.session import SessionWriter
+from venues.alarm import Alarm
 from venues.clock import Clock
 from venues.messages import FrameReceived, LinkChanged, Question, SessionInput
 
@@ -106,7 +107,7 @@ class Engine:
         # By which obstacle a wish that is asked for again and again was last refused.
         self._told: dict[str, str] = {}
         self._to_send = asyncio.Event()
-        self._clock_changed = asyncio.Event()
+        self._clock_changed = Alarm()
         self._synced = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._last_ns = 0
@@ -246,10 +247,7 @@ class Engine:
                 await asyncio.sleep(0)
                 continue
             pause = None if at_ns is None else (at_ns - now_ns) / 1e9 / self._clock.speed
-            # Not `wait_for`: in Python 3.11 it swallows a cancellation that comes together with the event, and this task never ends.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._clock_changed.wait()
+            await self._clock_changed.wait(pause)
 
     async def _audit(self) -> None:
         # A frame can be lost on a healthy stream (P17): the whole truth is asked for now and then.
@@ -283,7 +281,7 @@ class Engine:
                 self._feed_one("sent", self._clock.now_ns(), "", payload_from(self._later.popleft()))
             else:
                 self._adopt(self._exposures.popleft())
-        self._clock_changed.set()
+        self._clock_changed.ring()
         return output
 
     def _feed_one(self, kind: str, ts_recv_ns: int, source: str, payload: str | bytes) -> Output:

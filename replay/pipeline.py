@@ -102,6 +102,7 @@ class Pipeline:
         self.link = PrivateLink(self.desk, settings.link, executor)
         self.custody = Custody(self.desk, self.instruments)
         self.dead_man = DeadMan(settings.dead_man_secs, settings.dead_man_left_secs)
+        self._has_switch = bool(settings.dead_man_secs or settings.dead_man_left_secs)
         self._vigil, self._unlisted, self._modes = Vigil(), Unlisted(), VenueModes()
         self._ranges = Ranges(settings.taker_fee_bps)
         self._markets = Markets(settings.symbols, self.desk, self._ranges, self.instruments, self.counters)
@@ -163,16 +164,17 @@ class Pipeline:
 
     def next_deadline_ns(self) -> int | None:
         """Return when the next clock runs out, of a position, of the link or of the account."""
-        clocks = (
-            self.desk.next_deadline_ns(),
+        first_ns = self.desk.next_deadline_ns()
+        for at_ns in (
             self.link.deadline_ns(),
             self.custody.deadline_ns(),
             self._vigil.deadline_ns(),
             self._markets.deadline_ns(),
             self.translator.lookups.next_due_ns(),
             self.dead_man.deadline_ns(),
-        )
-        first_ns = min((at_ns for at_ns in clocks if at_ns is not None), default=None)
+        ):
+            if at_ns is not None and (first_ns is None or at_ns < first_ns):
+                first_ns = at_ns
         return None if first_ns is None else first_ns - self._steady.behind_ns
 
     def entry_wait(self, entry: c.SubmitOrder, now_ns: int) -> EntryWait:
@@ -184,7 +186,10 @@ class Pipeline:
     def _frame(self, made: Made, text: str, ts_recv_ns: int, source: str) -> None:
         items = self.translator.decode(text, ts_recv_ns)
         for item in items:
-            if type(item) is m.TradePrinted:
+            if type(item) is m.Heartbeat:
+                # Half of all that a quiet market says.
+                self.counters["Heartbeat"] += 1
+            elif type(item) is m.TradePrinted:
                 self._markets.trade(made, item, ts_recv_ns)
             elif type(item) is m.QuoteChanged:
                 self._markets.quote(made, item, ts_recv_ns)
@@ -253,9 +258,10 @@ class Pipeline:
         return ended is not None and fact.trade_id not in ended.trade_ids
 
     def _message(self, made: Made, item: object, ts_recv_ns: int, source: str) -> None:
-        if type(item) is m.Heartbeat:
-            # Half of all that a quiet market says.
-            self.counters["Heartbeat"] += 1
+        if isinstance(item, m.SubscriptionAcked):
+            self.counters["SubscriptionAcked"] += 1
+            if source != PRIVATE and not item.ended:
+                self._markets.confirmed(item.channel, item.symbol)
         elif isinstance(item, m.SnapshotTaken):
             self._snapshot(made, item, ts_recv_ns)
             self.link.step(made, links.SnapshotArrived(ts_recv_ns=ts_recv_ns, asked_ns=self.link.asked_ns))
@@ -281,10 +287,6 @@ class Pipeline:
             self.counters["sequence_gap"] += 1
             made.refresh = True
             self.link.step(made, links.SequenceGapSeen(ts_recv_ns=ts_recv_ns, expected=item.expected, got=item.got))
-        elif isinstance(item, m.SubscriptionAcked) and source != PRIVATE:
-            self.counters["SubscriptionAcked"] += 1
-            if not item.ended:
-                self._markets.confirmed(item.channel, item.symbol)
         elif isinstance(item, m.TokenRefused):
             made.new_token = True
         elif isinstance(item, m.DeadManAnswered):
@@ -465,14 +467,15 @@ class Pipeline:
 
     def _out(self, made: Made, now_ns: int) -> Output:
         """Tell the link how many positions are exposed, encode what is to be sent, and hand everything out."""
-        if len(self.desk.unprotected) != self.link.known.unprotected:
-            self.link.step(made, links.ExposureChanged(ts_recv_ns=now_ns, unprotected=len(self.desk.unprotected)))
-        if self.desk.unprotected or not self._vigil.is_idle:
-            self._vigil.watch(self.desk.positions, self.desk.unprotected, now_ns)
+        unprotected = self.desk.unprotected
+        if len(unprotected) != self.link.known.unprotected:
+            self.link.step(made, links.ExposureChanged(ts_recv_ns=now_ns, unprotected=len(unprotected)))
+        if unprotected or not self._vigil.is_idle:
+            self._vigil.watch(self.desk.positions, unprotected, now_ns)
         if self.desk.wants_refresh:
             self.desk.wants_refresh = False
             made.refresh = True
-        frames = self._dead_man(made, now_ns)
+        frames = self._dead_man(made, now_ns) if self._has_switch else ()
         lookups = self.translator.lookups
         if made.is_empty and not lookups.questions and not frames:
             self._spare = made

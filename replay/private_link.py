@@ -14,6 +14,8 @@ from .intents import Link
 from .output import Made
 
 PRIVATE = "private"
+# What speaks of old times.
+_OF_OLD = (m.SnapshotTaken, m.BalanceChanged, m.BalancesListed)
 
 
 class PrivateLink:
@@ -21,8 +23,8 @@ class PrivateLink:
 
     def __init__(self, desk: Desk, thresholds: links.Thresholds, executor: str) -> None:
         self._desk, self._thresholds = desk, thresholds
-        self._rows = links.LINK.flat() if executor == "flat" else None
-        self._lag = Lag()
+        self._rows = links.flat() if executor == "flat" else None
+        self._lag, self._lag_ns = Lag(), thresholds.lag_ms * 1_000_000
         # Before the session's first word there is no connection to have a clock.
         self._is_connecting = False
         self.known = links.new_link(PRIVATE, 0, thresholds)
@@ -52,12 +54,19 @@ class PrivateLink:
 
     def heard(self, made: Made, items: Sequence[f.Fact | m.VenueMessage], now_ns: int) -> None:
         """Take it that a frame came, and how late its words are where that is worth telling (A22); a snapshot speaks of old times."""
-        times = [item.ts_event_ns for item in items if item.ts_event_ns]
-        if times and not any(isinstance(item, m.SnapshotTaken | m.BalanceChanged | m.BalancesListed) for item in items):
-            lag_ns = min(self._lag.of(at_ns, now_ns) for at_ns in times)
-            if self.known.is_late or lag_ns >= self._thresholds.lag_ms * 1_000_000:
+        times: list[int] = []
+        is_truth = is_old = False
+        for item in items:
+            if item.ts_event_ns:
+                times.append(item.ts_event_ns)
+            if isinstance(item, f.Fact):
+                is_truth = True
+            elif type(item) in _OF_OLD:
+                is_old = True
+        if times and not is_old:
+            lag_ns = min([self._lag.of(at_ns, now_ns) for at_ns in times])
+            if self.known.is_late or lag_ns >= self._lag_ns:
                 self.step(made, links.LagNoticed(ts_recv_ns=now_ns, lag_ns=lag_ns))
-        is_truth = any(isinstance(item, f.Fact) for item in items)
         self.step(made, links.MessageArrived(ts_recv_ns=now_ns, is_truth=is_truth))
 
     def deadline_ns(self) -> int | None:

@@ -24,7 +24,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from threading import RLock
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import msgspec
 
@@ -181,7 +181,7 @@ class SessionWriter:
             source: where it came from, for example "kraken.public".
             payload: the text of a frame; of all other kinds canonical JSON on one line.
         """
-        payload = cast(P, self._redactor.redact(payload) if isinstance(payload, str) else self._redactor.redact_bytes(payload))
+        payload = self._redactor.redact(payload) if isinstance(payload, str) else self._redactor.redact_bytes(payload)  # type: ignore[assignment]
         with self._lock:
             if self.failure is not None or self._closed:
                 self.lost += 1
@@ -237,7 +237,7 @@ class SessionWriter:
 
     def _write(self, *, seal: bool) -> None:
         """Write what is held back; with `seal`, end the block. Failing, it fails the session."""
-        if self.failure is not None or self._closed:
+        if self.failure is not None or self._closed or not (self._lines or seal):
             return
         data = b"".join(self._lines)
         self._lines.clear()

@@ -49,6 +49,7 @@ class Clock:
         if self._ratio <= 0:
             raise BadInput("clock speed", f"{speed} is too small", "give at least 0.000001")
         self.speed = float(self._ratio)
+        self._numerator, self._denominator = self._ratio.numerator, self._ratio.denominator
         self.start_ns = time.time_ns() if start_ns is None else start_ns
         self._monotonic_ns = monotonic_ns
         self.origin_ns = monotonic_ns() if origin_ns is None else origin_ns
@@ -56,7 +57,7 @@ class Clock:
     def now_ns(self) -> int:
         """Return the market time now. Exact integer arithmetic: a float would lose nanoseconds after days."""
         elapsed_ns = self._monotonic_ns() - self.origin_ns
-        return self.start_ns + elapsed_ns * self._ratio.numerator // self._ratio.denominator
+        return self.start_ns + elapsed_ns * self._numerator // self._denominator
 
     def real_seconds(self, market_seconds: float) -> float:
         """Return how long `market_seconds` take in real time, never below 0."""

@@ -260,3 +260,19 @@ def test_both_executors_take_the_same_way(live: LinkState) -> None:
         fact = _any_fact(rng, link, now)
         assert step(link, fact) == step(link, fact, flat)
         link, _ = step(link, fact)
+
+
+def test_what_its_table_ignores_changes_only_what_is_booked(live: LinkState) -> None:
+    rng, flat, met = random.Random(11), LINK.flat(), set()
+    link, now = live, at(100)
+    for _ in range(4_000):
+        now += rng.randrange(1, 900) * MS
+        fact = _any_fact(rng, link, now)
+        key = (link.state, type(fact).__name__)
+        after, outputs = step(link, fact)
+        if k._CELLS[key].rows[0].kind == "ignored":
+            met.add(key)
+            row = flat.row(*key, ())
+            assert (after, outputs) == (k._moved(k._book(link, fact), fact, row.target, row.commands), row.commands)
+        link = after
+    assert len(met) > 15

@@ -251,7 +251,7 @@ _reply_decoder = _decoder(Reply)
 _outline_decoder = _decoder(Outline)
 _channel_decoder: msgspec.json.Decoder[_AnyChannelFrame] = _decoder(_AnyChannelFrame)  # type: ignore[arg-type]
 # Each connection that is quiet says it each second.
-_HEARTBEAT_TEXT, _HEARTBEAT = '{"channel":"heartbeat"}', HeartbeatFrame()
+HEARTBEAT_TEXT, _HEARTBEAT = '{"channel":"heartbeat"}', HeartbeatFrame()
 _CHANNELS = frozenset(kind.__struct_config__.tag for kind in get_args(_AnyChannelFrame))
 _ORDER_METHODS = ("add_order", "amend_order", "edit_order", "cancel_order", "cancel_all", "cancel_all_orders_after")
 _METHODS = frozenset((*_ORDER_METHODS, "batch_add", "batch_cancel", "subscribe", "unsubscribe", "ping", "pong"))
@@ -266,14 +266,15 @@ def frame_from(text: str) -> Frame:
     Raises:
         Unreadable: too long, too deep, not JSON, no frame of this protocol, or a known one with a body that does not fit.
     """
-    if text == _HEARTBEAT_TEXT:
+    if text == HEARTBEAT_TEXT:
         return _HEARTBEAT
     checked_size(text)
-    try:
-        # Nearly every frame is one of a channel, and needs no look at its header before.
-        return _channel_decoder.decode(text)
-    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
-        pass
+    # Nearly every frame is one of a channel, and needs no look at its header before. Without that name, however written, it is none.
+    if '"channel"' in text or "\\" in text:
+        try:
+            return _channel_decoder.decode(text)
+        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+            pass
     header = _decoded(_header_decoder, text, "not_json")
     if isinstance(header.channel, str):
         if header.channel not in _CHANNELS:

@@ -109,6 +109,8 @@ class KrakenTranslator:
         output: list[Output] = []
         if self._orders.is_holding:
             output += executions.release(self._orders, ts_recv_ns)
+        elif text == codec.HEARTBEAT_TEXT:
+            return (Heartbeat(ts_recv_ns=ts_recv_ns),)
         try:
             frame = codec.frame_from(text)
         except codec.Unreadable as problem:

@@ -24,6 +24,7 @@ from websockets.protocol import State
 
 from events.errors import BadInput, VenueProblem
 
+from ..alarm import Alarm
 from ..clock import Clock
 from .channels import Endpoint
 from .delivery import Close, Effect, Send
@@ -94,7 +95,7 @@ class SimulatedVenue:
         self._gateway = Gateway(pairs, self.settings, seed, self.faults, round(self.clock.speed * SECOND_NS))
         self._rest = RestDesk(self._gateway.exchange, self.settings, self.faults, lambda _: self.issue_token(), keys or {})
         self._links: dict[int, _Link] = {}
-        self._wake = asyncio.Event()
+        self._wake = Alarm()
         self._last_ns = 0
         self._server: Server | None = None
         self._playback: Playback | None = None
@@ -206,7 +207,7 @@ class SimulatedVenue:
             self._carry_out(self._gateway.act(action, self._now_ns()))
         except Refused as error:
             raise BadInput("action by hand", str(error), "look at the account's books first") from None
-        self._wake.set()
+        self._wake.ring()
 
     @property
     def exchange(self) -> Exchange:
@@ -249,9 +250,7 @@ class SimulatedVenue:
             if wait_s is not None and wait_s <= 0:
                 await asyncio.sleep(0)
                 continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._wake.wait()
+            await self._wake.wait(wait_s)
 
     def _broke(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
@@ -280,11 +279,11 @@ class SimulatedVenue:
         self._links[number] = link
         writer = asyncio.create_task(link.write())
         self._carry_out(effects)
-        self._wake.set()
+        self._wake.ring()
         try:
             async for text in socket:
                 self._carry_out(self._gateway.receive(number, text, self._now_ns()))
-                self._wake.set()
+                self._wake.ring()
         except ConnectionClosed:
             pass
         finally:
