@@ -112,6 +112,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Call `callback` in so many virtual seconds."""
         return self.call_at(self._virtual_s + delay, callback, *args, context=context)
 
+    # Asked for each future and each task; this loop has no debug mode.
+    get_debug = staticmethod(bool)
+
     def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> Any:  # type: ignore[override]
         """Call `callback` at a virtual second."""
         timer = _Timer(when)
@@ -122,35 +125,42 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return timer
 
     def _run_once(self) -> None:
+        """Run rounds until the loop is to stop: asyncio would ask after each, and call again."""
         # The order of everything is asyncio's own: same heap, same comparisons, same places at which what was cancelled goes.
-        self._forget_cancelled()
-        timers, callbacks = self._timers, self._callbacks
-        if not callbacks and not self._stopping:  # type: ignore[attr-defined]
-            if not timers:
-                raise Stuck("nothing is left to do")
-            if timers[0] > self._virtual_s:
+        callbacks = self._callbacks
+        while True:
+            timers = self._timers
+            if timers and (timers[0].is_cancelled or len(timers) > MANY_TIMERS):
+                self._forget_cancelled()
+                timers = self._timers
+            if not callbacks and not self._stopping:  # type: ignore[attr-defined]
+                if not timers:
+                    raise Stuck("nothing is left to do")
+                if timers[0] > self._virtual_s:
+                    self._rounds = 0
+                    # Rounded up, or the timer would not be due yet.
+                    self._set_time(max(self._virtual_ns, -int(-timers[0] * 1e9 // 1)))
+            self._rounds += 1
+            if self._rounds > MAX_ROUNDS:
                 self._rounds = 0
-                # Rounded up, or the timer would not be due yet.
-                self._set_time(max(self._virtual_ns, -int(-timers[0] * 1e9 // 1)))
-        self._rounds += 1
-        if self._rounds > MAX_ROUNDS:
-            self._rounds = 0
-            raise Stuck(f"{MAX_ROUNDS} rounds of the loop, and no time has passed")
-        end_s = self._virtual_s + self._clock_resolution  # type: ignore[attr-defined]
-        while timers and timers[0] < end_s:
-            timer = heappop(timers)
-            timer.is_scheduled = False
-            callbacks.append(timer)
-        for _ in range(len(callbacks)):
-            handle = callbacks.popleft()
-            if handle.is_cancelled:
-                continue
-            try:
-                handle.context.run(handle.callback, *handle.args)
-            except (SystemExit, KeyboardInterrupt):
-                raise
-            except BaseException as problem:
-                self.call_exception_handler({"message": f"Exception in callback {handle.callback}", "exception": problem})
+                raise Stuck(f"{MAX_ROUNDS} rounds of the loop, and no time has passed")
+            end_s = self._virtual_s + self._clock_resolution  # type: ignore[attr-defined]
+            while timers and timers[0] < end_s:
+                timer = heappop(timers)
+                timer.is_scheduled = False
+                callbacks.append(timer)
+            for _ in range(len(callbacks)):
+                handle = callbacks.popleft()
+                if handle.is_cancelled:
+                    continue
+                try:
+                    handle.context.run(handle.callback, *handle.args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as problem:
+                    self.call_exception_handler({"message": f"Exception in callback {handle.callback}", "exception": problem})
+            if self._stopping:  # type: ignore[attr-defined]
+                return
 
     def _forget_cancelled(self) -> None:
         timers = self._timers

@@ -8,6 +8,7 @@ the connection close, as the kernel of a dead process closes its sockets. What w
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -186,7 +187,7 @@ class Pipe(asyncio.Transport):
 
     def _send(self, data: bytes | None) -> None:
         if not self.is_dark:
-            self.peer.arrive_later(lambda: self.peer.arrive(data))
+            self.peer.arrive_later(partial(self.peer.arrive, data))
 
     def arrive_later(self, what: Callable[[], None]) -> None:
         """Do `what` at this end after the latency of a piece, behind what is under way already."""
@@ -194,7 +195,10 @@ class Pipe(asyncio.Transport):
         self._last_s = max(self._last_s, loop.time() + self._network.delay_s())
         # Timers of one moment run in no order: each takes what is first, and not what it was set for.
         self._under_way.append(what)
-        loop.call_at(self._last_s, lambda: self._under_way.popleft()())
+        loop.call_at(self._last_s, self._arrive_next)
+
+    def _arrive_next(self) -> None:
+        self._under_way.popleft()()
 
     def arrive(self, data: bytes | None) -> None:
         """A piece, or the end, has arrived here."""
