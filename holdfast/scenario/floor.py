@@ -21,7 +21,7 @@ from fsm.bars import ATR_INTERVAL_NS
 from fsm.coverage import unprotected_lots
 from fsm.model import Position
 from replay.intents import AdoptExposure, Answer, BarsRecalled, ExitPosition, Link, OpenPosition, Restarted, Sent, payload_from
-from replay.output import Output
+from replay.output import NOTHING, Output
 from replay.pipeline import Pipeline, Settings
 from venues.kraken import encode
 from venues.kraken.rest import CallCounter, api_sign
@@ -89,6 +89,7 @@ class Floor:
         self.refusals: list[str] = []
         self.bare_ns = 0
         self._bare_since: dict[str, int] = {}
+        self._watched: tuple[Pipeline, int] | None = None
         self._next_audit_ns = self.now_ns + AUDIT_NS
         self._req_id = SESSION_REQ_ID_BASE
         self._connections: dict[int, str] = {}
@@ -128,7 +129,7 @@ class Floor:
         self.inputs.append((kind, now_ns, source, payload))
         output = self.pipeline.feed(kind, now_ns, source, payload)
         assert not self.pipeline.desk.broken
-        if not any(output):
+        if output is NOTHING:
             if self._is_watched:
                 self._watch()
             return output
@@ -225,7 +226,8 @@ class Floor:
     def _deliver(self, effects: Sequence[Effect]) -> None:
         # The venue may have changed, and no frame may tell of it.
         self._is_watched = True
-        self.soon(*(partial(self._hear, effect) for effect in effects))
+        if effects or self._todo:
+            self.soon(*[partial(self._hear, effect) for effect in effects])
 
     def _hear(self, effect: Effect) -> None:
         channel = self._connections.get(effect.connection)
@@ -430,20 +432,21 @@ class Floor:
 
     def _last_idle_ns(self, until_ns: int, trades: bool) -> int:
         """Return the last step before the one at which something is due."""
-        dues = [until_ns, *(at_ns for at_ns, _ in self._later_on)]
-        gateway_ns = self.gateway.next_due_ns()
-        if gateway_ns is not None:
-            dues.append(gateway_ns)
+        now_ns = self.now_ns
+        if self.is_dead and self.is_back_at_once:
+            return now_ns
+        due_ns = until_ns
         if not self.is_dead:
+            due_ns = min(due_ns, self._next_audit_ns, now_ns - now_ns % SECOND + SECOND if trades else due_ns)
             at_ns = self.pipeline.next_deadline_ns()
             if at_ns is not None:
-                dues.append(at_ns + self.lag_ns)
-            dues.append(self._next_audit_ns)
-            if trades:
-                dues.append(self.now_ns - self.now_ns % SECOND + SECOND)
-        elif self.is_back_at_once:
-            return self.now_ns
-        return self.now_ns + max(0, (min(dues) - self.now_ns - 1) // STEP_NS) * STEP_NS
+                due_ns = min(due_ns, at_ns + self.lag_ns)
+        for at_ns, _ in self._later_on:
+            due_ns = min(due_ns, at_ns)
+        if due_ns > now_ns + STEP_NS:
+            gateway_ns = self.gateway.next_due_ns()
+            due_ns = due_ns if gateway_ns is None else min(due_ns, gateway_ns)
+        return now_ns + max(0, (due_ns - now_ns - 1) // STEP_NS) * STEP_NS
 
     def _idle(self, until_ns: int) -> None:
         """Let steps pass at which nothing is due."""
@@ -487,6 +490,10 @@ class Floor:
         self._is_watched = self.looker()
         if self.is_dead:
             return
+        watched = (self.pipeline, len(self.events))
+        if watched == self._watched and not self._bare_since:
+            return
+        self._watched = watched
         positions = self.pipeline.desk.positions
         for position_id, position in positions.items():
             if unprotected_lots(position):

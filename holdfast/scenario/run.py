@@ -71,6 +71,7 @@ class Play:
         self.sent: list[str] = []
         self.problems: list[str] = []
         self.on_input: Callable[[Output], None] = lambda output: None
+        self._seen: tuple[object, ...] | None = None
         self.floor.watcher, self.floor.looker = self._took, self._look
         self.floor.start()
         self.floor.wait(1)
@@ -253,6 +254,7 @@ class Play:
         self.floor.pages += ["LOG_DAMAGED"] * len(histories.damaged)
 
     def _open(self) -> None:
+        self._seen = None
         self.position_id = self.floor.next_position_id()
         self.watch.sides[self.position_id], self.watch.planned[self.position_id] = self.side, D(str(self.plan["qty"]))
         self.floor.open(self.side, **self.plan)
@@ -289,6 +291,7 @@ class Play:
         On margin also of a position that comes later: the account is held net.
         """
         self.owners_qty -= qty
+        self._seen = None
         self._net()
 
     def _net(self) -> None:
@@ -431,6 +434,8 @@ class Play:
     # --- the invariants -----------------------------------------------------------------------------------------------
 
     def _took(self, kind: str, output: Output) -> None:
+        if output.events:
+            self._seen = None
         for event in output.events:
             if isinstance(event.fact, f.PositionAdopted):
                 self.watch.sides[event.position_id], self.watch.planned[event.position_id] = event.fact.plan.side, event.fact.plan.qty
@@ -464,6 +469,13 @@ class Play:
         """Look at the invariants; tell whether a clock of something bare runs."""
         floor = self.floor
         desk = None if floor.is_dead else floor.pipeline.desk
+        exchange = floor.gateway.exchange
+        orders = [(order.order_id, order.leaves_lots) for order in exchange.open_orders()]
+        seen = (desk, floor.is_connected, len(exchange.account.fills), orders, len(floor.pages))
+        if seen == self._seen and not self.watch.is_counting:
+            # A position changes by events only, and what none of these has changed was seen before.
+            return False
+        self._seen = seen
         self.watch.look_at_books(floor.now_ns)
         self._net()
         self.watch.look(desk, desk is not None and floor.is_connected, floor.now_ns)

@@ -11,7 +11,7 @@ Rules
     would be the same again.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import NamedTuple
@@ -35,6 +35,8 @@ SETTLE_S = 60
 LEAVE_S = 120
 OVER_AUDITS = 3
 CUT_S, CLOSED_S, JUMP_S = 3, 20, 30
+# Runs of one round through all cases: some seconds.
+ROUND_RUNS = 400
 # A take-profit that rests holds the quantity that the stop cannot: uncovered by choice, for as long as the plan says.
 BY_CHOICE = (TAKE_PROFIT_WORKING, MAKER_EXITING)
 _MODES: tuple[System, ...] = ("cancel_only", "post_only", "limit_only", "maintenance")
@@ -271,19 +273,29 @@ def cases(chosen: Sequence[Scenario], sides: str = "both", every: int = 1, part:
 
 
 def run_all(chosen: Sequence[Case], jobs: int, on_progress: Callable[[int], None] = lambda done: None) -> list[Struck]:
-    """Run cases on `jobs` processes and return what came of them, in their order."""
+    """Run cases on `jobs` processes and return what came of them, in their order.
+
+    They are run in rounds through all of them, so that what is done says how long the rest takes: one scenario costs several times another.
+    """
+    order = _in_rounds(len(chosen))
+    found: dict[int, Struck] = {}
+
+    def take(made: Iterable[Struck]) -> None:
+        for place, struck in zip(order, made, strict=True):
+            found[place] = struck
+            on_progress(len(found))
+
     if jobs == 1:
-        out = []
-        for case in chosen:
-            out.append(run(case))
-            on_progress(len(out))
-        return out
-    out = []
-    with ProcessPoolExecutor(jobs) as pool:
-        for struck in pool.map(run, chosen, chunksize=8):
-            out.append(struck)
-            on_progress(len(out))
-    return out
+        take(run(chosen[place]) for place in order)
+    else:
+        with ProcessPoolExecutor(jobs) as pool:
+            take(pool.map(run, [chosen[place] for place in order], chunksize=8))
+    return [found[place] for place in range(len(chosen))]
+
+
+def _in_rounds(count: int) -> list[int]:
+    rounds = max(1, count // ROUND_RUNS)
+    return [place for first in range(rounds) for place in range(first, count, rounds)]
 
 
 def fault_rows(found: Sequence[Struck]) -> list[FaultRow]:

@@ -9,6 +9,7 @@ from fsm import policy
 from holdfast.cli import main
 from holdfast.scenario import sweep
 from holdfast.scenario.floor import Floor
+from holdfast.scenario.run import Play
 from holdfast.scenario.sweep import OPERATORS, Case, cases, run
 from holdfast.scenario.table import scenarios
 from venues.simulated.faults import FAULTS
@@ -50,6 +51,39 @@ def test_a_stop_that_is_never_sent_is_found(monkeypatch: pytest.MonkeyPatch) -> 
     case = Case(scenarios(["P01"])[0], PositionSide.SHORT, "duplicate_frame", 0)
     monkeypatch.setitem(policy.BUILDERS, "cover", lambda d: iter(()))
     assert run(case).bare_ms > 5_000
+
+
+def test_a_look_that_is_left_out_would_have_seen_nothing_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = cases(scenarios(["P05", "P19a", "P30", "X08", "X14"]), every=97)
+    found = [run(case) for case in chosen]
+    looked = Counter[bool]()
+    look = Play._look
+
+    def always(play: Play) -> bool:
+        looked[play._seen is None] += 1
+        play._seen = None
+        return look(play)
+
+    monkeypatch.setattr(Play, "_look", always)
+    assert [run(case) for case in chosen] == found
+    assert looked[False] > looked[True]
+
+
+def test_runs_go_in_rounds_through_all_scenarios_and_come_back_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "ROUND_RUNS", 4)
+    ran: list[Case] = []
+
+    def note(case: Case) -> sweep.Struck:
+        ran.append(case)
+        return sweep.Struck(case, True, (), 0)
+
+    monkeypatch.setattr(sweep, "run", note)
+    chosen = cases(scenarios(["P01", "P05"]), "long")[:41]
+    done: list[int] = []
+    assert [struck.case for struck in sweep.run_all(chosen, 1, done.append)] == chosen
+    assert done == list(range(1, 42))
+    assert ran[:5] == chosen[::10]
+    assert sorted(ran, key=chosen.index) == chosen
 
 
 def test_the_command_sums_the_runs_up(capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,7 +51,7 @@ def decode(text: str | bytes) -> dict[str, Any]:
     if len(text) > MAX_TEXT:
         raise WireError("Message too large")
     try:
-        value = json.loads(text, parse_float=_number, parse_int=_integer, parse_constant=_refuse)
+        value = _decoder.decode(text)
     except (ValueError, NotFinite, RecursionError):
         raise WireError("Malformed JSON") from None
     if not isinstance(value, dict) or ("\\u" in text and not _is_text(value)):
@@ -80,6 +80,9 @@ def _integer(text: str) -> int:
 
 def _refuse(text: str) -> NoReturn:
     raise ValueError(f"{text} is not JSON")
+
+
+_decoder = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_refuse)
 
 
 def time_text(ns: int) -> str:
