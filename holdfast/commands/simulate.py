@@ -28,7 +28,10 @@ def command(
         Literal["engine", "core"], Parameter(help="The whole engine, or the core alone: faster, without sockets and disk.")
     ] = "engine",
     direction: Annotated[
-        str, Parameter(help="Plenty of one kind of trouble on top: halted, hands, shut, refused, resting or races.", show_default=False)
+        str,
+        Parameter(
+            help="Plenty of one kind of trouble on top: halted, hands, shut, refused, resting, taken, funds or races.", show_default=False
+        ),
     ] = "",
     jobs: Annotated[int | None, Parameter(help="Processes; without it one for each core.")] = None,
     duration: Annotated[float | None, Parameter(help="Real seconds after which no more seeds are begun.")] = None,
