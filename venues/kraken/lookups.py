@@ -73,7 +73,7 @@ class _Walk(msgspec.Struct):
     search: _Search | None = None
     offset: int = 0
     pages: int = 0
-    has_new: bool = False
+    count: int = 0
     has_old: bool = False
     begun_ns: int = 0
     trades: dict[str, codec_rest.RestTrade] = {}
@@ -124,7 +124,11 @@ class Lookups:
     def bridge(self, since_ns: int, gap_ns: int, now_ns: int) -> None:
         """Close the gap in what is known of the executions, seen at `gap_ns`; nothing before `since_ns` matters."""
         self._again = None
-        if not any(isinstance(work, _Walk) and work.gap_ns for work in (self._work, *self._waiting)):
+        bridges = [work for work in (self._work, *self._waiting) if isinstance(work, _Walk) and work.gap_ns]
+        for work in bridges:
+            # What is being read must be as new as this gap too, or it closes neither.
+            work.gap_ns = max(work.gap_ns, gap_ns)
+        if not bridges:
             # It goes first: while the gap is open no snapshot proves that any order is absent, and each of them waits for that.
             self._waiting.appendleft(_Walk(since_ns, gap_ns=gap_ns))
             self._next(now_ns)
@@ -312,15 +316,16 @@ class Lookups:
         walk.pages += 1
         walk.offset += len(trades)
         walk.trades |= trades
-        walk.has_new |= any(self._orders.is_news(trade_id) for trade_id in trades)
+        walk.count = max(walk.count, count or 0)
         walk.has_old |= any(self._orders.is_anchor(trade_id) for trade_id in trades)
         if walk.gap_ns and walk.has_old:
             return False
-        if len(trades) < PAGE and (count is None or walk.offset >= count):
+        # Pages may be of two ages: what the first one counted is there.
+        if len(trades) < PAGE and walk.offset >= walk.count:
             walk.has_old = True
             return False
         if walk.pages >= MAX_PAGES or not trades:
-            raise BadInput("TradesHistory", f"{walk.offset} trades of {count} without an end", "look at the account by hand")
+            raise BadInput("TradesHistory", f"{walk.offset} trades of {walk.count} without an end", "look at the account by hand")
         return True
 
     def _tell(self, walk: _Walk, answer: QuestionAnswered, output: list[Output]) -> None:
@@ -337,7 +342,9 @@ class Lookups:
             output += self._lost(walk.search, len(named) == len(walk.trades), answer.ts_recv_ns)
         if not walk.gap_ns or not self._orders.has_gap:
             return
-        is_new_enough = walk.has_new or walk.begun_ns - LAG_NS >= walk.gap_ns
+        # Seen from the newest gap, which may have opened while this was read.
+        has_new = any(self._orders.is_news(trade_id) for trade_id in walk.trades)
+        is_new_enough = has_new or walk.begun_ns - LAG_NS >= walk.gap_ns
         if walk.has_old and is_new_enough and len(named) == len(walk.trades):
             self._orders.close_gap()
             output.append(TradesCompleted(ts_recv_ns=answer.ts_recv_ns, count=len(named)))

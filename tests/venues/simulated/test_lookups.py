@@ -225,6 +225,58 @@ def test_a_gap_is_closed_before_any_single_order_is_looked_for(make_client: Make
     assert engine.asked.count("OpenOrders") == len(orders)
 
 
+def test_a_second_page_that_is_older_than_the_first_is_no_end_of_the_trades(make_client: MakeClient) -> None:
+    faults = Faults()
+    client = make_client(tier="unlimited", faults=faults, snapshot_trades=2)
+    engine = Engine(client)
+    client.order("market", "buy", "0.001", cl_ord_id="hf000001000000")
+    engine.hear()
+    client.wait(30)
+    for number in range(5):
+        client.order("market", "buy", "0.001", cl_ord_id=f"hf00000100{number + 1}000")
+    engine.miss()
+    assert not engine.snapshot().trades_complete
+    faults.arm("rest_partial", on="rest:TradesHistory")
+    faults.arm("rest_stale", on="rest:TradesHistory", seconds=60, after=1)
+    engine.lookups.bridge(client.now_ns - 20 * SECOND_NS, client.now_ns, client.now_ns)
+    assert "TradesCompleted" not in kinds(engine.answers())
+    assert engine.translator.has_gap
+    client.wait(5)
+    engine.lookups.due(client.now_ns)
+    heard = engine.answers()
+    assert kinds(heard)[-1] == "TradesCompleted"
+    assert len({item.trade_id for item in heard if isinstance(item, f.OrderFilled)}) == 5
+
+
+def test_a_gap_that_opens_while_the_trades_are_read_is_not_closed_by_them(make_client: MakeClient) -> None:
+    client = make_client(tier="unlimited", snapshot_trades=2)
+    engine = Engine(client)
+    client.order("market", "buy", "0.001", cl_ord_id="hf000001000000")
+    engine.hear()
+
+    def missing(*numbers: int) -> None:
+        for number in numbers:
+            client.order("market", "buy", "0.001", cl_ord_id=f"hf00000100{number}000")
+        engine.miss()
+        assert not engine.snapshot().trades_complete
+        engine.lookups.bridge(client.now_ns - SECOND_NS, client.now_ns, client.now_ns)
+
+    missing(1, 2, 3)
+    trades = engine.lookups.questions.pop()
+    text = engine.asker.text("TradesHistory", **trades.params)
+    engine.lookups.answered(m.QuestionAnswered(number=trades.number, asked_ns=client.now_ns, ts_recv_ns=client.now_ns, text=text))
+    assert [question.path for question in engine.lookups.questions] == ["/0/private/QueryOrders"]
+    missing(4, 5, 6)
+    heard = engine.answers()
+    assert "TradesCompleted" not in kinds(heard)
+    assert engine.translator.has_gap
+    client.wait(5)
+    engine.lookups.due(client.now_ns)
+    heard += engine.answers()
+    assert kinds(heard)[-1] == "TradesCompleted"
+    assert {"hf000001001000", "hf000001004000"} <= {x.client_order_id for x in heard if isinstance(x, f.OrderFilled)}
+
+
 def test_a_gap_stays_open_while_rest_is_behind_the_snapshot(make_client: MakeClient) -> None:
     client = make_client(tier="unlimited", rest_lag_ms=60_000)
     engine = Engine(client)
