@@ -228,7 +228,9 @@ class OrderFilled(OrderFact, frozen=True, kw_only=True, tag="order_filled.1"):
 
     `last_px` is None where the venue gave none or nonsense (A16): quantity is booked, the price is asked for.
     `cum_qty` is the venue's running total including this fill, None if it gave none. `behind_gap` is there, and true, where
-    executions before it may be missing: after a restart a list that reaches back to it proves nothing.
+    executions before it may be missing: after a restart a list that reaches back to it proves nothing. `fee_worth` is there where
+    the venue said what the fee is worth, in the quote asset, and not in which asset it was taken: with no `fees` that is not
+    known yet, with `fees` this tells it of an execution that was told before.
     """
 
     trade_id: str
@@ -239,6 +241,17 @@ class OrderFilled(OrderFact, frozen=True, kw_only=True, tag="order_filled.1"):
     fees: tuple[Fee, ...] = ()
     liquidity_side: Literal["maker", "taker", ""] = ""
     behind_gap: Literal[True] | msgspec.UnsetType = msgspec.UNSET
+    fee_worth: Decimal | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def is_fee_open(self) -> bool:
+        """Whether a fee was taken and it is not known in which asset."""
+        return self.fee_worth is not msgspec.UNSET and not self.fees
+
+    @property
+    def tells_fee(self) -> bool:
+        """Whether it tells no more than the fee of an execution that was told before."""
+        return self.fee_worth is not msgspec.UNSET and bool(self.fees)
 
 
 class OrderCompleted(OrderFact, frozen=True, kw_only=True, tag="order_completed.1"):

@@ -9,7 +9,8 @@ Rules
        execution, nothing was wrong. Without such proof nothing is adjusted, whatever the balance says; a person is told. But
        where no order of ours is left that could have executed unheard, the balance is proof enough.
     4. Then the owner's own trades explain it, at their price, and what they do not explain is an adjustment; not before nothing
-       of what the venue said is held back (`is_settled`). The newest position gives first: the older ones have been true for longer.
+       of what the venue said is held back (`is_settled`). First gives a position with a fee of which it is not known in which asset it was
+       taken, then the newest: the older ones have been true for longer.
     5. Margin has no balance to compare: the owner's margin trades close what the owner is known to hold, then ours. What the account holds
        of a pair is asked for by REST where the venue refuses an exit because nothing is there to close, and after each start. It counts
        if two answers in a row agree, with nothing executed since the first; REST may be a minute behind the stream, so that after
@@ -502,7 +503,7 @@ class Account:
     ) -> list[tuple[str, f.ManualFillSeen | f.PositionAdjusted]]:
         out: list[tuple[str, f.ManualFillSeen | f.PositionAdjusted]] = []
         balance = self._balances[asset].qty
-        for position in _newest_first(p for p in positions if _is_spot_long(p, asset)):
+        for position in sorted(_newest_first(p for p in positions if _is_spot_long(p, asset)), key=lambda p: not p.feeless):
             part = left = min(missing, _qty(position))
             for trade in [t for t in self._trades if t.base == asset and t.side is Side.SELL and _concerns(t, position)]:
                 taken = min(left, trade.qty)

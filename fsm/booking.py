@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from events import facts as f
 from events.values import Mark, Side
@@ -277,7 +278,7 @@ def _unlisted(position: Position, fact: f.OrderNotFound) -> Position:
 
 def _filled(position: Position, fact: f.OrderFilled, order_to: str) -> Position:
     if fact.trade_id in position.trade_ids:
-        return _priced_late(_touch(position, fact, order_to), fact)
+        return _charged_late(_priced_late(_touch(position, fact, order_to), fact), fact)
     order = _named(position, fact, order_to)
     lots = _lots(position, fact.last_qty)
     if order is not None:
@@ -286,7 +287,29 @@ def _filled(position: Position, fact: f.OrderFilled, order_to: str) -> Position:
         position = with_order(position, replace(order, filled_lots=order.filled_lots + lots, cum_lots=cum_lots, accepted_ns=accepted_ns))
     else:
         position = replace(position, strays=(*position.strays, (fact.client_order_id or fact.venue_order_id, lots)))
+    if fact.is_fee_open:
+        position = replace(position, feeless=(*position.feeless, (fact.trade_id, _fee_lots_at_most(position, fact))))
     return _executed(position, fact.trade_id, fact.side, lots, fact.last_qty, fact.last_px, fact.fees, fact.ts_recv_ns)
+
+
+def _charged_late(position: Position, fact: f.OrderFilled) -> Position:
+    # The execution was booked before it was known in which asset its fee was taken; told once more with its fees it is.
+    if not fact.fees or not position.awaits_fee_of(fact.trade_id):
+        return position
+    feeless = tuple([x for x in position.feeless if x[0] != fact.trade_id])
+    return _charged(replace(position, feeless=feeless), fact.fees)
+
+
+def _fee_lots_at_most(position: Position, fact: f.OrderFilled) -> int:
+    """Return the lots that the fee has taken if it was taken in the base asset; only of a long something is missing then."""
+    if position.side.sign < 0 or fact.fee_worth is UNSET or fact.last_px is None or not _is_price(fact.last_px):
+        return 0
+    return fee_lots_of(position.instrument, position.side, fact.fee_worth / fact.last_px)
+
+
+def _charged(position: Position, fees: tuple[f.Fee, ...]) -> Position:
+    fee_base = position.fee_base + sum((fee.qty for fee in fees if fee.asset == position.instrument.base), Decimal(0))
+    return replace(position, fee_base=fee_base, fee_lots=fee_lots_of(position.instrument, position.side, fee_base))
 
 
 def _priced_late(position: Position, fact: f.OrderFilled | f.ManualFillSeen) -> Position:
@@ -313,8 +336,7 @@ def _executed(
     if not known:
         changes.update(unpriced_ids=position.unpriced_ids | {trade_id}, price_pending=True)
     if fees:
-        fee_base = position.fee_base + sum((fee.qty for fee in fees if fee.asset == position.instrument.base), Decimal(0))
-        changes.update(fee_base=fee_base, fee_lots=fee_lots_of(position.instrument, position.side, fee_base))
+        position = _charged(position, fees)
     if side is not position.side.entry_side:
         changes["exited_lots"] = position.exited_lots + lots
     else:
@@ -560,7 +582,8 @@ def _adjusted(position: Position, fact: f.PositionAdjusted, order_to: str) -> Po
         unheard_lots, opened_ns = max(0, open_lots - known_lots), position.opened_ns or fact.ts_recv_ns
         return replace(position, unheard_lots=unheard_lots, opened_ns=opened_ns, child_looks=0, hold_ns=0)
     exited_lots = position.filled_lots - position.fee_lots - open_lots
-    return replace(position, unheard_lots=0, exited_lots=exited_lots, price_pending=True, adjusted=True)
+    # What the account holds has every fee in it: none that is told later is taken off once more.
+    return replace(position, unheard_lots=0, exited_lots=exited_lots, price_pending=True, adjusted=True, feeless=())
 
 
 def position_from(fact: f.PositionRequested | f.PositionAdopted) -> Position:

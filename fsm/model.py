@@ -127,7 +127,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     `filled_lots` counts executions on the entry side, `exited_lots` on the exit side; `fee_base` is what was charged in
     the base asset (it leaves the position, P23), `fee_lots` the whole lots that it took. `min_lots` is the venue's smallest
     order. `trade_ids` makes fills idempotent (I8); `strays` are executions, in lots, of own orders that the log does not know
-    yet: they left in the last instant before a crash.
+    yet: they left in the last instant before a crash. `feeless` are executions of which it is not known yet in which asset the fee was
+    taken, with the lots that it would have taken of the base asset.
 
     `adjusted`: its quantity was once set to what the venue held, so that its executions do not add up to it (P30). `unheard_lots`: what
     an entry in question has bought beside `filled_lots`, as the account's balance says; its executions are not told yet.
@@ -166,6 +167,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     orders: tuple[Order, ...] = ()
     trade_ids: frozenset[str] = frozenset()
     unpriced_ids: frozenset[str] = frozenset()
+    feeless: tuple[tuple[str, int], ...] = ()
     strays: tuple[tuple[str, int], ...] = ()
     wanted_trail_offset_bps: int | None = None
     wanted_stop_ticks: int | None = None
@@ -207,6 +209,19 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         """Whole lots that exist and can be protected or sold: open quantity net of base fees."""
         held = self.filled_lots + self.unheard_lots - self.exited_lots - self.fee_lots
         return held if held > 0 else 0
+
+    @property
+    def sellable_lots(self) -> int:
+        """What of `held_lots` is to be closed now: what is there whatever a fee was taken of. Beyond it may be the owner's (I12).
+
+        But no exit is left out for that: what would be under the venue's smallest order without it leaves with it.
+        """
+        certain = max(0, self.held_lots - sum([lots for _, lots in self.feeless]))
+        return certain if certain >= self.min_lots or self.exited_lots else self.held_lots
+
+    def awaits_fee_of(self, trade_id: str) -> bool:
+        """Whether it is not known yet in which asset the fee of an execution was taken."""
+        return any(trade_id == feeless for feeless, _ in self.feeless)
 
     @property
     def reverse_lots(self) -> int:

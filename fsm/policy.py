@@ -297,8 +297,9 @@ def _is_called_back(d: Draft, order: Order) -> bool:
 
 def _exit_lots(d: Draft) -> int:
     p = d.position
-    leased = sum(_leased(o) for o in p.orders)
-    return p.held_lots - leased if p.held_lots - leased >= p.min_lots else 0
+    # What a fee may have taken waits for the ledger's word: sold now it may be the owner's, or be refused with all the rest.
+    lots = p.sellable_lots - sum(_leased(o) for o in p.orders)
+    return lots if lots >= p.min_lots else 0
 
 
 def _exit_market(d: Draft) -> Commands:
@@ -427,6 +428,14 @@ def _page(code: str, text: str) -> Callable[[Draft], Commands]:
     return build
 
 
+def _alert_exposure(d: Draft) -> Commands:
+    p = d.position
+    if p.feeless and p.sellable_lots < p.min_lots:
+        # All that is certain has left: the rest waits for the ledger's word.
+        return
+    yield from _alert("MARKET_FILL_TIMEOUT_EXPOSURE_RISK", "{p.position_id}: no fill of its exit in time ({p.exit_attempts})")(d)
+
+
 def _alert_lost(d: Draft) -> Commands:
     p, fact = d.position, d.fact
     order = p.order(fact.client_order_id, fact.venue_order_id) if isinstance(fact, f.OrderCanceled) else None
@@ -507,6 +516,9 @@ def _alert_anomaly(d: Draft) -> Commands:
     order = p.order(d.fact.client_order_id, d.fact.venue_order_id) if isinstance(d.fact, f.OrderAccepted | f.ChildDiscovered) else None
     if order is not None and _is_called_back(d, order):
         return
+    if isinstance(d.fact, f.OrderFilled) and d.fact.tells_fee:
+        # What an execution cost is no evidence against the end.
+        return
     text = f"{p.position_id}: {type(d.fact).__name__} in {p.state}"
     if type(d.fact).__name__ in ("OrderFilled", "ManualFillSeen", "OrderAccepted", "ChildDiscovered"):
         yield c.Page(code="LATE_EVIDENCE", text=text)
@@ -531,7 +543,7 @@ BUILDERS: Mapping[str, Callable[[Draft], Commands]] = {
     "alert_adopted": _alert("EXPOSURE_ADOPTED", "{p.position_id}: exposure without protection is taken over: {fact.evidence}"),
     "alert_unprotected": _alert("UNPROTECTED", "{p.position_id}: held without confirmed protection, attempt {p.protect_attempts}"),
     "alert_exit_refused": _alert("EXIT_REFUSED", "{p.position_id}: the exit was refused: {fact.text}"),
-    "alert_exposure": _alert("MARKET_FILL_TIMEOUT_EXPOSURE_RISK", "{p.position_id}: no fill of its exit in time ({p.exit_attempts})"),
+    "alert_exposure": _alert_exposure,
     "alert_stale": _alert("PRICE_STALE", "{p.position_id}: a price of {fact.mark.age_ns} ns age decides nothing"),
     "alert_degraded": _alert("PRIVATE_STREAM_DEGRADED", "{p.position_id}: private truth is {fact.age_ns} ns old"),
     "alert_balance": _alert("BALANCE_SHORT", "{p.position_id}: {fact.asset} needed {fact.needed}, available {fact.available}"),

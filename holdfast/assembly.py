@@ -181,6 +181,7 @@ def _assemble(
         dead_man_secs=parts.dead_man_secs,
         dead_man_left_secs=_left_on(before, parts),
         asks_rest=parts.rest is not None,
+        asks_ledgers=parts.rest is not None,
     )
     pipeline = Pipeline(settings)
     record = SessionWriter.create(

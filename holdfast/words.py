@@ -119,6 +119,9 @@ def _order_fact(fact: f.OrderFact, name: str) -> str:
             return f"{name} rests at the venue{left}{_stop(fact.effective_stop)}"
         case f.OrderRejected():
             return f"{name} was refused ({fact.reject_class}): {fact.text}"
+        case f.OrderFilled() if fact.tells_fee:
+            charged = " and ".join(f"{number(fee.qty)} {fee.asset}" for fee in fact.fees)
+            return f"the fee of execution {fact.trade_id} of {name} is known: {charged}"
         case f.OrderFilled():
             return f"{name} {'bought' if fact.side.value == 'buy' else 'sold'} {number(fact.last_qty)} at {number(fact.last_px)}"
         case f.OrderCompleted():

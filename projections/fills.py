@@ -4,11 +4,14 @@ Rules
     1. An execution is keyed by venue and trade id (I8); the same key again changes nothing, except that it may bring the
        price that was missing (A16). A trade by the owner's hand may be shared by several positions: each takes its part of
        it once. A venue whose ids are unique per symbol only gets the symbol into the id in its codec.
-    2. A price that is absent, not finite or not above zero is no price: the quantity counts, the price is pending.
+    2. A price that is absent, not finite or not above zero is no price: the quantity counts, the price is pending. So it is while it is
+       not known in which asset the fee was taken: money waits for both. An adjustment to what the venue held ends that waiting: it
+       has the fee in it, whose worth then counts in the quote asset.
     3. Quantity is signed in the base asset: bought minus sold minus base fees, for longs and shorts alike (I9).
     4. A fill of a position that has ended is *late*: what it bought or sold goes on to the `adopted` account at its own
        price, from where the position that takes the exposure over gets it. Only its fees stay.
-    5. What a position holds when it closes is dust if it is under the venue's smallest order; it leaves as a `Transfer`.
+    5. What a position holds when it closes is dust if it is under the venue's smallest order; it leaves as a `Transfer`, once every fee
+       is known.
 """
 
 from collections.abc import Iterable
@@ -106,7 +109,10 @@ Entry = Fill | FillPriced | Transfer
 
 
 class Holding(msgspec.Struct, kw_only=True):
-    """What the record says of one position that every money projection needs."""
+    """What the record says of one position that every money projection needs.
+
+    `feeless` are the executions, by number, of which it is not known in which asset the fee was taken.
+    """
 
     position_id: str
     venue: str
@@ -115,6 +121,7 @@ class Holding(msgspec.Struct, kw_only=True):
     qty: Decimal = ZERO
     ended: bool = False
     roles: dict[str, str] = {}
+    feeless: dict[int, OrderFilled] = {}
 
     @property
     def dust_limit(self) -> Decimal:
@@ -151,6 +158,10 @@ class FillBook:
             )
             added.append(self._add(holding, fill))
         elif isinstance(fact, PositionAdjusted) and fact.unheard is not True:
+            for number, told in list(holding.feeless.items()):
+                assert told.fee_worth is not msgspec.UNSET
+                fees = (Fee(asset=holding.instrument.quote, qty=told.fee_worth),)
+                added += self._priced(notification_id, event, number, msgspec.structs.replace(told, fees=fees))
             wanted = fact.open_qty if holding.side is PositionSide.LONG else negate(fact.open_qty)
             added += self._transfer(notification_id, event, holding, "adjustment", subtract(wanted, holding.qty))
         elif isinstance(fact, ChildDiscovered):
@@ -159,7 +170,7 @@ class FillBook:
             if isinstance(command, SubmitOrder):
                 holding.roles.setdefault(command.client_order_id, command.role)
         holding.ended = event.to in END_STATES
-        if holding.ended and ZERO < holding.qty.copy_abs() < holding.dust_limit:
+        if holding.ended and not holding.feeless and ZERO < holding.qty.copy_abs() < holding.dust_limit:
             added += self._transfer(notification_id, event, holding, "dust", negate(holding.qty))
         return added
 
@@ -168,7 +179,7 @@ class FillBook:
         own, anybodys = (holding.venue, fact.trade_id, holding.position_id), (holding.venue, fact.trade_id, "")
         known = self._keys.get(own, self._keys.get(anybodys))
         if known is not None:
-            return self._priced(notification_id, known, fact)
+            return self._priced(notification_id, event, known, fact)
         if fact.last_qty <= 0:
             return []
         client_order_id = fact.client_order_id if isinstance(fact, OrderFilled) else ""
@@ -182,11 +193,13 @@ class FillBook:
             holding.roles.get(client_order_id, ""),
             fact.side,
             fact.last_qty,
-            fact.last_px,
+            None if _is_fee_open(fact) else fact.last_px,
             fact.fees,
             fact.liquidity_side if isinstance(fact, OrderFilled) else "",
         )
         self._keys[own] = fill.number
+        if isinstance(fact, OrderFilled) and fact.is_fee_open:
+            holding.feeless[fill.number] = fact
         if not manual:
             self._keys[anybodys] = fill.number
         return [self._add(holding, fill)]
@@ -235,19 +248,26 @@ class FillBook:
         holding.qty = add(holding.qty, fill.base_change)
         return fill
 
-    def _priced(self, notification_id: int, number: int, fact: OrderFilled | ManualFillSeen) -> list[Entry]:
+    def _priced(self, notification_id: int, event: PositionEvent, number: int, fact: OrderFilled | ManualFillSeen) -> list[Entry]:
         fill = self.entries[number]
-        px = _price(fact.last_px)
         assert isinstance(fill, Fill)
-        if fill.last_px is not None or px is None:
+        holding = self.holdings[fill.position_id]
+        px = _price(fact.last_px)
+        if fill.last_px is not None or px is None or _is_fee_open(fact) or (number in holding.feeless and not fact.fees):
             return []
+        was_feeless = holding.feeless.pop(number, None) is not None
         # A frame that came without a price may have come without its fees too; fees that were booked stand.
         added_fees = fact.fees if not fill.fees else ()
         completed = msgspec.structs.replace(fill, last_px=px, fees=fill.fees or added_fees)
         self.entries[number] = completed
-        holding = self.holdings[fill.position_id]
         holding.qty = add(holding.qty, subtract(completed.base_change, fill.base_change))
-        return [FillPriced(notification_id=notification_id, fill=completed, added_fees=added_fees)]
+        added: list[Entry] = [FillPriced(notification_id=notification_id, fill=completed, added_fees=added_fees)]
+        if was_feeless and holding.ended and not holding.feeless and holding.qty <= negate(holding.dust_limit):
+            # It sold what the fee had taken before: another position buys that back, as its own.
+            mine = (entry for entry in self.entries if isinstance(entry, Fill) and entry.position_id == holding.position_id)
+            moved = min(negate(holding.qty), total(entry.base_fee for entry in mine))
+            added += self._transfer(notification_id, event, holding, "adjustment", moved)
+        return added
 
     def _transfer(
         self, notification_id: int, event: PositionEvent, holding: Holding, kind: Literal["dust", "adjustment"], qty: Decimal
@@ -270,6 +290,10 @@ class FillBook:
         self.entries.append(transfer)
         holding.qty = add(holding.qty, qty)
         return [transfer]
+
+
+def _is_fee_open(fact: OrderFilled | ManualFillSeen) -> bool:
+    return isinstance(fact, OrderFilled) and fact.is_fee_open
 
 
 def _price(px: Decimal | None) -> Decimal | None:

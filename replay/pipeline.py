@@ -65,7 +65,7 @@ from .private_link import PRIVATE, PrivateLink
 from .recall import teach
 from .reserve import Reserve
 from .steady import Steady
-from .takeover import adoption_of, exposure_of, found_order
+from .takeover import adoption_of, exposure_of, exposure_of_fee, found_order
 
 REFUSED_REFRESH_NS = 1_000_000_000
 # The venue's clock and ours may be that far apart.
@@ -83,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     taker_fee_bps: Decimal = Decimal(26)
     hard_take_profit_bps: int = 0
     asks_rest: bool = False
+    asks_ledgers: bool = False
     dead_man_secs: int = 0
     dead_man_left_secs: int = 0
 
@@ -98,7 +99,7 @@ class Pipeline:
         self.counters: Counter[str] = Counter()
         self.instruments: dict[str, Instrument] = {}
         self.desk = Desk(settings.namespace, executor, hard_take_profit_bps=settings.hard_take_profit_bps)
-        self.translator = KrakenTranslator(settings.namespace, settings.symbols)
+        self.translator = KrakenTranslator(settings.namespace, settings.symbols, asks_ledgers=settings.asks_ledgers)
         self.link = PrivateLink(self.desk, settings.link, executor)
         self.custody = Custody(self.desk, self.instruments)
         self.dead_man = DeadMan(settings.dead_man_secs, settings.dead_man_left_secs)
@@ -220,6 +221,7 @@ class Pipeline:
         if isinstance(fact, f.OrderNotFound) and self.desk.owner_of(fact.client_order_id, fact.venue_order_id) in self.custody.shared():
             fact = msgspec.structs.replace(fact, shared=True)
         is_late = isinstance(fact, f.OrderFilled) and self._is_late(fact)
+        is_late_fee = isinstance(fact, f.OrderFilled) and self._is_late_fee(fact)
         events = self.desk.take(fact)
         made.events += events
         if events and isinstance(fact, f.ChildDiscovered):
@@ -231,6 +233,7 @@ class Pipeline:
         if isinstance(fact, f.OrderFilled):
             self.custody.take_own_fill(position, fact)
             made.exposures += exposure_of(position, fact) if is_late else []
+            made.exposures += exposure_of_fee(position, fact.last_px) if is_late_fee else []
         elif fact.reject_class == "funds":
             short = self.custody.short_for(position, fact)
             if short is not None:
@@ -257,6 +260,11 @@ class Pipeline:
         ended = self.desk.ended.get(self.desk.owner_of(fact.client_order_id, fact.venue_order_id) or "")
         return ended is not None and fact.trade_id not in ended.trade_ids
 
+    def _is_late_fee(self, fact: f.OrderFilled) -> bool:
+        """Whether the fee of an execution is told behind the end of its position."""
+        ended = self.desk.ended.get(self.desk.owner_of(fact.client_order_id, fact.venue_order_id) or "")
+        return ended is not None and ended.awaits_fee_of(fact.trade_id) and bool(fact.fees)
+
     def _message(self, made: Made, item: object, ts_recv_ns: int, source: str) -> None:
         if isinstance(item, m.SubscriptionAcked):
             self.counters["SubscriptionAcked"] += 1
@@ -274,6 +282,8 @@ class Pipeline:
             judged = self.custody.take_margin(item, not self.translator.has_gap)
             made.take_adjusted(judged.events, page=True)
             made.notices += [Notice(False, "QUANTITY_MISMATCH", text) for text in judged.unexplained]
+        elif isinstance(item, m.FeeUnknown):
+            made.notices.append(Notice(False, "FEE_ASSET_UNKNOWN", item.text))
         elif isinstance(item, m.TradesCompleted):
             self.counters["trades_completed"] += 1
             made.refresh = True

@@ -28,8 +28,18 @@ def teach(translator: KrakenTranslator, events: Sequence[PositionEvent], positio
     stops = [event.fact for event in events if isinstance(event.fact, f.ChildDiscovered)]
     over = _without_unnamed(positions.values(), stops)
     translator.lookups.know(sorted({position.plan.symbol for position in positions.values()}))
-    translator.restore(orders, attached, [x.trade_id for x in fills], doubtful, over)
+    translator.restore(orders, attached, [x.trade_id for x in fills], doubtful, over, _feeless(events, positions))
     _count(translator, events)
+
+
+def _feeless(events: Iterable[PositionEvent], positions: Mapping[str, Position]) -> list[tuple[str, f.OrderFilled]]:
+    """Return the executions of which it is not known yet in which asset the fee was taken, with their symbols."""
+    out: dict[str, tuple[str, f.OrderFilled]] = {}
+    for event in events:
+        position, fact = positions.get(event.position_id), event.fact
+        if position is not None and isinstance(fact, f.OrderFilled) and fact.is_fee_open and position.awaits_fee_of(fact.trade_id):
+            out.setdefault(fact.trade_id, (position.plan.symbol, fact))
+    return list(out.values())
 
 
 def _count(translator: KrakenTranslator, events: Sequence[PositionEvent]) -> None:

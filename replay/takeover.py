@@ -65,6 +65,18 @@ def exposure_of(ended: Position, fact: f.OrderFilled) -> list[Exposure]:
     return [Exposure(ended.position_id, side, ended.instrument.qty(lots), fact.last_px, reverses)]
 
 
+def exposure_of_fee(ended: Position, px: Decimal | None) -> list[Exposure]:
+    """Return what fees, told behind the end of a position, make of its books: what they took was sold all the same.
+
+    That was the owner's (I12), and is bought back at once, when the last of them is known; not under the venue's smallest order, nor where
+    an adjustment had the fees in it. No more than the fees: what else was closed twice was taken back as it was told.
+    """
+    lots = min(abs(ended.fee_lots), ended.reverse_lots if ended.side is PositionSide.LONG else ended.held_lots)
+    if ended.adjusted or ended.feeless or lots < ended.min_lots:
+        return []
+    return [Exposure(ended.position_id, PositionSide.SHORT, ended.instrument.qty(lots), px, True)]
+
+
 def adoption_of(
     intent: AdoptExposure, ended: Position, mark: Mark | None, ranges: Ranges, truth_is_degraded: bool, now_ns: int
 ) -> f.PositionAdopted:

@@ -134,6 +134,12 @@ class MarginHeld(VenueMessage, frozen=True, kw_only=True, tag="margin_held"):
     as_of_ns: int
 
 
+class FeeUnknown(VenueMessage, frozen=True, kw_only=True, tag="fee_unknown"):
+    """In which asset the venue took the fee of an execution of ours could not be learnt; `text` says what is assumed, and why."""
+
+    text: str
+
+
 class TradesCompleted(VenueMessage, frozen=True, kw_only=True, tag="trades_completed"):
     """The gap in what is known of the executions is closed: a snapshot may prove absence again (K8)."""
 
@@ -278,6 +284,7 @@ AnyMessage = (
     | BalancesListed
     | BalanceHeld
     | MarginHeld
+    | FeeUnknown
     | TradesCompleted
     | ForeignOrder
     | ForeignFill

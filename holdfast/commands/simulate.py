@@ -30,7 +30,8 @@ def command(
     direction: Annotated[
         str,
         Parameter(
-            help="Plenty of one kind of trouble on top: halted, hands, shut, refused, resting, taken, funds or races.", show_default=False
+            help="Plenty of one kind of trouble on top: halted, hands, shut, refused, resting, taken, funds, races or fees.",
+            show_default=False,
         ),
     ] = "",
     jobs: Annotated[int | None, Parameter(help="Processes; without it one for each core.")] = None,

@@ -42,6 +42,14 @@ _RACES = tuple(
 )  # fmt: skip
 _CANCELS = (("cancel_by_hand", ""),)
 _HANDS = (*_CANCELS, ("trade_by_hand", ""))
+_FEES = tuple(
+    ("fault", text)
+    for text in (
+        *("base_fee/p=1/count=3",) * 4,
+        *("drop_frame/on=executions:trade/p=1/count=2", "close_mid_stream/on=executions:trade/p=1/count=1") * 2,
+        *(f"{name}/seconds=20/p=0.5/count=3" for name in ("rest_empty", "rest_partial", "rest_stale", "rest_refused", "rest_429")),
+    )
+)
 _SHUT = (("system", "cancel_only"), ("system", "post_only"))
 
 DIRECTIONS: Mapping[str, Direction] = {
@@ -58,6 +66,7 @@ DIRECTIONS: Mapping[str, Direction] = {
     ),
     "taken": Direction(("protect", "tighten", "protect", "protect", "exit"), (*_CANCELS, *_CANCELS, *_HANDS, *_DOUBT), 400),
     "races": Direction(("tighten", "exit_patient", "exit"), (*_RACES, *_RACES, ("kill", ""), ("cut", "")), 500),
+    "fees": Direction(("tighten", "exit"), (*_FEES, ("kill", ""), ("cut", ""), ("trade_by_hand", "")), 500),
 }  # fmt: skip
 
 

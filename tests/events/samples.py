@@ -160,6 +160,7 @@ FACTS: tuple[f.AnyFact, ...] = (
         fees=_FEES,
         liquidity_side="maker",
         behind_gap=True,
+        fee_worth=Decimal("0.93"),
     ),
     f.OrderCompleted(**_ORDER, cum_qty=Decimal("0.0125")),  # type: ignore[arg-type]
     f.OrderTriggered(**_ORDER, px=Decimal("61305.8")),  # type: ignore[arg-type]

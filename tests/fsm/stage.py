@@ -8,6 +8,7 @@ serves both sides. Times are virtual; `wait` fires each deadline at its time.
 import re
 from decimal import Decimal
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from events import commands as c
@@ -234,8 +235,12 @@ class Stage:
         fee: object = None,
         trade_id: str = "",
         unpriced: bool = False,
+        worth: object = None,
     ) -> "Stage":
-        """Tell an execution; `cum` is counted if it is not given. The same `trade_id` again is the same execution again."""
+        """Tell an execution; `cum` is counted if it is not given. The same `trade_id` again is the same execution again.
+
+        `worth`: what its fee is worth in the quote asset, where it is not told in which asset it was taken.
+        """
         if trade_id in self.trades:
             return self.take(replace(self.trades[trade_id], ts_recv_ns=self.now_ns))
         order = self.order(name)
@@ -252,8 +257,14 @@ class Stage:
             last_px=mirrored(self.side, D(str(px))),
             cum_qty=total,
             fees=() if fee is None else (f.Fee(asset="BTC", qty=D(str(fee))),),
+            fee_worth=UNSET if worth is None else D(str(worth)),
         )  # type: ignore[arg-type]
         return self.take(replace(self.trades[trade_id], last_px=None) if unpriced else self.trades[trade_id])
+
+    def charged(self, trade_id: str, fee: object, asset: str = "BTC") -> "Stage":
+        """Tell an execution once more, with its fee."""
+        fees = (f.Fee(asset=asset, qty=D(str(fee))),)
+        return self.take(replace(self.trades[trade_id], ts_recv_ns=self.now_ns, fees=fees))
 
     def completed(self, name: str, cum: object = None) -> "Stage":
         return self.take(f.OrderCompleted(**self.ids(name), cum_qty=_qty(cum)))  # type: ignore[arg-type]

@@ -183,3 +183,84 @@ def test_a_look_that_came_after_an_amend_and_names_no_total_ends_the_waiting_for
     stage.wait(500).snapshot("stop", asked_ms_ago=100)
     assert (stage.order("stop").pending, stage.order("stop").trail_offset_bps) == ("", 300)
     checked(stage)
+
+
+# --- a fee of which it is not known in which asset it was taken ----------------------------------------------------
+
+
+def test_a_fee_that_is_told_later_is_booked_once_and_the_stop_shrinks_to_what_is_left() -> None:
+    stage = Stage().accepted("entry").filled("entry", "1.0", trade_id="T1", worth="0.26").accepted("stop")
+    assert (stage.position.held_lots, stage.position.sellable_lots, stage.state) == (1_000, 997, "Protected")
+    stage.said()
+    stage.charged("T1", "0.0026")
+    assert (stage.position.fee_base, stage.position.held_lots, stage.position.sellable_lots) == (D("0.0026"), 997, 997)
+    assert_decision(stage, "Resizing", "amend stop qty 0.997")
+    stage.charged("T1", "0.0026").charged("T1", "0.0026")
+    assert (stage.position.fee_base, stage.position.held_lots) == (D("0.0026"), 997)
+    checked(stage)
+
+
+def test_a_fee_that_turns_out_to_be_taken_of_the_quote_asset_changes_nothing_that_is_held() -> None:
+    stage = Stage().accepted("entry").filled("entry", "1.0", trade_id="T1", worth="0.26").accepted("stop")
+    stage.said()
+    stage.charged("T1", "0.26", "USD")
+    assert (stage.position.held_lots, stage.position.sellable_lots, stage.position.feeless) == (1_000, 1_000, ())
+    assert_decision(stage, "Protected")
+
+
+def test_an_execution_that_is_repeated_without_its_fee_says_nothing_of_it() -> None:
+    stage = Stage().accepted("entry").filled("entry", "1.0", trade_id="T1", worth="0.26").accepted("stop")
+    before = stage.position
+    stage.filled("entry", "1.0", trade_id="T1")
+    assert stage.position.feeless == before.feeless
+
+
+@pytest.mark.parametrize(("asset", "fee", "left"), [("BTC", "0.0026", "0"), ("USD", "0.26", "0.003")])
+def test_an_exit_leaves_at_once_with_what_is_certain_and_the_rest_waits_for_the_word_of_its_fee(asset: str, fee: str, left: str) -> None:
+    stage = Stage().accepted("entry").filled("entry", "1.0", trade_id="T1", worth="0.26").accepted("stop").leave()
+    stage.canceled("stop")
+    assert_decision(stage, "MarketExiting", "submit exit 0.997")
+    stage.accepted("exit").filled("exit", "0.997").completed("exit")
+    assert stage.state == "MarketExiting"
+    stage.said()
+    stage.snapshot()
+    assert (stage.state, stage.said()) == ("MarketExiting", [])
+    stage.charged("T1", fee, asset)
+    if asset == "BTC":
+        assert stage.state == "Closed"
+        return
+    stage.snapshot()
+    assert_decision(stage, "MarketExiting", f"submit exit {left}")
+    stage.accepted("exit").filled("exit", left).completed("exit")
+    assert stage.state == "Closed"
+    checked(stage)
+
+
+def test_a_position_that_would_be_too_small_to_be_sold_without_what_the_fee_may_have_taken_leaves_whole() -> None:
+    stage = Stage().accepted("entry").filled("entry", "0.005", trade_id="T1", worth="0.0013")
+    assert (stage.position.held_lots, stage.position.sellable_lots) == (5, 4)
+    smallest = replace(stage.position, min_lots=5)
+    assert smallest.sellable_lots == 5
+    assert replace(smallest, exited_lots=1, filled_lots=6).sellable_lots == 4
+
+
+def test_a_fee_that_is_told_behind_an_adjustment_to_what_the_venue_holds_is_in_it_already() -> None:
+    stage = Stage().accepted("entry").filled("entry", "1.0", trade_id="T1", worth="0.26").accepted("stop")
+    stage.take(f.PositionAdjusted(ts_recv_ns=stage.now_ns, open_qty=D("0.997"), reason="external", evidence="a balance"))
+    assert (stage.position.held_lots, stage.position.feeless) == (997, ())
+    stage.charged("T1", "0.0026")
+    assert (stage.position.held_lots, stage.position.fee_base) == (997, 0)
+
+
+def test_a_short_waits_for_no_fee_with_its_exit() -> None:
+    stage = Stage(PositionSide.SHORT, MARGIN).accepted("entry").filled("entry", "1.0", worth="0.26")
+    assert stage.position.sellable_lots == stage.position.held_lots == 1_000
+
+
+def test_a_fee_told_behind_the_end_is_booked_and_wakes_nobody() -> None:
+    stage = Stage().accepted("entry").filled("entry", "1.0").accepted("stop").leave().canceled("stop").accepted("exit")
+    stage.filled("exit", "1.0", trade_id="T2", worth="0.26").completed("exit")
+    assert stage.state == "Closed"
+    stage.said()
+    stage.charged("T2", "0.0026")
+    assert (stage.position.reverse_lots, stage.said(), stage.state) == (2, [], "Closed")

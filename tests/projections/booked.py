@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from events.commands import SubmitOrder
 from events.facts import AnyFact, Fee, ManualFillSeen, OrderFilled, Plan, PositionAdopted, PositionRequested
@@ -80,7 +81,9 @@ class History:
         trade_id: str = "",
         to: str = "Protected",
         order_id: str = "",
+        worth: str = "",
     ) -> str:
+        """Add an execution; `worth`: what its fee is worth in quote, with no `fees` where it is not known of which asset it was taken."""
         trade_id = trade_id or f"T{len(self.events)}"
         fact = OrderFilled(
             client_order_id=order_id or f"{position_id}e",
@@ -89,6 +92,7 @@ class History:
             last_qty=Decimal(qty),
             last_px=None if px is None else Decimal(px),
             fees=tuple(Fee(asset=asset, qty=Decimal(fee)) for asset, fee in (fees or {}).items()),
+            fee_worth=Decimal(worth) if worth else UNSET,
             ts_recv_ns=self.now_ns,
         )
         self.add(position_id, fact, to)
@@ -129,5 +133,7 @@ def histories(draw: st.DrawFn, with_pending: bool = True, with_third_asset: bool
         else:
             position_id = draw(st.sampled_from(ids))
             side, qty, px, fees = draw(fills(with_pending, with_third_asset))
-            done.append((position_id, side, qty, px, fees, history.fill(side, qty, px, fees, position_id)))
+            is_open = with_pending and px is not None and bool(fees) and draw(st.integers(0, 4)) == 0
+            trade_id = history.fill(side, qty, px, {} if is_open else fees, position_id, worth="0.1" if is_open else "")
+            done.append((position_id, side, qty, px, fees, trade_id))
     return history

@@ -124,6 +124,57 @@ def test_more_than_dust_stays_with_the_closed_position_for_everybody_to_see() ->
     assert book.holdings["hf000001"].qty == D("0.1")
 
 
+def test_money_waits_until_it_is_known_of_which_asset_a_fee_was_taken_and_books_it_once() -> None:
+    history = History()
+    history.request()
+    trade = history.fill("buy", "1", "100", worth="0.26")
+    book, ledger = ledger_of(history)
+    assert (book.holdings["hf000001"].qty, ledger.balance("position:hf000001", "USD")) == (D("1"), 0)
+    history.fill("buy", "1", "100", trade_id=trade, worth="0.26")
+    for _ in range(3):
+        history.fill("buy", "1", "100", {"BTC": "0.0026"}, trade_id=trade, worth="0.26")
+    book, ledger = ledger_of(history)
+    assert book.holdings["hf000001"].qty == ledger.balance("position:hf000001", "BTC") == D("0.9974")
+    assert (ledger.balance("commission:kraken", "BTC"), ledger.balance("position:hf000001", "USD")) == (D("0.0026"), D("-100"))
+    assert ledger.is_balanced
+
+
+def test_dust_waits_for_the_fee_that_may_have_taken_it() -> None:
+    history = History()
+    history.request()
+    trade = history.fill("buy", "0.3", "100", worth="0.078")
+    history.fill("sell", "0.2992", "110", to="Closed")
+    book, ledger = ledger_of(history)
+    assert (book.holdings["hf000001"].qty, ledger.balance("dust:kraken", "BTC")) == (D("0.0008"), 0)
+    history.fill("buy", "0.3", "100", {"BTC": "0.00078"}, trade_id=trade, worth="0.078", to="Closed")
+    book, ledger = ledger_of(history)
+    assert (book.holdings["hf000001"].qty, ledger.balance("dust:kraken", "BTC")) == (0, D("0.00002"))
+    assert ledger.is_balanced
+
+
+def test_what_was_sold_of_a_fee_that_was_told_behind_the_end_goes_on_to_whom_buys_it_back() -> None:
+    history = History()
+    history.request()
+    trade = history.fill("buy", "1", "100", worth="0.26")
+    history.fill("sell", "1", "110", to="Closed")
+    history.fill("buy", "1", "100", {"BTC": "0.0026"}, trade_id=trade, worth="0.26", to="Closed")
+    book, ledger = ledger_of(history)
+    assert (book.holdings["hf000001"].qty, ledger.balance("adjustment:kraken", "BTC")) == (0, D("-0.0026"))
+    assert ledger.is_balanced
+
+
+def test_an_adjustment_has_every_fee_in_it_and_their_worth_counts_in_quote() -> None:
+    history = History()
+    history.request()
+    trade = history.fill("buy", "1", "100", worth="0.26")
+    history.add("hf000001", PositionAdjusted(open_qty=D("0.997"), reason="external", evidence="balances", ts_recv_ns=history.now_ns))
+    history.fill("buy", "1", "100", {"BTC": "0.0026"}, trade_id=trade, worth="0.26")
+    book, ledger = ledger_of(history)
+    assert book.holdings["hf000001"].qty == D("0.997")
+    assert (ledger.balance("commission:kraken", "USD"), ledger.balance("commission:kraken", "BTC")) == (D("0.26"), 0)
+    assert ledger.is_balanced
+
+
 def test_an_adjustment_moves_quantity_to_its_own_account() -> None:
     history = History()
     history.request()
@@ -161,7 +212,8 @@ def test_every_asset_sums_to_zero_and_positions_hold_their_fills_net_of_base_fee
         facts: dict[str, OrderFilled] = {}
         for _, event in history.events:
             if event.position_id == position_id and isinstance(event.fact, OrderFilled):
-                facts.setdefault(event.fact.trade_id, event.fact)
+                known = facts.get(event.fact.trade_id)
+                facts[event.fact.trade_id] = event.fact if known is None or known.is_fee_open else known
         bought = sum((f.last_qty if f.side.value == "buy" else -f.last_qty) for f in facts.values())
         fees = sum(fee.qty for f in facts.values() for fee in f.fees if fee.asset == "BTC")
         assert ledger.balance(f"position:{position_id}", "BTC") == holding.qty == bought - fees

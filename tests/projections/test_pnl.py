@@ -106,6 +106,18 @@ def test_a_fill_without_price_counts_its_quantity_and_flags_the_money_until_the_
     assert row.realized_pnl == D("10")
 
 
+@pytest.mark.parametrize("to_close", ["0.2992", "0.3"])
+def test_the_money_of_a_position_whose_fee_is_told_behind_its_end_is_known_in_the_end(to_close: str) -> None:
+    history = History()
+    history.request()
+    trade = history.fill("buy", "0.3", "100", worth="0.078")
+    history.fill("sell", to_close, "110", to="Closed")
+    assert Money(history).row().is_price_pending
+    history.fill("buy", "0.3", "100", {"BTC": "0.00078"}, trade_id=trade, worth="0.078", to="Closed")
+    row = Money(history).row()
+    assert (row.is_price_pending, row.qty) == (False, 0)
+
+
 def test_dust_leaves_at_its_cost_and_realizes_nothing(history: History) -> None:
     history.fill("buy", "1", "100")
     history.fill("sell", "0.9995", "110", to="Closed")
@@ -163,7 +175,7 @@ def test_realized_and_unrealized_are_the_cash_flow_at_any_mark(history: History,
 def test_late_prices_lead_to_the_same_money_as_prices_in_time(history: History) -> None:
     known: dict[str, OrderFilled] = {}
     for _, event in history.events:
-        if isinstance(event.fact, OrderFilled) and event.fact.last_px is not None:
+        if isinstance(event.fact, OrderFilled) and event.fact.last_px is not None and not event.fact.is_fee_open:
             known.setdefault(event.fact.trade_id, event.fact)
     in_time = History()
     for _, event in history.events:

@@ -29,7 +29,8 @@ def test_a26_a_balance_that_only_an_entry_in_question_explains_is_protected_and_
     assert (floor.pages, floor.resting()) == (["BALANCE_UNEXPLAINED"], ["trailing-stop sell 0.1"])
     floor.faults.disarm()
     floor.wait(90)
-    assert [x.last_qty for x in floor.facts(f.OrderFilled)] == [D("0.1")]
+    # REST tells the execution, then the ledger its fee.
+    assert [(x.last_qty, x.tells_fee) for x in floor.facts(f.OrderFilled)] == [(D("0.1"), False), (D("0.1"), True)]
     position = floor.position(position_id)
     assert (position.state, position.unheard_lots, position.adjusted) == ("Protected", 0, False)
     books = Books()

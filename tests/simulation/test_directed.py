@@ -19,6 +19,7 @@ TAKEN: dict[str, tuple[Step, ...]] = {
         ("AwaitingOwner", "ExitRequested", "MarketExiting"),
     ),
     "races": (("MakerExiting", "ExitRequested", "CancelPending"),),
+    "fees": (("MarketExiting", "OrderCompleted", "MarketExiting"), ("ProtectedPendingFill", "OrderCompleted", "EntryPending")),
 }
 
 

@@ -2,17 +2,18 @@
 
 Orders and trades become entries of that channel, so that one place knows what they mean (`executions`). Numbers are texts here
 and times are seconds with a fraction. Trades are asked for unconsolidated: else the executions of one taker order come as one, under an
-id that the stream never gives (docs, `TradesHistory`). A trade's fee is in the quote currency (docs; not verified for fees
-that were charged in the base currency).
+id that the stream never gives (docs, `TradesHistory`). A trade's fee is told as its worth in the quote currency, also where it was
+taken in the base currency; what was taken of which asset stands in the account's ledger (Kraken's page on the fields of its trade exports).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
 
 from events.errors import BadInput
+from events.facts import Fee
 
 from .codec import ExecEntry, FeeEntry, Unreadable, checked_size, number
 from .names import asset_of
@@ -54,6 +55,7 @@ class RestTrade(msgspec.Struct, frozen=True):
     price: Any
     vol: Any
     fee: Any = None
+    margin: Any = None
     maker: bool | None = None
 
 
@@ -62,6 +64,15 @@ class RestBalance(msgspec.Struct, frozen=True):
 
     balance: Any
     hold_trade: Any = "0"
+
+
+class LedgerLine(msgspec.Struct, frozen=True):
+    """A line of Ledgers: what one execution, `refid`, did to one asset."""
+
+    refid: str
+    type: str
+    asset: str
+    fee: Any
 
 
 class RestPosition(msgspec.Struct, frozen=True):
@@ -83,6 +94,11 @@ class _Trades(msgspec.Struct, frozen=True):
     count: int | None = None
 
 
+class _Ledgers(msgspec.Struct, frozen=True):
+    ledger: dict[str, LedgerLine] = {}
+    count: int | None = None
+
+
 class _Envelope(msgspec.Struct, frozen=True):
     error: list[str] = []
     result: msgspec.Raw = msgspec.Raw(b"null")
@@ -92,6 +108,7 @@ _envelope = msgspec.json.Decoder(_Envelope)
 _listed = msgspec.json.Decoder(_Orders, float_hook=str)
 _queried = msgspec.json.Decoder(dict[str, RestOrder], float_hook=str)
 _trades = msgspec.json.Decoder(_Trades, float_hook=str)
+_ledgers = msgspec.json.Decoder(_Ledgers, float_hook=str)
 _positions = msgspec.json.Decoder(dict[str, RestPosition], float_hook=str)
 _balances = msgspec.json.Decoder(dict[str, RestBalance], float_hook=str)
 
@@ -132,6 +149,29 @@ def trades_from(text: str) -> tuple[dict[str, RestTrade], int | None]:
     """Return the trades of a page by execution id, and how many there are in all. Raises Refused, Unreadable."""
     found: _Trades = _result(text, _trades)
     return found.trades, found.count
+
+
+def ledger_from(text: str) -> tuple[dict[str, LedgerLine], int | None]:
+    """Return the lines of a page of the ledger by id, and how many there are in all. Raises Refused, Unreadable."""
+    found: _Ledgers = _result(text, _ledgers)
+    return found.ledger, found.count
+
+
+def fees_from(lines: Iterable[LedgerLine], symbol: str) -> tuple[Fee, ...] | None:
+    """Return what one execution cost by its lines of the ledger, None if some of them are missing. Raises BadInput.
+
+    A spot trade has a line for each of both assets, one on margin a single one in the quote asset; where the fee is taken of a third
+    asset (fee credits) that has a line too.
+    """
+    # What earns by itself has a suffix (`USD.F`), and trades as the asset itself (docs, `Ledgers`).
+    known = [(asset_of(line.asset.partition(".")[0]), line) for line in lines]
+    quote = symbol.partition("/")[2]
+    is_whole = {asset for asset, _ in known}.issuperset(symbol.split("/")) or any(line.type == "margin" for _, line in known)
+    if not is_whole:
+        return None
+    charged = sorted((asset, number(line.fee, "fee")) for asset, line in known)
+    fees = tuple(Fee(asset=asset, qty=qty) for asset, qty in charged if qty)
+    return fees or (Fee(asset=quote, qty=Decimal(0)),)
 
 
 def balance_from(text: str, asset: str) -> tuple[Decimal, Decimal]:
@@ -203,9 +243,17 @@ def trade_entry(trade_id: str, trade: RestTrade, symbols: Mapping[str, str]) -> 
         last_qty=trade.vol,
         last_price=trade.price,
         liquidity_ind=None if trade.maker is None else "m" if trade.maker else "t",
+        margin=_is_above_zero(trade.margin) or None,
         fees=[FeeEntry(asset=quote, qty=trade.fee)] if quote and trade.fee is not None else None,
         timestamp=rfc3339_ns_from(ns_from_seconds(trade.time)),
     )
+
+
+def _is_above_zero(value: Any) -> bool:
+    try:
+        return number(value or "0", "margin") > 0
+    except BadInput:
+        return False
 
 
 def _ids(order: RestOrder, symbols: Mapping[str, str]) -> dict[str, Any]:

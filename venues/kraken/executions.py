@@ -11,7 +11,7 @@ Rules
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -150,7 +150,7 @@ class _Reading:
             self._orders.hold(record, entry)
         else:
             self.tell_held(record)
-            self.tell(record, entry)
+            self.tell(record, entry, self._by_rest)
 
     def tell_held(self, record: OrderRecord) -> None:
         for entry in self._orders.unhold(record):
@@ -179,7 +179,7 @@ class _Reading:
             self._tell_foreign(record, entry, "new")
         return _open_order_from(record, is_ours, change)
 
-    def tell(self, record: OrderRecord, entry: ExecEntry) -> None:
+    def tell(self, record: OrderRecord, entry: ExecEntry, is_from_rest: bool = False) -> None:
         kind = _kind_of(entry)
         if kind == "":
             self._refuse("unknown_exec_type", f"executions: exec_type {entry.exec_type[:40]!r} is not known, its numbers were merged")
@@ -193,7 +193,7 @@ class _Reading:
         if kind == "trade":
             # Its order_status proves nothing: a completing trade may say partially_filled (K7), and past trades of a
             # partly filled order say filled (seen in captures of snapshots).
-            self._tell_fill(record, entry, change, is_ours)
+            self._tell_fill(record, entry, change, is_ours, is_from_rest)
         elif kind in _ENDED:
             self._end(record, kind, entry, change.cum_qty)
         elif kind == "new" and is_ours:
@@ -324,12 +324,13 @@ class _Reading:
             by_venue=by_venue,
         )
 
-    def _tell_fill(self, record: OrderRecord, entry: ExecEntry, change: Change, is_ours: bool) -> None:
+    def _tell_fill(self, record: OrderRecord, entry: ExecEntry, change: Change, is_ours: bool, is_from_rest: bool) -> None:
         last_qty = self._above_zero(entry.last_qty, "executions.last_qty")
         if not entry.exec_id or last_qty is None or record.side is None:
             self._refuse("bad_entry", f"executions: a trade of {entry.order_id[:40]!r} without exec_id, last_qty or side cannot be booked")
             return
-        if not self._orders.is_known_trade(entry.exec_id):
+        is_known = self._orders.is_known_trade(entry.exec_id)
+        if not is_known:
             record.summed_qty += last_qty
         self._orders.remember_trade(entry.exec_id, self._by_rest)
         fields: dict[str, Any] = {
@@ -344,7 +345,14 @@ class _Reading:
             cum_qty = change.cum_qty if change.cum_qty is not None and change.cum_qty >= last_qty else None
             liquidity_side = _LIQUIDITY_SIDES.get(entry.liquidity_ind or "", "")
             behind_gap = True if self._orders.is_behind_gap(entry.exec_id) else msgspec.UNSET
+            is_open = is_from_rest and self._is_fee_open(record, entry.exec_id, is_known, fields["fees"])
+            if fields["fees"] and not is_from_rest:
+                self._orders.feeless.pop(entry.exec_id, None)
+            elif is_open:
+                fields |= {"fee_worth": fields["fees"][0].qty, "fees": ()}
             self._tell(OrderFilled, record, entry, cum_qty=cum_qty, liquidity_side=liquidity_side, behind_gap=behind_gap, **fields)
+            if is_open:
+                self._orders.feeless[entry.exec_id] = record.symbol, cast(OrderFilled, self.output[-1])
         else:
             fields["ts_event_ns"] = ns_from_rfc3339(entry.timestamp)
             self.output.append(
@@ -357,6 +365,10 @@ class _Reading:
                     **fields,
                 )
             )
+
+    def _is_fee_open(self, record: OrderRecord, trade_id: str, is_known: bool, fees: tuple[Fee, ...]) -> bool:
+        """Whether REST tells a fee by its worth only: on spot it may have been taken in the base asset (`codec_rest`)."""
+        return self._orders.asks_ledgers and not record.margin and bool(fees) and (not is_known or trade_id in self._orders.feeless)
 
     def _fees_from(self, entry: ExecEntry) -> tuple[Fee, ...]:
         fees = [(fee.asset, self._number(fee.qty, "executions.fees.qty")) for fee in entry.fees or ()]

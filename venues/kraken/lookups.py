@@ -10,6 +10,9 @@ Rules
     A balance is asked for where an order found too little: what others' orders hold only REST tells. So are the account's holdings on
     margin, which the stream does not tell at all.
     Before trades are told, their orders are asked for, so that no fill of ours is taken for somebody else's.
+    A trade tells what its fee is worth in the quote asset, not of which asset it was taken. Ours on spot are told without it, at once,
+    and once more when the ledger says (`Ledgers`, cost 2): both lines of the trade, named by its id. What the ledger does not show to a
+    question that left `LAG_NS` after the execution was told, or not at all, counts as taken in the quote asset, and a person is told.
 
 One question is out at a time; the same question is asked at most once in `PAUSE_NS`. Every number comes from a counter, so that a
 replay asks alike.
@@ -23,11 +26,12 @@ from typing import Literal
 import msgspec
 
 from events.errors import BadInput
-from events.facts import OrderNotFound
+from events.facts import Fee, OrderFilled, OrderNotFound
 
-from ..messages import BalanceHeld, FrameRefused, MarginHeld, Question, QuestionAnswered, TradesCompleted
+from ..messages import BalanceHeld, FeeUnknown, FrameRefused, MarginHeld, Question, QuestionAnswered, TradesCompleted
 from . import codec_rest, executions
 from .codec import ExecEntry, number
+from .errors import kind_of
 from .executions import Output
 from .names import symbols_by_name
 from .orders import Orders
@@ -37,6 +41,11 @@ LAG_NS = 60 * NS_PER_S
 PAUSE_NS = 5 * NS_PER_S
 # REST behind the stream is asked again after this long, and for a little more than the lag that was seen (K9).
 RETRY_NS = 5 * NS_PER_S
+# The lines of an execution and the execution itself have times of their own, milliseconds apart (seen by others).
+LINES_NS = 2 * NS_PER_S
+NEAR_NS = 30 * NS_PER_S
+# How often the ledger is asked in vain, by pauses that double, before it counts as not to be read: two minutes.
+FEE_TRIES = 6
 PAGE = 50
 MAX_PAGES = 100
 MAX_WAITING = 32
@@ -65,6 +74,17 @@ class _Holdings(msgspec.Struct):
     """What the account holds on margin."""
 
 
+class _Fees(msgspec.Struct):
+    """One reading of the ledger, for executions that were near to each other."""
+
+    trade_ids: tuple[str, ...] = ()
+    params: dict[str, str] = {}
+    begun_ns: int = 0
+    offset: int = 0
+    pages: int = 0
+    lines: dict[str, codec_rest.LedgerLine] = {}
+
+
 class _Walk(msgspec.Struct):
     """One reading of the trades, backwards from now to `since_ns`, or to what `bridges` asks for."""
 
@@ -81,6 +101,9 @@ class _Walk(msgspec.Struct):
     ends: list[ExecEntry] = []
 
 
+_Work = _Search | _Walk | _Fees | _Holding | _Holdings
+
+
 class Lookups:
     """Questions about one account. `questions` holds what is to be asked now; whoever sends it clears it."""
 
@@ -91,11 +114,13 @@ class Lookups:
         self.counters: Counter[str] = Counter()
         self._number = 0
         self._out: Question | None = None
-        self._work: _Search | _Walk | _Holding | _Holdings | None = None
-        self._waiting: deque[_Search | _Walk | _Holding | _Holdings] = deque()
+        self._work: _Work | None = None
+        self._waiting: deque[_Work] = deque()
         self._asked_ns: dict[str, int] = {}
         # (when, since, gap) of the next try to close a gap
         self._again: tuple[int, int, int] | None = None
+        # When to ask for fees next, and how often they were asked for in a row.
+        self._fees_ns, self._fees_tries = 0, 0
 
     def know(self, symbols: Iterable[str]) -> None:
         """Read answers about these pairs too: one that is not known by its name looks as if nothing of it were there."""
@@ -134,13 +159,27 @@ class Lookups:
             self._next(now_ns)
 
     def next_due_ns(self) -> int | None:
-        """Return when a gap that REST could not close yet is to be tried again."""
-        return None if self._again is None else self._again[0]
+        """Return when something is to be asked that REST could not tell yet: what closes a gap, or in which asset a fee was taken."""
+        due = [] if self._again is None else [self._again[0]]
+        if self._orders.feeless and not self._is_asking_fees:
+            due.append(self._fees_ns)
+        return min(due, default=None)
 
     def due(self, now_ns: int) -> None:
-        """Try again what is due."""
+        """Ask what is due."""
         if self._again is not None and self._again[0] <= now_ns:
             self.bridge(self._again[1], self._again[2], now_ns)
+        self._ask_fees(now_ns)
+        self._next(now_ns)
+
+    def _ask_fees(self, now_ns: int) -> None:
+        if self._orders.feeless and not self._is_asking_fees and self._fees_ns <= now_ns:
+            # Ahead of single orders: each of them is asked for again and again, at three calls a time. A gap is still first.
+            self._waiting.insert(sum(_is_bridge(work) for work in self._waiting), _Fees())
+
+    @property
+    def _is_asking_fees(self) -> bool:
+        return any(isinstance(work, _Fees) for work in (self._work, *self._waiting))
 
     def _is_due(self, key: str, now_ns: int) -> bool:
         if len(self._waiting) >= MAX_WAITING or now_ns - self._asked_ns.get(key, -PAUSE_NS) < PAUSE_NS:
@@ -151,7 +190,7 @@ class Lookups:
         self._asked_ns[key] = now_ns
         return True
 
-    def _add(self, work: _Search | _Walk | _Holding | _Holdings, now_ns: int) -> None:
+    def _add(self, work: _Work, now_ns: int) -> None:
         self._waiting.append(work)
         self._next(now_ns)
 
@@ -176,10 +215,14 @@ class Lookups:
                 holdings = codec_rest.holdings_from(answer.text, self._symbols)
                 as_of_ns = answer.asked_ns - LAG_NS
                 output.append(MarginHeld(holdings=holdings, asked_ns=answer.asked_ns, as_of_ns=as_of_ns, ts_recv_ns=answer.ts_recv_ns))
+            elif isinstance(work, _Fees):
+                self._read_ledger(work, answer, output)
             elif work is not None:
                 self._walked(work, answer, output)
         except codec_rest.Refused as refused:
             self._failed(work, answer.ts_recv_ns)
+            if isinstance(work, _Fees):
+                output += self._unread(work, kind_of(refused.text) == "permission", answer.ts_recv_ns)
             self.counters["answers_refused"] += 1
             if isinstance(work, _Search) and work.step == "by_id":
                 # An order that REST does not show yet is refused by its id.
@@ -189,10 +232,13 @@ class Lookups:
                 output.append(_refusal(refused.problem, answer))
         except BadInput as problem:
             self._failed(work, answer.ts_recv_ns)
+            if isinstance(work, _Fees):
+                output += self._unread(work, False, answer.ts_recv_ns)
             self.counters["answers_failed"] += 1
             output.append(_refusal(problem.problem, answer))
         if self._out is None:
             self._work = None
+            self._ask_fees(answer.ts_recv_ns)
             self._next(answer.ts_recv_ns)
         return output
 
@@ -211,6 +257,8 @@ class Lookups:
             self._ask("BalanceEx", {}, now_ns)
         elif isinstance(self._work, _Holdings):
             self._ask("OpenPositions", {}, now_ns)
+        elif isinstance(self._work, _Fees):
+            self._begin_ledger(self._work, now_ns)
         else:
             self._work.begun_ns = now_ns
             self._ask_page(self._work, now_ns)
@@ -335,7 +383,10 @@ class Lookups:
         entries.sort(key=_by_time)
         # Of an attached stop that came and went while nobody listened, only this tells that it is over.
         entries += [end for end in walk.ends if self._orders.is_owned(self._orders.record(end.order_id))]
+        feeless = len(self._orders.feeless)
         output += executions.told_by_rest(self._orders, entries, answer.ts_recv_ns, answer.text)
+        if len(self._orders.feeless) > feeless:
+            self._fees_ns, self._fees_tries = answer.ts_recv_ns, 0
         if walk.search is not None:
             mine = self._orders.venue_order_id_of(walk.search.client_order_id)
             walk.search.found |= any(entry.order_id == mine for entry in entries)
@@ -350,6 +401,86 @@ class Lookups:
             output.append(TradesCompleted(ts_recv_ns=answer.ts_recv_ns, count=len(named)))
         else:
             self._failed(walk, answer.ts_recv_ns)
+
+
+    # --- fees -------------------------------------------------------------------------------------------------------
+
+    def _begin_ledger(self, work: _Fees, now_ns: int) -> None:
+        by_time = sorted((fact.ts_event_ns, trade_id) for trade_id, (_, fact) in self._orders.feeless.items())
+        if not by_time:
+            # The stream has told them meanwhile.
+            self._work = None
+            self._next(now_ns)
+            return
+        near = [(ns, trade_id) for ns, trade_id in by_time if ns <= by_time[0][0] + NEAR_NS]
+        work.trade_ids, work.begun_ns = tuple(trade_id for _, trade_id in near), now_ns
+        work.params = {"start": _seconds(max(0, near[0][0] - LINES_NS)), "end": _seconds(near[-1][0] + LINES_NS)}
+        self._ask_lines(work, now_ns)
+
+    def _ask_lines(self, work: _Fees, now_ns: int) -> None:
+        self._ask("Ledgers", {**work.params, "ofs": str(work.offset)}, now_ns, cost=2)
+
+    def _read_ledger(self, work: _Fees, answer: QuestionAnswered, output: list[Output]) -> None:
+        lines, count = codec_rest.ledger_from(answer.text)
+        work.pages += 1
+        work.offset += len(lines)
+        work.lines |= lines
+        if len(lines) == PAGE or (count is not None and work.offset < count):
+            if work.pages >= MAX_PAGES or not lines:
+                raise BadInput("Ledgers", f"{work.offset} lines of {count} without an end", "look at the account by hand")
+            self._ask_lines(work, answer.ts_recv_ns)
+            return
+        left: list[str] = []
+        unshown: list[str] = []
+        for trade_id in work.trade_ids:
+            if trade_id not in self._orders.feeless:
+                continue
+            symbol, fact = self._orders.feeless[trade_id]
+            fees = codec_rest.fees_from([line for line in work.lines.values() if line.refid == trade_id], symbol)
+            if fees is not None:
+                output.append(self._charged(trade_id, fees, answer.ts_recv_ns))
+            else:
+                # As old as REST may be: what it does not show now it may show to the next question.
+                (unshown if work.begun_ns >= fact.ts_recv_ns + LAG_NS else left).append(trade_id)
+        output += self._given_up(unshown, "the ledger does not show it", answer.ts_recv_ns)
+        if left:
+            self._try_fees_again(answer.ts_recv_ns)
+        else:
+            self._fees_ns, self._fees_tries = answer.ts_recv_ns, 0
+
+    def _try_fees_again(self, now_ns: int) -> None:
+        self._fees_ns = now_ns + min(RETRY_NS << self._fees_tries, LAG_NS)
+        self._fees_tries += 1
+
+    def _unread(self, work: _Fees, is_for_good: bool, now_ns: int) -> list[Output]:
+        """Return what is told where the ledger cannot be read: nothing but that it is tried again, until it was often enough."""
+        self._try_fees_again(now_ns)
+        if is_for_good:
+            # What is executed from here on is told at once, with the worth of its fee.
+            self._orders.asks_ledgers = False
+            return self._given_up(tuple(self._orders.feeless), "the key may not query ledger entries", now_ns)
+        if self._fees_tries < FEE_TRIES:
+            return []
+        self._fees_tries = 0
+        return self._given_up(work.trade_ids, "the ledger cannot be read", now_ns)
+
+    def _given_up(self, trade_ids: Iterable[str], reason: str, now_ns: int) -> list[Output]:
+        output: list[Output] = []
+        for trade_id in [trade_id for trade_id in trade_ids if trade_id in self._orders.feeless]:
+            symbol, fact = self._orders.feeless[trade_id]
+            assert fact.fee_worth is not msgspec.UNSET
+            fee = Fee(asset=symbol.partition("/")[2], qty=fact.fee_worth)
+            text = f"execution {trade_id} of {fact.client_order_id}: its fee counts as taken in {fee.asset} ({fee.qty:f}), for {reason}"
+            output += [self._charged(trade_id, (fee,), now_ns), FeeUnknown(text=text, ts_recv_ns=now_ns)]
+        return output
+
+    def _charged(self, trade_id: str, fees: tuple[Fee, ...], now_ns: int) -> OrderFilled:
+        _, fact = self._orders.feeless.pop(trade_id)
+        return msgspec.structs.replace(fact, fees=fees, ts_recv_ns=now_ns)
+
+
+def _is_bridge(work: "_Work | None") -> bool:
+    return isinstance(work, _Walk) and work.gap_ns > 0
 
 
 def _by_time(entry: ExecEntry) -> tuple[str, str]:

@@ -20,6 +20,7 @@ import msgspec
 
 from events.commands import SubmitOrder
 from events.errors import BadInput
+from events.facts import OrderFilled
 from events.ids import position_id_of
 from events.values import Side
 
@@ -74,10 +75,16 @@ class OrderRecord(msgspec.Struct):
 
 
 class Orders:
-    """The orders of one account. `namespace` is the prefix of own client ids."""
+    """The orders of one account. `namespace` is the prefix of own client ids.
 
-    def __init__(self, namespace: str) -> None:
+    `asks_ledgers`: of an execution that REST tells, the ledger is asked in which asset its fee was taken. `feeless` are those that were
+    told without their fee for that, as (symbol, fact) by execution id.
+    """
+
+    def __init__(self, namespace: str, asks_ledgers: bool = False) -> None:
         self._namespace = namespace
+        self.asks_ledgers = asks_ledgers
+        self.feeless: dict[str, tuple[str, OrderFilled]] = {}
         self._records: OrderedDict[str, OrderRecord] = OrderedDict()
         self._ended: deque[str] = deque()
         self._venue_ids: dict[str, str] = {}

@@ -15,7 +15,7 @@ import msgspec
 
 from events.commands import AmendOrder, OrderCommand, SubmitOrder, is_risk_increasing
 from events.errors import BadInput
-from events.facts import AmendRejected, CancelRejected, OrderRejected, OutcomeUnknown
+from events.facts import AmendRejected, CancelRejected, OrderFilled, OrderRejected, OutcomeUnknown
 from events.values import Instrument, Side, positive_decimal_from
 
 from ..messages import (
@@ -78,11 +78,12 @@ class _Pending(msgspec.Struct, frozen=True):
 class KrakenTranslator:
     """Translates for one account and one engine, whose client order ids start with `namespace`.
 
-    `lookups` asks by REST about orders of `symbols`; `budget` counts what orders cost of the venue's rate limit.
+    `lookups` asks by REST about orders of `symbols`, and with `asks_ledgers` about the fees of executions; `budget` counts what orders
+    cost of the venue's rate limit.
     """
 
-    def __init__(self, namespace: str, symbols: Iterable[str] = ()) -> None:
-        self._orders = Orders(namespace)
+    def __init__(self, namespace: str, symbols: Iterable[str] = (), *, asks_ledgers: bool = False) -> None:
+        self._orders = Orders(namespace, asks_ledgers)
         self.lookups = Lookups(self._orders, symbols)
         self.budget = RateBudget()
         self._pending: dict[int, _Pending] = {}
@@ -135,6 +136,7 @@ class KrakenTranslator:
         trade_ids: Iterable[str],
         behind_gap: Iterable[str] = (),
         over: Collection[str] = (),
+        feeless: Iterable[tuple[str, OrderFilled]] = (),
     ) -> None:
         """Note what the log knows, before the first frame.
 
@@ -144,6 +146,7 @@ class KrakenTranslator:
             trade_ids: execution ids that are booked, the oldest first.
             behind_gap: those of them before which executions may be missing.
             over: client order ids of those of `attached` that have ended and of which every attached stop is known.
+            feeless: (symbol, execution) of which it is not known yet in which asset the fee was taken.
 
         Without it children of earlier entries and executions of earlier orders would look foreign after a restart, and a
         snapshot could not prove that it is complete.
@@ -154,6 +157,8 @@ class KrakenTranslator:
         for client_order_id, venue_order_id in orders:
             self._orders.bind(client_order_id, venue_order_id)
         self._orders.restore_trades(trade_ids, behind_gap)
+        if self._orders.asks_ledgers:
+            self._orders.feeless.update((fact.trade_id, (symbol, fact)) for symbol, fact in feeless)
 
     @property
     def is_settled(self) -> bool:

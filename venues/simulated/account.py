@@ -9,7 +9,7 @@ from collections import defaultdict, deque
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
-from .executions import Fill
+from .executions import Fill, LedgerLine
 from .orders import Order
 from .pairs import Pair, asset_precision
 
@@ -63,6 +63,7 @@ class Account:
     def __init__(self, balances: dict[str, Decimal], taker_bps: Decimal, maker_bps: Decimal, stops_hold_funds: bool) -> None:
         self.balances: defaultdict[str, Decimal] = defaultdict(lambda: ZERO, balances)
         self.fills: list[Fill] = []
+        self.ledger: list[LedgerLine] = []
         self.positions: dict[str, MarginPosition] = {}
         self._taker, self._maker = taker_bps / 10_000, maker_bps / 10_000
         self._stops_hold_funds = stops_hold_funds

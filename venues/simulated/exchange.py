@@ -21,7 +21,7 @@ from . import admission, executions
 from .account import Account
 from .armed import Armed
 from .book import Resting, SyntheticBook
-from .executions import Entry, Fill
+from .executions import Entry, Fill, LedgerLine
 from .faults import Faults
 from .orders import Order
 from .pairs import Pair
@@ -527,8 +527,9 @@ class Exchange:
 
     def _ledger(self, lines: Iterable[tuple[str, str, Decimal, Decimal]], ref_id: str, now_ns: int) -> None:
         for asset, kind, amount, fee in lines:
-            ids = (self._id("L"), ref_id)
-            entry = executions.ledger_line(ids, asset, kind, amount, fee, self.account.balances[asset], now_ns)
+            line = LedgerLine(self._id("L"), ref_id, kind, asset, amount, fee, self.account.balances[asset], now_ns)
+            self.account.ledger.append(line)
+            entry = executions.ledger_line(line)
             self._entries.append(("balances", f"balances:{kind}:{asset}", entry))
 
     def _emit(self, order: Order, entry: Entry, now_ns: int) -> None:

@@ -54,6 +54,20 @@ class Fill:
         return self.fee if self.fee_asset == self.pair.instrument.quote else self.pair.cost(self.fee * self.px)
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """What an execution, a deposit or a withdrawal, `ref_id`, did to the balance of one asset, and what it is after it."""
+
+    ledger_id: str
+    ref_id: str
+    kind: str
+    asset: str
+    amount: Decimal
+    fee: Decimal
+    balance: Decimal
+    ts_ns: int
+
+
 def pending_new(order: Order, now_ns: int) -> Entry:
     """The gateway took the order: everything there is to know about it."""
     return {**_whole(order), "exec_type": "pending_new", "order_status": "pending_new", "timestamp": time_text(now_ns)}
@@ -142,22 +156,21 @@ def status(order: Order, now_ns: int) -> Entry:
     return entry
 
 
-def ledger_line(ids: tuple[str, str], asset: str, kind: str, amount: Decimal, fee: Decimal, balance: Decimal, now_ns: int) -> Entry:
-    """One line of the account's ledger; `ids` are the line's own and what it refers to; `balance` is after it."""
-    category = "trade" if kind == "margin" else kind
+def ledger_line(line: LedgerLine) -> Entry:
+    """One line of the account's ledger."""
     return {
-        "ledger_id": ids[0],
-        "ref_id": ids[1],
-        "timestamp": time_text(now_ns),
-        "type": kind,
-        "asset": asset,
+        "ledger_id": line.ledger_id,
+        "ref_id": line.ref_id,
+        "timestamp": time_text(line.ts_ns),
+        "type": line.kind,
+        "asset": line.asset,
         "asset_class": "currency",
-        "category": category,
+        "category": "trade" if line.kind == "margin" else line.kind,
         "wallet_type": "spot",
         "wallet_id": "main",
-        "amount": _amount(asset, amount),
-        "fee": _amount(asset, fee),
-        "balance": _amount(asset, balance),
+        "amount": _amount(line.asset, line.amount),
+        "fee": _amount(line.asset, line.fee),
+        "balance": _amount(line.asset, line.balance),
     }
 
 

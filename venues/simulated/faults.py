@@ -15,7 +15,10 @@ from events.errors import Usage
 
 PRIVATE = ("executions", "balances")
 REQUESTS = ("add_order", "amend_order", "cancel_order")
-REST_LISTS = ("rest:OpenOrders", "rest:ClosedOrders", "rest:QueryOrders", "rest:TradesHistory", "rest:BalanceEx", "rest:OpenPositions")
+REST_LISTS = (
+    "rest:OpenOrders", "rest:ClosedOrders", "rest:QueryOrders", "rest:TradesHistory", "rest:Ledgers", "rest:BalanceEx",
+    "rest:OpenPositions",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

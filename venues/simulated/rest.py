@@ -20,9 +20,9 @@ from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qs
 
-from ..kraken.names import altname_of, asset_id, code_of, pair_id
+from ..kraken.names import altname_of, asset_id, asset_of, code_of, pair_id
 from .exchange import Exchange
-from .executions import Fill
+from .executions import Fill, LedgerLine
 from .faults import Faults
 from .orders import Order
 from .pairs import Pair, asset_precision
@@ -39,7 +39,7 @@ SECOND_NS = 1_000_000_000
 MS_NS = 1_000_000
 # "ledgers, trades history 2" (docs, guide spot-rest-ratelimits); the other calls count 1.
 # Orders count with the pair's points.
-COSTS = {"TradesHistory": 2, "AddOrder": 0, "CancelOrder": 0}
+COSTS = {"TradesHistory": 2, "Ledgers": 2, "AddOrder": 0, "CancelOrder": 0}
 # Which of these permissions of the key a question needs (docs, guide rest/api-keys): one is enough.
 PERMISSIONS = {
     "GetWebSocketsToken": ("websockets",),
@@ -50,6 +50,7 @@ PERMISSIONS = {
     "QueryOrders": ("query_open", "query_closed"),
     "TradesHistory": ("query_open", "query_closed"),
     "OpenPositions": ("query_open",),
+    "Ledgers": ("query_ledger",),
     "AddOrder": ("create_orders",),
     "CancelOrder": ("cancel_orders",),
 }
@@ -81,6 +82,9 @@ class _AsOf(NamedTuple):
 
     def fills(self) -> list[Fill]:
         return [fill for fill in self.exchange.account.fills if fill.ts_ns <= self.at_ns]
+
+    def ledger(self) -> list[LedgerLine]:
+        return [line for line in self.exchange.account.ledger if line.ts_ns <= self.at_ns]
 
     def fills_of(self, order: Order) -> list[Fill]:
         return [fill for fill in self.fills() if fill.order_id == order.order_id]
@@ -202,6 +206,16 @@ class RestDesk:
         rows = self._cut("TradesHistory", [(fill.exec_id, _trade(fill)) for fill in _page(fills, params)])
         return {"trades": dict(rows), "count": len(fills)}
 
+    def _ledgers(self, params: Params, now_ns: int) -> Any:
+        since_ns, until_ns = _window(params, self._exchange)
+        assets = {asset_of(name) for name in params.get("asset", "all").split(",")} - {"all"}
+        kind = params.get("type", "all")
+        lines = [line for line in reversed(self._view("Ledgers", now_ns).ledger()) if line.ts_ns > since_ns]
+        lines = [line for line in lines if (until_ns is None or line.ts_ns <= until_ns) and kind in ("all", line.kind)]
+        lines = [line for line in lines if not assets or line.asset in assets]
+        rows = self._cut("Ledgers", [(line.ledger_id, _ledger_line(line)) for line in _page(lines, params)])
+        return {"ledger": dict(rows), "count": len(lines)}
+
     def _open_positions(self, params: Params, now_ns: int) -> Any:
         open_parts = _margin_parts(self._view("OpenPositions", now_ns).fills())
         asked = [text for text in params.get("txid", "").split(",") if text]
@@ -260,6 +274,7 @@ _PRIVATE: dict[str, Callable[[RestDesk, Params, int], Any]] = {
     "QueryOrders": RestDesk._query_orders,
     "TradesHistory": RestDesk._trades_history,
     "OpenPositions": RestDesk._open_positions,
+    "Ledgers": RestDesk._ledgers,
     "AddOrder": RestDesk._add_order,
     "CancelOrder": RestDesk._cancel_order,
 }
@@ -381,10 +396,24 @@ def _trade(fill: Fill) -> dict[str, Any]:
         "cost": fill.pair.cost(fill.cost),
         "fee": fill.pair.cost(fill.fee_quote),
         "vol": fill.qty,
-        "margin": Decimal(0),
+        "margin": fill.pair.cost(fill.cost * fill.pair.margin_initial) if fill.margin else Decimal(0),
         "misc": "",
         "trade_id": fill.trade_id,
         "maker": fill.maker,
+    }
+
+
+def _ledger_line(line: LedgerLine) -> dict[str, Any]:
+    return {
+        "refid": line.ref_id,
+        "time": _seconds(line.ts_ns),
+        "type": line.kind,
+        "subtype": "",
+        "aclass": "currency",
+        "asset": asset_id(line.asset),
+        "amount": _digits(line.asset, line.amount),
+        "fee": _digits(line.asset, line.fee),
+        "balance": _digits(line.asset, line.balance),
     }
 
 

@@ -35,7 +35,8 @@ async def missing(lacks: str) -> tuple[tuple[str, ...], dict[str, object]]:
 
 
 def test_every_permission_that_the_simulated_venue_knows_is_looked_for() -> None:
-    assert {name for names in PERMISSIONS.values() for name in names} == set(NAMES)
+    # The ledger is asked where REST does not tell of which asset a fee was taken; without it a key goes on, and a person is told then.
+    assert {name for names in PERMISSIONS.values() for name in names} == {*NAMES, "query_ledger"}
 
 
 @pytest.mark.parametrize("lacks", ["", *NAMES, ",".join(NAMES)])

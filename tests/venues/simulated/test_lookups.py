@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from events import facts as f
@@ -23,9 +24,9 @@ ORDER = "hf000001000100"
 class Engine:
     """The translator of an engine, its questions answered by the venue's REST."""
 
-    def __init__(self, client: PureClient) -> None:
+    def __init__(self, client: PureClient, *, asks_ledgers: bool = False) -> None:
         self.client, self.asker = client, Asker(client)
-        self.translator = KrakenTranslator("hf", ["BTC/USD"])
+        self.translator = KrakenTranslator("hf", ["BTC/USD"], asks_ledgers=asks_ledgers)
         self.lookups = self.translator.lookups
         self.asked: list[str] = []
         self._seen = 0
@@ -372,3 +373,183 @@ def test_positions_that_cannot_be_read_tell_nothing(client: PureClient, result: 
     number = engine.lookups.questions.pop().number
     heard = engine.lookups.answered(m.QuestionAnswered(number=number, asked_ns=0, ts_recv_ns=client.now_ns, text=text, problem=""))
     assert kinds(heard) == ["FrameRefused"]
+
+
+# --- fees -----------------------------------------------------------------------------------------------------------
+
+
+def charged(heard: Sequence[Any]) -> list[tuple[str, ...]]:
+    """Return the assets of the fees of each execution that was told, nothing for those of which it is not known."""
+    return [tuple(fee.asset for fee in x.fees) for x in heard if isinstance(x, f.OrderFilled)]
+
+
+def bought(engine: Engine, faults: Faults, *, in_base: bool = True, qty: str = "0.1") -> None:
+    """Let an order of ours buy without the stream's word."""
+    if in_base:
+        faults.arm("base_fee")
+    engine.client.order("market", "buy", qty, cl_ord_id=ORDER)
+    engine.miss()
+
+
+@pytest.mark.parametrize("in_base", [True, False])
+def test_an_execution_that_rest_tells_is_told_at_once_and_its_fee_when_the_ledger_says_of_which_asset(
+    make_client: MakeClient, in_base: bool
+) -> None:
+    faults = Faults()
+    engine = Engine(make_client(faults=faults), asks_ledgers=True)
+    bought(engine, faults, in_base=in_base)
+    heard = engine.look_for()
+    assert engine.asked == ["OpenOrders", "ClosedOrders", "TradesHistory", "Ledgers"]
+    first, second = (x for x in heard if isinstance(x, f.OrderFilled))
+    (fill,) = engine.client.gateway.exchange.account.fills
+    assert (first.fees, first.fee_worth, first.is_fee_open) == ((), fill.fee_quote, True)
+    assert second.fees == (f.Fee(asset="BTC" if in_base else "USD", qty=fill.fee),)
+    assert not second.is_fee_open
+    assert second == msgspec.structs.replace(first, fees=second.fees)
+    assert engine.lookups.next_due_ns() is None
+
+
+def test_a_session_of_before_asks_no_ledger(make_client: MakeClient) -> None:
+    faults = Faults()
+    engine = Engine(make_client(faults=faults))
+    bought(engine, faults)
+    assert charged(engine.look_for()) == [("USD",)]
+    assert engine.asked == ["OpenOrders", "ClosedOrders", "TradesHistory"]
+
+
+def test_a_fee_on_margin_is_told_at_once_where_the_trade_says_that_it_is_on_margin(client: PureClient) -> None:
+    engine = Engine(client, asks_ledgers=True)
+    client.order("market", "buy", "0.1", cl_ord_id=ORDER, margin=True)
+    engine.miss()
+    assert charged(engine.look_for()) == [("USD",)]
+    assert "Ledgers" not in engine.asked
+
+
+@pytest.mark.parametrize("fault", ["rest_empty", "rest_stale", "rest_429", "rest_refused"])
+def test_a_ledger_that_does_not_tell_is_asked_again_ever_less_often(make_client: MakeClient, fault: str) -> None:
+    faults = Faults()
+    client = make_client(faults=faults)
+    engine = Engine(client, asks_ledgers=True)
+    bought(engine, faults)
+    faults.arm(fault, on="rest:Ledgers", count=2, seconds=60)
+    assert charged(engine.look_for()) == [()]
+    for wait_s in (5, 10):
+        due_ns = engine.lookups.next_due_ns()
+        assert due_ns == client.now_ns + wait_s * SECOND_NS
+        engine.lookups.due(due_ns - 1)
+        assert engine.answers() == []
+        client.wait(wait_s)
+        engine.lookups.due(client.now_ns)
+        heard = engine.answers()
+    assert charged(heard) == [("BTC",)]
+
+
+def test_half_of_the_ledger_is_half_of_an_answer(make_client: MakeClient) -> None:
+    faults = Faults()
+    engine = Engine(make_client(faults=faults), asks_ledgers=True)
+    bought(engine, faults)
+    faults.arm("rest_partial", on="rest:Ledgers")
+    assert charged(engine.look_for()) == [(), ("BTC",)]
+    assert engine.asked.count("Ledgers") == 2
+
+
+def test_what_the_ledger_never_shows_counts_as_taken_in_the_quote_asset_and_is_told(make_client: MakeClient) -> None:
+    faults = Faults()
+    client = make_client(faults=faults)
+    engine = Engine(client, asks_ledgers=True)
+    bought(engine, faults)
+    faults.arm("rest_stale", on="rest:Ledgers", count=None, seconds=500)
+    heard, begun_ns = engine.look_for(), client.now_ns
+    while (due_ns := engine.lookups.next_due_ns()) is not None:
+        client.wait((due_ns - client.now_ns) / SECOND_NS)
+        engine.lookups.due(client.now_ns)
+        heard += engine.answers()
+    assert client.now_ns - begun_ns == 75 * SECOND_NS
+    assert charged(heard) == [(), ("USD",)]
+    (told,) = [x for x in heard if isinstance(x, m.FeeUnknown)]
+    assert "the ledger does not show it" in told.text
+
+
+def test_a_ledger_that_cannot_be_read_is_given_up_after_some_minutes(make_client: MakeClient) -> None:
+    faults = Faults()
+    client = make_client(faults=faults)
+    engine = Engine(client, asks_ledgers=True)
+    bought(engine, faults)
+    faults.arm("rest_refused", on="rest:Ledgers", count=None)
+    heard, begun_ns = engine.look_for(), client.now_ns
+    while (due_ns := engine.lookups.next_due_ns()) is not None:
+        client.wait((due_ns - client.now_ns) / SECOND_NS)
+        engine.lookups.due(client.now_ns)
+        heard += engine.answers()
+    assert client.now_ns - begun_ns <= 180 * SECOND_NS
+    assert charged(heard) == [(), ("USD",)]
+
+
+def test_a_key_that_may_not_ask_the_ledger_is_noticed_once_and_fees_are_told_as_they_were_before(make_client: MakeClient) -> None:
+    client = make_client(faults=(faults := Faults()), key_lacks="query_ledger")
+    engine = Engine(client, asks_ledgers=True)
+    bought(engine, faults)
+    heard = engine.look_for()
+    assert charged(heard) == [(), ("USD",)]
+    assert ["may not query ledger" in x.text for x in heard if isinstance(x, m.FeeUnknown)] == [True]
+    client.wait(60)
+    client.order("market", "buy", "0.1", cl_ord_id="hf000001000200")
+    engine.miss()
+    assert charged(engine.look_for("hf000001000200"))[-1] == ("USD",)
+    assert engine.asked.count("Ledgers") == 1
+
+
+def test_what_the_stream_tells_of_a_fee_ends_the_question(make_client: MakeClient) -> None:
+    faults = Faults()
+    client = make_client(faults=faults)
+    engine = Engine(client, asks_ledgers=True)
+    bought(engine, faults)
+    faults.arm("rest_empty", on="rest:Ledgers")
+    engine.look_for()
+    client.send("unsubscribe", channel="executions", token="token")
+    client.send("subscribe", channel="executions", snap_trades=True, token="token")
+    assert ("BTC",) in charged(engine.hear())
+    assert engine.lookups.next_due_ns() is None
+
+
+def test_a_second_reading_of_the_trades_does_not_answer_what_the_ledger_is_asked(make_client: MakeClient) -> None:
+    faults = Faults()
+    client = make_client(faults=faults)
+    engine = Engine(client, asks_ledgers=True)
+    bought(engine, faults)
+    faults.arm("rest_empty", on="rest:Ledgers")
+    engine.look_for()
+    engine.lookups.bridge(client.now_ns - 60 * SECOND_NS, client.now_ns, client.now_ns)
+    assert charged(engine.answers()) == [()]
+
+
+def test_a_restart_asks_again_for_what_its_log_lacks(make_client: MakeClient) -> None:
+    faults = Faults()
+    client = make_client(faults=faults)
+    engine = Engine(client, asks_ledgers=True)
+    bought(engine, faults)
+    faults.arm("rest_empty", on="rest:Ledgers")
+    (open_fee,) = [x for x in engine.look_for() if isinstance(x, f.OrderFilled)]
+    later = Engine(client, asks_ledgers=True)
+    later.translator.restore([], [], [open_fee.trade_id], feeless=[("BTC/USD", open_fee)])
+    later.lookups.due(client.now_ns)
+    assert charged(later.answers()) == [("BTC",)]
+
+
+@pytest.mark.parametrize("result", ['{"ledger":{"L":{"refid":"T"}}}', '{"ledger":[]}', "[]"])
+def test_lines_that_cannot_be_read_tell_nothing(make_client: MakeClient, result: str) -> None:
+    faults = Faults()
+    client = make_client(faults=faults)
+    engine = Engine(client, asks_ledgers=True)
+    bought(engine, faults)
+    engine.lookups.order(ORDER, "", 0, client.now_ns)
+    heard: list[Any] = []
+    while engine.lookups.questions:
+        question = engine.lookups.questions.pop(0)
+        name = question.path.rpartition("/")[2]
+        text = f'{{"error":[],"result":{result}}}' if name == "Ledgers" else engine.asker.text(name, **question.params)
+        heard += engine.lookups.answered(
+            m.QuestionAnswered(number=question.number, asked_ns=client.now_ns, ts_recv_ns=client.now_ns, text=text)
+        )
+    assert kinds(heard)[-1] == "FrameRefused"
+    assert charged(heard) == [()]

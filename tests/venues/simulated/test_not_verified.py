@@ -14,8 +14,8 @@ from venues.simulated.settings import VenueSettings
 
 D = Decimal
 ROOT = Path(__file__).resolve().parents[3]
-# Questions of the design's eight entries on Kraken, entry by entry, the one in its text, and one on its lists of balances.
-QUESTIONS = (3, 3, 2, 2, 1, 1, 1, 1, 1, 1)
+# Questions of the design's eight entries on Kraken, entry by entry, the one in its text, one on its lists of balances, one on its ledger.
+QUESTIONS = (3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1)
 
 
 def rows() -> list[list[str]]:

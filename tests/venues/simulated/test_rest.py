@@ -88,6 +88,51 @@ def test_positions_by_market_are_a_list_of_one_row_a_pair(client: PureClient) ->
     assert (row["vol"], row["vol_closed"], "net" in row) == ("0.50000000", "0.00000000", True)
 
 
+def test_the_ledger_says_of_which_asset_the_fee_of_an_execution_was_taken(make_client: MakeClient) -> None:
+    faults = Faults()
+    client = make_client(faults=faults)
+    asker = Asker(client)
+    client.order("market", "buy", "0.1")
+    faults.arm("base_fee")
+    client.wait(1)
+    client.order("market", "buy", "0.2")
+    client.wait(1)
+    client.order("market", "sell", "0.1", margin=True)
+    answer = asker.result("Ledgers")
+    lines = [(x["refid"], x["type"], x["asset"], x["amount"], Decimal(x["fee"]) > 0) for x in answer["ledger"].values()]
+    margin, base, quote = asker.result("TradesHistory")["trades"]
+    assert lines == [
+        (margin, "margin", "ZUSD", "0.0000", True),
+        (base, "trade", "ZUSD", lines[1][3], False),
+        (base, "trade", "XXBT", "0.2000000000", True),
+        (quote, "trade", "ZUSD", lines[3][3], True),
+        (quote, "trade", "XXBT", "0.1000000000", False),
+    ]
+    assert answer["count"] == 5
+    trades = asker.result("TradesHistory")["trades"]
+    # The trade itself tells what its fee is worth in the quote asset, whatever it was taken of.
+    assert Decimal(trades[base]["fee"]) == pytest.approx(2 * Decimal(trades[quote]["fee"]), rel=Decimal("0.01"))
+    assert [Decimal(trades[one]["margin"]) > 0 for one in (margin, base, quote)] == [True, False, False]
+    assert {x["refid"] for x in asker.result("Ledgers", type="margin")["ledger"].values()} == {margin}
+    assert [x["asset"] for x in asker.result("Ledgers", asset="XBT")["ledger"].values()] == ["XXBT", "XXBT"]
+    at = str(trades[base]["time"])
+    assert {x["refid"] for x in asker.result("Ledgers", start=at)["ledger"].values()} == {margin}
+    assert {x["refid"] for x in asker.result("Ledgers", end=at)["ledger"].values()} == {base, quote}
+    faults.arm("rest_empty", on="rest:Ledgers")
+    assert asker.result("Ledgers") == {"ledger": {}, "count": 5}
+    faults.arm("rest_partial", on="rest:Ledgers")
+    assert len(asker.result("Ledgers")["ledger"]) == 2
+    faults.arm("rest_stale", on="rest:Ledgers", seconds=0.5)
+    assert {x["refid"] for x in asker.result("Ledgers")["ledger"].values()} == {base, quote}
+
+
+def test_the_ledger_needs_a_permission_of_its_own_and_counts_two_calls(make_client: MakeClient) -> None:
+    asker = Asker(make_client(key_lacks="query_ledger"))
+    assert asker.ask("Ledgers")["error"] == ["EGeneral:Permission denied"]
+    asker = Asker(make_client(tier="starter"))
+    assert [asker.ask("Ledgers")["error"] for _ in range(8)] == [[]] * 7 + [["EAPI:Rate limit exceeded"]]
+
+
 def test_positions_lag_as_the_other_lists_do(make_client: MakeClient) -> None:
     client = make_client(rest_lag_ms=60_000)
     asker = Asker(client)
