@@ -116,7 +116,7 @@ OPERATORS: tuple[Operator, ...] = (
     Operator("crash_after_append", act=partial(_crash, kept=True, sent=False)),
     Operator("crash_after_send", act=partial(_crash, kept=True, sent=True)),
     Operator("clock_ahead", act=partial(_jump, seconds=JUMP_S)),
-    Operator("clock_back", act=partial(_jump, seconds=-JUMP_S), lasts_s=JUMP_S),
+    Operator("clock_back", act=partial(_jump, seconds=-JUMP_S)),
     *(Operator(f"mode_{system}", act=partial(_mode, system=system), lasts_s=CLOSED_S) for system in _MODES),
 )
 
