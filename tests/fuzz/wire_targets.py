@@ -20,6 +20,7 @@ from tests.fuzz.life import RESTING, SETTINGS, SHARED, START_NS, SYMBOL, TOKEN, 
 from venues.kraken.auth import TokenFetcher
 from venues.kraken.codec import Unreadable, frame_from, outline_from
 from venues.kraken.conflation import MarketQueue
+from venues.kraken.fitting import fitted_from
 from venues.kraken.rest import MAX_WAIT_S, RestClient
 from venues.kraken.translate import KrakenTranslator
 from venues.messages import FrameReceived, FrameRefused, QuestionAnswered
@@ -111,8 +112,9 @@ def neighbours() -> Run:
 def _is_refused(text: str) -> bool:
     try:
         frame_from(text)
-    except Unreadable:
-        return True
+    except Unreadable as problem:
+        fitted = fitted_from(text) if problem.code == "bad_body" else None
+        return fitted is None or bool(fitted.oddities)
     return False
 
 

@@ -3,7 +3,7 @@
 Size and depth are limited first, then a small header is decoded, then the body that it names, by msgspec Structs
 that ignore unknown fields. Numbers come as the text that was sent (a JSON integer as int, anything else as its lexeme,
 quoted or not), and `number` turns one into an exact Decimal when it is needed: nothing is converted that nobody asks for,
-and a nonsense in a field that nobody uses harms nothing.
+and a nonsense in a field that nobody uses harms nothing. What has another type than its field is left to `fitting`.
 """
 
 import re
@@ -25,6 +25,8 @@ MAX_FRAME_CHARS = 2 * 1024 * 1024
 MAX_CONTAINERS = 20_000
 MAX_DEPTH = 32
 MAX_NUMBER_CHARS = 64
+# What is odd in one frame is told this often; more of it adds nothing to the frame itself, which comes with it.
+ODDITIES_KEPT = 16
 
 T = TypeVar("T")
 
@@ -252,7 +254,8 @@ _outline_decoder = _decoder(Outline)
 _channel_decoder: msgspec.json.Decoder[_AnyChannelFrame] = _decoder(_AnyChannelFrame)  # type: ignore[arg-type]
 # Each connection that is quiet says it each second.
 HEARTBEAT_TEXT, _HEARTBEAT = '{"channel":"heartbeat"}', HeartbeatFrame()
-_CHANNELS = frozenset(kind.__struct_config__.tag for kind in get_args(_AnyChannelFrame))
+CHANNEL_FRAMES: tuple[type[ChannelFrame], ...] = get_args(_AnyChannelFrame)
+_CHANNELS = frozenset(kind.__struct_config__.tag for kind in CHANNEL_FRAMES)
 _ORDER_METHODS = ("add_order", "amend_order", "edit_order", "cancel_order", "cancel_all", "cancel_all_orders_after")
 _METHODS = frozenset((*_ORDER_METHODS, "batch_add", "batch_cancel", "subscribe", "unsubscribe", "ping", "pong"))
 

@@ -32,14 +32,12 @@ from events.facts import (
 )
 
 from ..messages import AnyMessage, ForeignFill, ForeignOrder, FrameRefused, OpenOrder, ReferenceDiffers, RefusalCode, SnapshotTaken
-from .codec import ExecEntry, Triggers, number
+from .codec import ODDITIES_KEPT, ExecEntry, Triggers, number
 from .encode import REFERENCE
 from .errors import refusal_from
 from .orders import OrderRecord, Orders
 from .times import ns_from_rfc3339
 
-# What is wrong with a frame is told this often; more of it adds nothing to the frame itself, which comes with it.
-REFUSALS_PER_FRAME = 16
 # What the venue says of an order that a user of the account has cancelled, by whatever means; a reason of its own reads otherwise.
 BY_A_USER = "User requested"
 
@@ -407,7 +405,7 @@ class _Reading:
 
     def _refuse(self, code: RefusalCode, reason: str) -> None:
         self._refusal_count += 1
-        if self._refusal_count > REFUSALS_PER_FRAME:
+        if self._refusal_count > ODDITIES_KEPT:
             return
         self.output.append(FrameRefused(code=code, reason=reason, raw=self._raw, ts_recv_ns=self._ts_recv_ns))
 

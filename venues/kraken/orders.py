@@ -226,7 +226,7 @@ class Orders:
             if not record.is_ours and position_id_of(entry.cl_ord_id, self._namespace) is not None:
                 self.bind(entry.cl_ord_id, entry.order_id)
         record.symbol = entry.symbol or record.symbol
-        record.side = _SIDES.get(entry.side or "", record.side)
+        record.side = _SIDES.get((entry.side or "").lower(), record.side)
         record.order_type = entry.order_type or record.order_type
         record.margin = record.margin or bool(entry.margin)
         record.parent_venue_order_id = entry.ord_ref_id or record.parent_venue_order_id

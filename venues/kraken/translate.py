@@ -42,6 +42,7 @@ from . import codec, encode, executions
 from .budget import RateBudget
 from .errors import is_token_refused, refusal_from
 from .executions import Output
+from .fitting import fitted_from
 from .lookups import Lookups
 from .orders import Orders
 from .times import ns_from_rfc3339
@@ -112,14 +113,19 @@ class KrakenTranslator:
             output += executions.release(self._orders, ts_recv_ns)
         elif text == codec.HEARTBEAT_TEXT:
             return (Heartbeat(ts_recv_ns=ts_recv_ns),)
+        oddities: tuple[str, ...] = ()
         try:
             frame = codec.frame_from(text)
         except codec.Unreadable as problem:
-            output.append(FrameRefused(code=problem.code, reason=problem.problem, raw=text, ts_recv_ns=ts_recv_ns))
-        else:
-            output += self._handlers[type(frame)](frame, ts_recv_ns, text)
-            if self._orders.is_holding:
-                output += executions.release(self._orders, ts_recv_ns)
+            fitted = fitted_from(text) if problem.code == "bad_body" else None
+            if fitted is None:
+                output.append(FrameRefused(code=problem.code, reason=problem.problem, raw=text, ts_recv_ns=ts_recv_ns))
+                return tuple(output)
+            frame, oddities = fitted
+        output += self._handlers[type(frame)](frame, ts_recv_ns, text)
+        output += [FrameRefused(code="bad_entry", reason=odd, raw=text, ts_recv_ns=ts_recv_ns) for odd in oddities]
+        if self._orders.is_holding:
+            output += executions.release(self._orders, ts_recv_ns)
         return tuple(output)
 
     def reset_link(self, channel: Channel) -> None:

@@ -1,0 +1,121 @@
+"""A frame whose shape is known and one of whose values is of another type than its field: as much of it as can be used.
+
+Kraken has changed types before (numbers as text, a client id as number), and a documentation is no promise: an executions frame
+must not be lost, with the fill in it, for a user reference that came as text.
+
+Rules
+    What says the same in another type is taken (a number as text, text as number, "true"); nothing is told of it.
+    What does not fit costs its field, or its element of a list of fees, and is told.
+    An entry without a field that it needs costs itself, where others do without it: a price, a pair. In a frame of the account, or in
+    an answer, it costs the frame: what a snapshot does not name counts as absent, and what an answer does not say as refused.
+"""
+
+from types import NoneType, UnionType
+from typing import Any, NamedTuple, get_args, get_origin
+
+import msgspec
+
+from . import codec
+
+# A number as text, or text as a number: beyond that it is neither.
+_MAX_INT_CHARS = 18
+_PUBLIC = (codec.TickerFrame, codec.TradeFrame, codec.InstrumentFrame)
+_SHAPES: dict[str, type[msgspec.Struct]] = {kind.__struct_config__.tag: kind for kind in codec.CHANNEL_FRAMES}  # type: ignore[misc]
+_decoder = msgspec.json.Decoder(dict[str, Any], float_hook=str)
+
+
+class Fitted(NamedTuple):
+    """What could be used of a frame, and a sentence for each thing that could not."""
+
+    frame: codec.Frame
+    oddities: tuple[str, ...]
+
+
+def fitted_from(text: str) -> Fitted | None:
+    """Return what can be used of a frame that `codec.frame_from` found to have a bad body, None for nothing. Never raises."""
+    try:
+        fields = _decoder.decode(text)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        return None
+    channel = fields.get("channel")
+    shape = _SHAPES.get(channel) if isinstance(channel, str) else codec.Reply
+    if shape is None:
+        return None
+    fitting = _Fitting()
+    frame = fitting.struct(shape, fields, str(channel or "answer"))
+    is_whole = not fitting.oddities if shape is codec.Reply else not fitting.has_lost_entry or shape in _PUBLIC
+    return Fitted(frame, tuple(fitting.oddities)) if frame is not None and is_whole else None
+
+
+class _Fitting:
+    """One frame on its way: what did not fit so far."""
+
+    def __init__(self) -> None:
+        self.oddities: list[str] = []
+        self.has_lost_entry = False
+
+    def struct(self, shape: type[msgspec.Struct], fields: dict[str, Any], place: str) -> Any:
+        """Return `shape` with what fits of `fields`, None if something that it needs is missing or does not fit."""
+        given = {}
+        for field in msgspec.structs.fields(shape):
+            value = fields.get(field.encode_name)
+            fitted = None if value is None else self._value(field.type, value, f"{place}.{field.encode_name}")
+            if fitted is not None:
+                given[field.name] = fitted
+            elif field.required:
+                if value is None:
+                    self._note(f"{place}: {field.encode_name} is needed")
+                if field.type is not Any:
+                    return None
+                # A number: looked at where it is used.
+                given[field.name] = None
+        return shape(**given)
+
+    def _value(self, kind: Any, value: Any, place: str) -> Any:
+        if kind is Any:
+            return value
+        told = len(self.oddities)
+        kinds = [x for x in get_args(kind) if x is not NoneType] if isinstance(kind, UnionType) else [kind]
+        for one in kinds:
+            fitted = self._one(one, value, place)
+            if fitted is not None:
+                return fitted
+        if len(self.oddities) == told:
+            self._note(f"{place}: a value of type {type(value).__name__} does not fit")
+        return None
+
+    def _one(self, kind: Any, value: Any, place: str) -> Any:
+        if get_origin(kind) is list:
+            return self._list(get_args(kind)[0], value, place) if isinstance(value, list) else None
+        if issubclass(kind, msgspec.Struct):
+            return self.struct(kind, value, place) if isinstance(value, dict) else None
+        return _scalar(kind, value)
+
+    def _list(self, kind: Any, values: list[Any], place: str) -> list[Any]:
+        out = []
+        for value in values:
+            fitted = self._value(kind, value, place)
+            if fitted is not None:
+                out.append(fitted)
+            else:
+                self.has_lost_entry = self.has_lost_entry or kind is not codec.FeeEntry
+        return out
+
+    def _note(self, text: str) -> None:
+        if len(self.oddities) < codec.ODDITIES_KEPT:
+            self.oddities.append(text)
+
+
+def _scalar(kind: type, value: Any) -> Any:
+    if type(value) is kind:
+        return value
+    if kind is str and type(value) is int:
+        return str(value) if abs(value) < 10**codec.MAX_NUMBER_CHARS else None
+    if kind is int and isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= _MAX_INT_CHARS else None
+    if kind is bool:
+        return _BOOLS.get(value) if isinstance(value, str | int) else None
+    return None
+
+
+_BOOLS: dict[Any, bool] = {"true": True, "false": False, 1: True, 0: False}
