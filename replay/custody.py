@@ -183,9 +183,14 @@ class Custody:
 
         `is_complete`: no execution can be missing in it; `is_settled`: nothing that was said is held back for want of an owner.
         """
+        is_settled = is_settled and not self._is_owed()
         answer = self._account.answer(self._desk.positions.values(), is_complete, is_settled, asked_ns, now_ns)
         events = [event for key, fact in answer.facts for event in self._desk.take(fact, key)]
         return Judged(events, answer.unexplained)
+
+    def _is_owed(self) -> bool:
+        """Whether the venue has stated executions of ours that are not booked yet: adjusted for, they would count twice once they come."""
+        return any(o.cum_lots > o.filled_lots for p in self._desk.positions.values() for o in p.open_orders())
 
     def shared(self) -> frozenset[str]:
         """Return the ids of the live positions beside which the account holds more of the same (`Account.shared`)."""

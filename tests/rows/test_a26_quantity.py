@@ -376,3 +376,21 @@ def test_a26_a_long_and_a_short_of_one_pair_are_held_net_and_the_refused_one_end
     for at_s in (2, 8):
         answer = account.take_margin({SYMBOL: D("0.6")}, [long, short], True, at_s * SECOND, 0, at_s * SECOND)
     assert [(key, f"{fact.open_qty:f}") for key, fact in answer.facts] == [("hf2", "0.000")]
+
+
+@both_sides
+@pytest.mark.parametrize("rest_lag_ms", [0, 60_000])
+def test_a26_what_the_venue_states_of_our_own_exit_is_no_owners_deed_before_its_executions_are_told(
+    side: PositionSide, rest_lag_ms: int
+) -> None:
+    # The executions cannot be read, the end of their order can: an adjustment for them would count them twice.
+    floor = Floor(venue=VenueSettings(balances=dict(BALANCES), rest_lag_ms=rest_lag_ms))
+    position_id = floor.protected(side)
+    floor.wait(3)
+    floor.altered = lambda text: text.replace('"last_qty":', '"last_qty":"NaN","was":') if '"executions"' in text else text
+    floor.leave(position_id)
+    floor.wait(80)
+    assert (floor.state(position_id), floor.at_venue(), floor.resting()) == ("Closed", 0, [])
+    assert floor.facts(f.PositionAdjusted) == []
+    assert "Flattening" not in floor.states(position_id)
+    assert replayed(floor)
