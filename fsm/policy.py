@@ -478,6 +478,12 @@ def _page_waiting(d: Draft) -> Commands:
         yield c.Page(code="EXIT_WAITS_FOR_VENUE", text=text)
 
 
+def _page_triggered(d: Draft) -> Commands:
+    p = d.position
+    if p.watch_count <= 1 or _is_page_due(p):
+        yield c.Page(code="STOP_TRIGGERED_UNFILLED", text=f"{p.position_id}: its stop fired and is not filled")
+
+
 def _page_exposure(d: Draft) -> Commands:
     p = d.position
     if p.watch_count <= 1 or _is_page_due(p):
@@ -550,7 +556,7 @@ BUILDERS: Mapping[str, Callable[[Draft], Commands]] = {
     "alert_manual": _alert("MANUAL_ORDER", "{p.position_id}: an order not ours on its symbol: {fact.venue_order_id}"),
     "alert_anomaly": _alert_anomaly,
     "page_long": _page_long,
-    "page_triggered": _page("STOP_TRIGGERED_UNFILLED", "{p.position_id}: its stop fired and is not filled"),
+    "page_triggered": _page_triggered,
     "page_exposure": _page_exposure,
     "page_waiting": _page_waiting,
     "page_link": _page_link,

@@ -15,6 +15,7 @@ timer (`timers.py` gives every live state one, I13).
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from events import facts as f
@@ -556,10 +557,25 @@ def _signal(position: Position, fact: Any) -> str:
         return "PRICED"
     if fact.level in ("tighten", "activation"):
         return "TIGHTEN"
-    # An engine-kept trail is exact, the stop at the venue follows it in steps: it is not waited for.
-    if fact.level == "stop" and position.plan.trail_style == "native" and any(o.protects_lots for o in position.orders):
-        return "SHADOW"
-    return "EXIT"
+    return "SHADOW" if fact.level == "stop" and _is_due_at_venue(position, fact.mark.px) else "EXIT"
+
+
+def _is_due_at_venue(position: Position, px: Decimal) -> bool:
+    """Whether a stop that rests at the venue should fire at a price at which ours is crossed.
+
+    Not where its kind does not rest there (A2): the floor of a position whose trail protects it, the trail of one that was entered with
+    a static stop. An engine-kept trail is exact, the stop at the venue follows it in steps: it is not waited for.
+    """
+    if position.plan.trail_style != "native":
+        return False
+    stops = [o for o in position.orders if o.protects_lots]
+    sign, ticks, floor = position.side.sign, position.instrument.floor_ticks(px), position.wanted_stop_ticks
+    crosses_floor = floor is not None and (ticks - floor) * sign <= 0
+    if not crosses_floor:
+        # A trail that the venue cannot keep is a static stop there, with its first level.
+        return any(o.order_type == "trailing-stop" for o in stops)
+    reached = [o.effective_stop_ticks for o in stops if o.order_type == "trailing-stop" and o.effective_stop_ticks is not None]
+    return any(o.order_type == "stop-loss" for o in stops) or any((ticks - level) * sign <= 0 for level in reached)
 
 
 def _urgency(position: Position, fact: Any) -> str:
@@ -587,7 +603,8 @@ def _ladder(position: Position, fact: Any) -> str:
     if position.state == RECONCILING:
         return "SPENT" if position.watch_count >= TRUTH_LOOKS else "AGAIN"
     if position.state == STOP_TRIGGERED:
-        return "SPENT" if position.watch_count >= TRIGGER_LOOKS else "AGAIN"
+        # Called back in a market that takes nothing, it would leave nothing at the venue: it fills when that opens (X16).
+        return "SPENT" if position.watch_count >= TRIGGER_LOOKS and position.takes_exits else "AGAIN"
     if position.state == EMERGENCY_PROTECTING:
         if position.exit_reason and isinstance(fact, f.OrderRejected):
             # The exit was refused and the stop is too: at once again would be a storm of both (I14). The watch comes again.

@@ -370,9 +370,9 @@ class Floor:
         """Ask for a position; a short is on margin."""
         position_id = self.next_position_id()
         self._count += 1
-        fields: dict[str, object] = {"trail_offset_bps": 200, "margin": side is PositionSide.SHORT, **plan}
-        if fields.get("trail_auto") or "stop_price" in plan:
-            fields.pop("trail_offset_bps")
+        fields: dict[str, object] = {"margin": side is PositionSide.SHORT, **plan}
+        if not plan.keys() & {"trail_auto", "trail_offset_bps", "stop_price"}:
+            fields["trail_offset_bps"] = 200
         plan_ = f.Plan(symbol=self.symbol, side=side, qty=D(str(qty)), **fields)  # type: ignore[arg-type]
         self.intent(OpenPosition(position_id=position_id, epoch=self.epoch, plan=plan_))
         return position_id

@@ -45,6 +45,16 @@ def test_a13_through_the_engine_a_market_that_takes_no_exit_keeps_the_stop_until
 
 
 @both_sides
+@SHUT
+def test_a13_a_stop_that_fired_is_not_called_back_while_nothing_could_take_its_place(side: PositionSide, mode: f.VenueMode) -> None:
+    stage = told(Stage(side).protected().triggered("stop"), mode).wait(60_000)
+    assert stage.state == "StopTriggered"
+    assert stage.paged == ["STOP_TRIGGERED_UNFILLED"] * 3
+    told(stage, "online").wait(5_000)
+    assert_decision(stage, "CancelPending", "cancel stop")
+
+
+@both_sides
 def test_a13_through_the_engine_a_limit_only_market_gets_a_limit_at_once(side: PositionSide) -> None:
     floor = Floor()
     position_id = floor.protected(side)

@@ -69,6 +69,8 @@ class Exchange:
         self._entries: list[tuple[str, str, Entry]] = []
         self._timers: list[tuple[int, int, Callable[[int], None]]] = []
         self._dead_man_ns: int | None = None
+        # Stops that fired before the market shut, and are to execute once it opens.
+        self._waiting: list[Order] = []
 
     # --- time and market ----------------------------------------------------------------------------------------------
 
@@ -247,9 +249,13 @@ class Exchange:
         entry = executions.new(order, now_ns) if exec_type == "new" else executions.ended(order, exec_type, now_ns, "User requested")
         self._emit(order, entry, now_ns)
 
-    def set_system(self, system: System) -> None:
+    def set_system(self, system: System, now_ns: int) -> None:
         """Change what the market takes: online, cancel_only, post_only, limit_only or maintenance."""
         self.system = system
+        if system in MATCHING:
+            fired, self._waiting = self._waiting, []
+            for order in fired:
+                self._run_triggered(order, now_ns)
 
     # --- checks -------------------------------------------------------------------------------------------------------
 
@@ -371,6 +377,9 @@ class Exchange:
 
     def _run_triggered(self, order: Order, now_ns: int) -> None:
         if order.state != "triggered":
+            return
+        if self.system not in MATCHING:
+            self._waiting.append(order)
             return
         order.state = "open"
         self.account.hold(order, self._hold_price(order))

@@ -156,12 +156,13 @@ class Gateway:
 
     def change_system(self, system: System, now_ns: int) -> list[Effect]:
         """Change the market's mode and tell every connection."""
-        self.exchange.set_system(system)
+        self.exchange.set_system(system, now_ns)
         data = instrument_data(self.exchange.pairs.values(), system)
         for connection in self._connections.values():
             self._way.send(connection, encode(self._status()), now_ns)
             if connection.instrument:
                 self._way.send(connection, encode({"channel": "instrument", "type": "update", "data": data}), now_ns)
+        self._publish(now_ns)
         return self._way.flush()
 
     def act(self, action: Callable[[Exchange, int], object], now_ns: int) -> list[Effect]:

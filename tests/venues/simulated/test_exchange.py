@@ -558,6 +558,18 @@ def test_a_market_mode_takes_what_it_says_and_always_cancels_but_in_maintenance(
     assert client.trade("cancel_order", order_id=[resting])["success"] is (system != "maintenance")
 
 
+def test_a_stop_that_fired_before_the_market_shut_executes_when_it_opens(client) -> None:
+    client.take(client.gateway.change_system("online", client.now_ns))
+    client.placed("market", "buy", "0.1")
+    stop = client.placed("stop-loss", "sell", "0.1", triggers={"price": D("50000.0")})
+    client.price("49999.0")
+    client.take(client.gateway.change_system("cancel_only", client.now_ns))
+    client.price("49999.0", after_ms=5_000)
+    assert "trade" not in client.kinds(stop)
+    client.take(client.gateway.change_system("online", client.now_ns))
+    assert client.kinds(stop)[-2:] == ["trade", "filled"]
+
+
 def test_edit_order_is_refused_with_a_reason(client) -> None:
     assert "use amend_order" in error(client.trade("edit_order", order_id="x", symbol="BTC/USD"))
 
