@@ -317,24 +317,27 @@ class Play:
         return self.position.state if self.position is not None else "New"
 
     def _names(self) -> dict[str, str]:
-        """Return client ids by name: `stop1`, `stop2`, and `stop` for the latest."""
+        """Return client ids by name: `stop1`, `stop2`, and `stop` for the latest. An attached stop has none: its id at the venue."""
         out: dict[str, str] = {}
         counts: dict[str, int] = {}
         for event in self.floor.events:
-            for x in event.commands:
-                if isinstance(x, c.SubmitOrder) and event.position_id == self.position_id:
-                    role = _short(x.role)
-                    counts[role] = counts.get(role, 0) + 1
-                    out[f"{role}{counts[role]}"] = out[role] = x.client_order_id
+            if event.position_id != self.position_id:
+                continue
+            made = [(_short(x.role), x.client_order_id) for x in event.commands if isinstance(x, c.SubmitOrder)]
+            if isinstance(event.fact, f.ChildDiscovered) and event.fact.venue_order_id not in out.values():
+                made.insert(0, (_short(event.fact.role), event.fact.venue_order_id))
+            for role, order_id in made:
+                counts[role] = counts.get(role, 0) + 1
+                out[f"{role}{counts[role]}"] = out[role] = order_id
         return out
 
     def _order(self, name: object) -> Order:
         names = self._names()
-        client_order_id = names.get(str(name))
+        order_id = names.get(str(name), "")
         exchange = self.floor.gateway.exchange
         # An entry with an attached stop goes without our id, under the number that is derived from it.
-        userref = order_userref_of(client_order_id) if client_order_id else 0
-        found = [x for x in exchange.orders.values() if client_order_id and (x.cl_ord_id == client_order_id or x.order_userref == userref)]
+        userref = order_userref_of(order_id)
+        found = [x for x in exchange.orders.values() if order_id and (order_id in (x.cl_ord_id, x.order_id) or x.order_userref == userref)]
         if not found:
             raise Problem(f"the venue knows no order {name!r}; sent were: {', '.join(names) or 'none'}")
         return found[-1]
@@ -347,7 +350,8 @@ class Play:
 
     def _label(self, operation: str, name: str) -> str:
         role = name.rstrip("0123456789")
-        is_native = "trail_offset_bps" in self.plan and self.plan.get("trail_style", "native") == "native"
+        is_attached = self.plan.get("attach_stop") and self.plan.get("stop_price")
+        is_native = "trail_offset_bps" in self.plan and self.plan.get("trail_style", "native") == "native" and not is_attached
         stop = "trailing-stop" if is_native else "stop-loss"
         kinds = {"entry": str(self.plan.get("entry_type", "market")), "stop": stop, "tp": "limit", "exit": "market", "flatten": "market"}
         side = self.side.entry_side if role in ("entry", "flatten") else self.side.exit_side
@@ -395,11 +399,9 @@ class Play:
         if word in ("stop", "trail"):
             return self._stop(word, wanted)
         if word == "resting":
-            names = self._names()
-            wanted_ids = sorted(names[x] if x in names else str(x) for x in (wanted if isinstance(wanted, tuple) else ()))
-            resting = sorted(o.cl_ord_id or "attached" for o in exchange.open_orders() if self.watch.books.owner_of(o.order_id))
-            shown = {client_id: name for name, client_id in names.items() if name[-1].isdigit()}
-            return resting == wanted_ids or [shown.get(x, x) for x in resting] or "nothing"
+            wanted_ids = sorted(self._order(x).order_id for x in (wanted if isinstance(wanted, tuple) else ()))
+            resting = sorted(o.order_id for o in exchange.open_orders() if self.watch.books.owner_of(o.order_id))
+            return resting == wanted_ids or self._shown(resting) or "nothing"
         if word == "flat":
             return (not floor.at_venue() and not exchange.open_orders()) or f"{floor.at_venue()} and {floor.resting()}"
         answers: dict[str, Callable[[], tuple[object, object]]] = {
@@ -418,6 +420,11 @@ class Play:
         }
         found_, wanted_ = answers[word]()
         return found_ == wanted_ or found_
+
+    def _shown(self, order_ids: list[str]) -> list[str]:
+        """Return orders of the venue by the names that a script has for them."""
+        names = {self._order(name).order_id: name for name in self._names() if name[-1].isdigit()}
+        return [names.get(x, x) for x in order_ids]
 
     def _stop(self, word: str, wanted: object) -> object:
         stops = [o for o in self.floor.gateway.exchange.open_orders() if o.trigger is not None and self.watch.books.owner_of(o.order_id)]
