@@ -20,10 +20,25 @@ def check_plan(
         BadInput: names the field, what is wrong with it and the remedy; nothing is sent.
     """
     place = f"plan for {plan.symbol}"
-    qty = positive_decimal_from(plan.qty, f"{place}: qty")
-    instrument.lots(qty, f"{place}: qty")
-    if qty < instrument.min_qty:
-        raise BadInput(f"{place}: qty", f"{qty} is under the venue's minimum {instrument.min_qty}", "ask for more")
+    check_shape(plan)
+    instrument.lots(plan.qty, f"{place}: qty")
+    if plan.qty < instrument.min_qty:
+        raise BadInput(f"{place}: qty", f"{plan.qty} is under the venue's minimum {instrument.min_qty}", "ask for more")
+    if plan.margin and not instrument.marginable:
+        raise BadInput(f"{place}: margin", f"{plan.symbol} cannot be traded on margin", "use another symbol, or a long without margin")
+    _check_levels(plan, instrument, place, mark)
+    _check_protectable(plan, instrument, place, mark, taker_fee_bps)
+    if plan.attach_stop and not capabilities.attached_stop:
+        raise BadInput(f"{place}: attach_stop", f"{capabilities.venue} has no attached stops", "leave attach_stop out")
+
+
+def check_shape(plan: Plan) -> None:
+    """Return if a plan makes sense by itself, whatever the venue. Raises BadInput as `check_plan` does."""
+    place = f"plan for {plan.symbol}"
+    positive_decimal_from(plan.qty, f"{place}: qty")
+    for name in ("entry_price", "stop_price", "take_profit_price"):
+        if (price := getattr(plan, name)) is not None:
+            positive_decimal_from(price, f"{place}: {name}")
     _check_times(plan, place)
     if plan.trail_offset_bps is None and plan.stop_price is None and not plan.trail_auto:
         raise BadInput(place, "it has no stop", "give trail_offset_bps, trail_auto or stop_price")
@@ -35,10 +50,10 @@ def check_plan(
         raise BadInput(f"{place}: trail_floor_bps", problem, "give basis points")
     if plan.side.value == "short" and not plan.margin:
         raise BadInput(f"{place}: side", "a short needs margin", "set margin = true")
-    if plan.margin and not instrument.marginable:
-        raise BadInput(f"{place}: margin", f"{plan.symbol} cannot be traded on margin", "use another symbol, or a long without margin")
     if plan.entry_type == "limit" and plan.entry_price is None:
         raise BadInput(f"{place}: entry_price", "a limit entry needs one", "give entry_price, or entry_type market")
+    if plan.entry_type == "market" and plan.entry_price is not None:
+        raise BadInput(f"{place}: entry_price", "a market entry has none", "leave it out, or set entry_type limit")
     for step in plan.tighten:
         if step.profit_bps <= 0 or not 1 <= step.trail_offset_bps <= MAX_TRAIL_OFFSET_BPS:
             problem = f"profit {step.profit_bps}, trail {step.trail_offset_bps} is no step"
@@ -46,14 +61,15 @@ def check_plan(
     if plan.strategy == "ignition" and (plan.trail_activation_bps is None or plan.trail_activation_bps <= 0):
         problem = "an ignition needs the profit from which it has taken off"
         raise BadInput(f"{place}: trail_activation_bps", problem, "give basis points above 0")
+    for name in ("trail_activation_bps", "breakeven_profit_bps"):
+        if (bps := getattr(plan, name)) is not None and bps <= 0:
+            raise BadInput(f"{place}: {name}", f"{bps} is no profit", "give basis points above 0, or leave it out")
+    if plan.take_profit_arm_bps < 0:
+        raise BadInput(f"{place}: take_profit_arm_bps", f"{plan.take_profit_arm_bps} is below 0", "give basis points from 0 up")
     if plan.panic_pnl_bps is not None and plan.panic_pnl_bps >= 0:
         raise BadInput(f"{place}: panic_pnl_bps", f"{plan.panic_pnl_bps} is not below zero", "give a loss, for example -300")
     if plan.time_stop_secs is not None and plan.time_stop_secs < 0:
         raise BadInput(f"{place}: time_stop_secs", f"{plan.time_stop_secs} is negative", "give seconds, or leave it out")
-    _check_levels(plan, instrument, place, mark)
-    _check_protectable(plan, instrument, place, mark, taker_fee_bps)
-    if plan.attach_stop and not capabilities.attached_stop:
-        raise BadInput(f"{place}: attach_stop", f"{capabilities.venue} has no attached stops", "leave attach_stop out")
 
 
 def _check_protectable(plan: Plan, instrument: Instrument, place: str, mark: Mark | None, taker_fee_bps: Decimal) -> None:

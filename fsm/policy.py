@@ -121,6 +121,8 @@ def _cover(d: Draft) -> Commands:
                 yield _note(d, "amend", order)
                 return
         return
+    if _has_ended_as_it_came(d):
+        return
     is_loop = p.state in (PROTECTION_PENDING, EMERGENCY_PROTECTING) and p.protect_attempts >= PROTECT_ATTEMPTS
     if is_loop and isinstance(d.fact, f.OrderNotFound | f.SnapshotAgreed | f.SnapshotDiffered):
         # A stop that vanished is sent again at once. A venue that takes none would be sent one with each answer (I14): once the attempts
@@ -132,6 +134,18 @@ def _cover(d: Draft) -> Commands:
             yield command
             if amendable:
                 yield _note(d, "delta_stop", None, client_order_id)
+
+
+def _has_ended_as_it_came(d: Draft) -> bool:
+    """Whether the venue has just ended a stop that was placed a moment ago, and not for the first time.
+
+    One at once for each would go round as fast as the link allows (I14): the watch makes the next attempt.
+    """
+    p, fact = d.position, d.fact
+    order = p.order(fact.client_order_id, fact.venue_order_id) if isinstance(fact, f.OrderCanceled) else None
+    if order is None or order.role != "stop" or p.stops_lost <= PROTECT_ATTEMPTS:
+        return False
+    return d.now_ns - order.decided_ns < p.plan.timing.protect_timeout_ms * 1_000_000
 
 
 def _note(d: Draft, means: c.Means, order: Order | None, client_order_id: str = "") -> c.NoteCoverage:
@@ -442,6 +456,8 @@ def _alert_lost(d: Draft) -> Commands:
     if order is None or order.role != "stop" or not p.stops_lost or p.exit_reason or p.hold_ns:
         return
     text = f"{p.position_id}: its stop was cancelled by somebody else ({p.stops_lost} times); a stop is put back"
+    if _has_ended_as_it_came(d) and p.stops_lost % PAGE_EVERY_WATCHES:
+        return
     if p.stops_lost > 1:
         yield c.Page(code="STOP_CANCELLED_AGAIN", text=text)
     else:

@@ -87,6 +87,7 @@ CLASSIFIERS = (
     Classifier("signal", ("STALE", "PRICED", "TIGHTEN", "SHADOW", "EXIT"), "what a crossed level asks for; SHADOW: a live native stop should fire"),
     Classifier("urgency", ("URGENT", "PATIENT"), "whether an exit may rest first"),
     Classifier("refusal", ("THROUGH_MARKET", "SPENT", "FUNDS", "OTHER"), "whether a stop was refused because its level is crossed, once too often, or for want of funds"),
+    Classifier("ended", ("FIRED", "OTHER"), "whether the only stop had fired when the venue ended it, with nothing else in the way of the exit"),
     Classifier("ignition", ("OUT", "STAY"), "whether an ignition position is held, has never taken off, and the market is quiet (A7)"),
     Classifier("ladder", ("AGAIN", "SPENT"), "whether the attempts of this rung are used up"),
     Classifier("upkeep", ("WAITING", "SHADOW_FIRED", "MISALIGNED", "SURPLUS", "FINE"), "what a routine look at a covered position finds"),
@@ -196,7 +197,9 @@ ROWS: tuple[Row, ...] = (
     # --- evidence about orders, and the whole truth: go where it is
     *settle(_STAY, (*_TOLD, "AmendRejected", *SNAPSHOT), but=("SHORT",)),
     *settle(_STAY, (*_TOLD, *SNAPSHOT), only=("SHORT",)),
-    *settle(_STAY, ("OrderCanceled",), also=("alert_lost",)),
+    *settle(_STAY, ("OrderCanceled",), {"ended": "OTHER"}, ("alert_lost",)),
+    # Put back where its level is crossed it would fire and be ended again, as fast as the link allows (I14).
+    Row(_STAY, ("OrderCanceled",), {"ended": "FIRED"}, MARKET_EXITING, ("exit_market", "page_triggered"), "the venue ended a stop that had fired: what is left goes at market", "stop_unfilled"),
     *settle((*_LEAVING, FLATTENING), (*EVIDENCE, "OrderRejected", *SNAPSHOT), but=("FLIPPED", "SHORT", *_FREE)),
     *settle((CANCEL_PENDING, *_RESTING, FLATTENING), (*EVIDENCE, "OrderRejected", *SNAPSHOT), only=_FREE),
     *settle(_LEAVING, (*EVIDENCE, "OrderRejected", *SNAPSHOT), only=("FLIPPED",)),
@@ -594,6 +597,12 @@ def _refusal(position: Position, fact: Any) -> str:
     return "FUNDS" if fact.reject_class == "funds" else "OTHER"
 
 
+def _ended(position: Position, fact: Any) -> str:
+    if position.state != STOP_TRIGGERED or position.exit_reason or _situation(position, False, "") != "BARE":
+        return "OTHER"
+    return "FIRED" if _situation(position, True, "stop_unfilled") == "CLEAR" else "OTHER"
+
+
 def _ignition(position: Position, fact: Any) -> str:
     waits = position.plan.strategy == "ignition" and position.is_tradable and not position.is_trail_active and not position.exit_reason
     return "OUT" if waits and position.mode in ("quiet", "compression") else "STAY"
@@ -652,6 +661,7 @@ ANSWERS: Mapping[str, Callable[[Position, Any], str]] = {
     "signal": _signal,
     "urgency": _urgency,
     "refusal": _refusal,
+    "ended": _ended,
     "ignition": _ignition,
     "ladder": _ladder,
     "upkeep": _upkeep,

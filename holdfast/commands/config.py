@@ -6,6 +6,7 @@ import sys
 from cyclopts import App
 
 from events.errors import BadInput
+from fsm.plans import check_shape
 from holdfast.config import secret_file_problem
 from holdfast.config.text import example_toml, json_schema, listing
 from holdfast.config.toml import toml_value
@@ -21,6 +22,12 @@ def check(*, settings: Settings = Settings()) -> None:
     """Read the settings as an engine would, and say on standard error what is wrong with the first that is."""
     loaded = settings.load()
     venue = loaded.config.venue
+    for index, plan in enumerate(loaded.config.positions):
+        try:
+            check_shape(plan)
+        except BadInput as refused:
+            path = f"positions[{index}]"
+            raise BadInput(f"{loaded.source_of(path)}: {path}: {refused.place}", refused.problem, refused.remedy) from None
     if venue.api_secret_file and (problem := secret_file_problem(venue.api_secret_file)):
         place = f"{loaded.source_of('venue.api_secret_file')}: venue.api_secret_file {venue.api_secret_file}"
         raise BadInput(place, problem, "make it yours alone: chmod 600")

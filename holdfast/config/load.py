@@ -29,6 +29,8 @@ from .tree import Config
 DEFAULT = "default"
 MAX_SPEED = 10_000
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+# What `events.store.open_store` opens.
+STORES = ("sqlite", "postgresql", "postgres")
 # msgspec speaks of JSON's and Python's types, a user of what he wrote.
 _WORDS = {
     "Invalid decimal string": "expected a number, got a text", "Invalid enum value": "there is no choice",
@@ -152,6 +154,10 @@ def _check_values(config: Config, sources: Mapping[str, str]) -> None:
             value = getattr(struct, name)
             if type(value) in (int, Decimal) and value < least:
                 raise BadInput(_place(sources, f"{section}.{name}"), f"{value} is below {least}", f"write {least} or more")
+    for asset, amount in config.simulated.settings.balances.items():
+        if amount < 0:
+            place = _place(sources, f"simulated.settings.balances.{asset}")
+            raise BadInput(place, f"{amount} is below 0", "write 0 or more")
     for name, schemes in (("public_url", ("wss", "ws")), ("private_url", ("wss", "ws")), ("rest_url", ("https", "http"))):
         _check_address(getattr(config.venue, name), schemes, _place(sources, f"venue.{name}"))
     _check_store(config.store.url, _place(sources, "store.url"))
@@ -189,6 +195,9 @@ def _decimals(value: object, path: str) -> Iterator[tuple[str, Decimal]]:
 def _check_store(url: str, place: str) -> None:
     if "://" not in url:
         return
+    scheme = url.partition("://")[0]
+    if scheme not in STORES:
+        raise BadInput(place, f"{scheme + '://'!r} is not a kind of store", "name a file or a postgresql:// address")
     try:
         password = urlsplit(url).password
     except ValueError:

@@ -154,3 +154,37 @@ def test_a02_an_amend_of_the_wrong_kind_is_a_type_error(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     wrong = [line for line in done.stdout.splitlines() if "arg-type" in line]
     assert [line.split(":")[1] for line in wrong] == ["7", "8"], done.stdout
+
+
+@both_sides
+def test_a10_stops_that_the_venue_ends_as_they_come_are_not_sent_as_fast_as_it_ends_them(side: PositionSide) -> None:
+    stage = Stage(side).protected()
+    for _ in range(3):
+        assert_decision(stage.canceled("stop"), "ProtectionPending", "submit stop 1.0 trail 300")
+        stage.accepted("stop")
+    assert_decision(stage.canceled("stop"), "ProtectionPending")
+    stage.wait(2_000)
+    assert_decision(stage, "EmergencyProtecting", "submit stop 1.0 trail 300")
+    stage.accepted("stop").wait(3_000)
+    # It stood for a while: its end is news.
+    assert_decision(stage.canceled("stop"), "ProtectionPending", "submit stop 1.0 trail 300")
+
+
+@both_sides
+@pytest.mark.parametrize("filled", ["", "0.4"])
+def test_a10_a_stop_that_fired_and_was_ended_by_the_venue_is_followed_by_the_exit(side: PositionSide, filled: str) -> None:
+    stage = Stage(side).protected().triggered("stop")
+    if filled:
+        stage.filled("stop", filled)
+    stage.canceled("stop")
+    assert_decision(stage, "MarketExiting", f"submit exit {'0.6' if filled else '1.0'}")
+    assert stage.position.exit_reason == "stop_unfilled"
+
+
+@both_sides
+def test_a10_while_its_entry_may_still_fill_a_stop_is_put_back_for_the_one_that_fired(side: PositionSide) -> None:
+    stage = Stage(side, entry_type="limit", entry_price=100).accepted("entry").filled("entry", "0.4").accepted("stop").triggered("stop")
+    assert_decision(stage, "StopTriggered", "cancel entry")
+    assert_decision(stage.canceled("stop"), "ProtectionPending", "submit stop 0.4 trail 300")
+    stage.accepted("stop").canceled("entry").triggered("stop").canceled("stop")
+    assert_decision(stage, "MarketExiting", "submit exit 0.4")

@@ -34,6 +34,10 @@ both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side
         ({"timing": f.Timing(market_deadline_ms=70_000)}, "timing.market_deadline_ms: 70000 is not within 500 to 60000"),
         ({"strategy": "ignition"}, "an ignition needs the profit"),
         ({"entry_type": "limit"}, "a limit entry needs one"),
+        ({"entry_price": D(60_000)}, "a market entry has none"),
+        ({"trail_style": "engine", "breakeven_profit_bps": -5}, "breakeven_profit_bps: -5 is no profit"),
+        ({"trail_style": "engine", "trail_activation_bps": 0}, "trail_activation_bps: 0 is no profit"),
+        ({"take_profit_arm_bps": -1}, "take_profit_arm_bps: -1 is below 0"),
     ],
     ids=str,
 )

@@ -101,6 +101,8 @@ def test_texts_are_read_as_what_the_setting_is(text: str, expected: object) -> N
         ("[simulated]\nport = 65536", "simulated.port", "<= 65535", "like the default, 0"),
         ('[simulated]\nfaults = ["drop_fram"]', "simulated.faults", "none of that name", "drop_frame"),
         ("[simulated.settings.balances]\nUSD = inf", "simulated.settings.balances.USD", "not a finite decimal number", "digits"),
+        ("[simulated.settings.balances]\nUSD = -5", "simulated.settings.balances.USD", "-5 is below 0", "0 or more"),
+        ('[store]\nurl = "mysql://x/y"', "store.url", "'mysql://' is not a kind of store", "postgresql://"),
         ("[simulated.settings]\nspread_ticks = -1", "simulated.settings.spread_ticks", "-1 is below 0", "0 or more"),
         ("[timing]\nack_timeout_ms = 0", "timing.ack_timeout_ms", "0 is below 1", "1 or more"),
         ('[venue]\nsymbols = ["DOGE/USD"]', "venue.symbols", "no such pair", "BTC/USD"),

@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import pytest
+
+from holdfast.cli import main
+
+PLAN = '[[positions]]\nsymbol = "BTC/USD"\nside = "long"\nqty = 0.01\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "it has no stop"),
+        ("trail_offset_bps = 80\npanic_pnl_bps = 100", "panic_pnl_bps: 100 is not below zero"),
+        ("stop_price = -5.0", "stop_price: -5.0 is not above zero"),
+        ("trail_offset_bps = 80\nentry_price = 50.0", "entry_price: a market entry has none"),
+        ("trail_offset_bps = 80\n[positions.timing]\nmarket_deadline_ms = 100", "timing.market_deadline_ms: 100 is not within"),
+    ],
+)
+def test_the_check_finds_a_plan_that_no_venue_could_protect(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, reason: str
+) -> None:
+    path = tmp_path / "holdfast.toml"
+    path.write_text(PLAN + "trail_offset_bps = 80\n" + PLAN + text, encoding="utf-8")
+    assert main(["config", "check", "--config", str(path)]) == 3
+    said = capsys.readouterr().err
+    assert said.startswith(f"holdfast: {path}: positions[1]: plan for BTC/USD: ")
+    assert reason in said
+
+
+def test_the_check_says_that_sound_settings_are_fine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "holdfast.toml"
+    path.write_text(PLAN + "trail_offset_bps = 80\n", encoding="utf-8")
+    assert main(["config", "check", "--config", str(path)]) == 0
+    assert capsys.readouterr().err == "the settings are fine\n"
