@@ -9,7 +9,8 @@ import pytest
 
 from events import facts as f
 from events.values import PositionSide
-from holdfast.scenario.floor import Floor, replayed
+from holdfast.scenario.floor import BALANCES, D, Floor, replayed
+from venues.simulated.settings import VenueSettings
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 Altered = Callable[[str, Random], str]
@@ -137,4 +138,25 @@ def test_a27_a_frame_cut_anywhere_is_refused_or_understood_and_never_more_than_o
     floor.wait(5)
     assert floor.state(position_id) == "Protected"
     assert len(floor.resting()) == 1
+    assert replayed(floor)
+
+
+@both_sides
+@pytest.mark.parametrize("rest_lag_ms", [0, 60_000])
+def test_a27_a_snapshot_with_an_execution_that_cannot_be_read_proves_no_absence(side: PositionSide, rest_lag_ms: int) -> None:
+    # The entry fills while nobody listens. What it bought stands in the snapshot, in a number that is none.
+    floor = Floor(venue=VenueSettings(balances=dict(BALANCES), rest_lag_ms=rest_lag_ms))
+    # Executions of another position are known: the list reaches back to them.
+    floor.leave(floor.protected(side))
+    floor.wait(2)
+    px = floor.moved(side, -50)
+    position_id = floor.open(side, entry_type="limit", entry_price=px, timing=f.Timing(entry_ttl_ms=600_000))
+    floor.wait(1)
+    floor.cut()
+    floor.altered = lambda text: text.replace('"last_qty":', '"last_qty":"NaN","was":') if '"executions"' in text else text
+    floor.tick(floor.moved(side, -60))
+    floor.wait(1)
+    floor.connect()
+    floor.wait(90)
+    assert (floor.state(position_id), abs(floor.at_venue())) == ("Protected", D("0.5"))
     assert replayed(floor)

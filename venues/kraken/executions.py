@@ -97,7 +97,9 @@ def snapshot(orders: Orders, entries: Sequence[ExecEntry], ts_recv_ns: int, raw:
     orders.identify_parents(entry for entry in entries if entry.exec_type != "trade")
     # Taken for somebody else's, they would leave the order that they filled for absent: they wait until REST names it.
     are_nameless = [not orders.is_known_trade(entry.exec_id) and orders.may_be_ours(orders.record(entry.order_id)) for entry in trades]
-    is_complete = is_complete and not any(are_nameless)
+    # What cannot be booked may be what an order of ours did before it left the list.
+    are_readable = [orders.is_known_trade(entry.exec_id) or reading.can_book(entry) for entry in trades]
+    is_complete = is_complete and not any(are_nameless) and all(are_readable)
     if is_complete:
         orders.close_gap()
     else:
@@ -138,6 +140,14 @@ class _Reading:
         for entry in entries:
             if entry.order_id:
                 self._orders.identify(entry)
+
+    def can_book(self, entry: ExecEntry) -> bool:
+        """Whether an entry says enough of an execution to be booked."""
+        try:
+            qty = number(entry.last_qty, "executions.last_qty")
+        except NotFinite:
+            return False
+        return bool(entry.order_id and entry.exec_id) and qty > 0 and self._orders.record(entry.order_id).side is not None
 
     def take(self, entry: ExecEntry) -> None:
         if not entry.order_id:
