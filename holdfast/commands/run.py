@@ -1,6 +1,7 @@
 """`holdfast run`: the live engine."""
 
 import asyncio
+from math import inf
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -31,6 +32,8 @@ def command(
     from holdfast.live import run_live
     from holdfast.quiet import live_logs
 
+    if duration is not None and not 0 < duration < inf:
+        raise BadInput("--duration", f"{duration} is no time above 0", "give seconds, or leave it out")
     config = settings.load().config
     live_logs(config.log.format, config.log.level)
     if validate:

@@ -33,3 +33,9 @@ def test_the_check_says_that_sound_settings_are_fine(tmp_path: Path, capsys: pyt
     path.write_text(PLAN + "trail_offset_bps = 80\n", encoding="utf-8")
     assert main(["config", "check", "--config", str(path)]) == 0
     assert capsys.readouterr().err == "the settings are fine\n"
+
+
+@pytest.mark.parametrize("text", ["-3", "0", "nan", "inf"])
+def test_a_duration_that_is_no_time_is_refused_before_anything_runs(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    assert main(["run", "--duration", text]) == 3
+    assert "--duration: " in capsys.readouterr().err
