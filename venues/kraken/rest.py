@@ -18,6 +18,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 
 import msgspec
 
@@ -174,7 +175,8 @@ class RestClient:
             if problem.code in _FINAL_HTTP:
                 raise BadInput(KEY_PLACE, text, KEY_REMEDY) from None
             raise unreached(text) from None
-        except (OSError, ValueError) as problem:
+        except (OSError, ValueError, HTTPException) as problem:
+            # HTTPException: an answer that is none, or that is cut in its middle.
             reason = getattr(problem, "reason", problem)
             raise unreached(f"the request {name} failed ({type(problem).__name__}: {reason})") from None
         if len(raw) > MAX_REPLY_BYTES:

@@ -1,5 +1,6 @@
 """The REST client against a real HTTP server that answers as it is told to."""
 
+import asyncio
 import base64
 import threading
 import time
@@ -87,6 +88,30 @@ async def test_a_venue_that_stays_away_is_given_up_after_some_tries(server):
     with pytest.raises(VenueProblem, match="HTTP 503"):
         await RestClient("key", SECRET, server.url, counter=CallCounter(limit=100)).post("/0/private/OpenOrders", tries=3)
     assert len(server.nonces) == 3
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{",
+        b"CloudFlare WebSocket proxy restarting\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 70_000 + b"\r\n\r\n",
+        b"",
+    ],
+    ids=["cut chunk", "no chunk", "no status", "long header", "closed"],
+)
+async def test_an_answer_that_is_no_http_or_ends_in_its_middle_is_a_venue_that_did_not_answer(said):
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        with pytest.raises(VenueProblem, match="the request OpenOrders failed"):
+            await RestClient("key", SECRET, url).post("/0/private/OpenOrders", tries=2)
 
 
 async def test_a_nonce_never_goes_back_with_the_clock(server, monkeypatch):
