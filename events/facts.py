@@ -47,10 +47,10 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What one position is to be, whole: entry, protection, exits. Fixed at the request; only tightening changes it.
 
-    `trail_offset_bps` asks for a trailing stop, `stop_price` for a static one; at least one is needed (both: the trail
-    protects, the static level is its floor). `trail_auto` leaves the distance to the engine: it sets `trail_offset_bps` when
-    the position is asked for, from fees and the range of the venue's own trades, and narrows it later (A12), not under the strategy's
-    own `trail_floor_bps`.
+    `trail_offset_bps` asks for a trailing stop, `stop_price` for a static one; at least one is needed. With both the trail
+    rests at the venue, or with `attach_stop` the static one; the other one is watched here, and left for at once when it is crossed (A2).
+    `trail_auto` leaves the distance to the engine: it sets `trail_offset_bps` when the position is asked for, from fees and the range of
+    the venue's own trades, and narrows it later (A12), not under the strategy's own `trail_floor_bps`.
 
     `trail_style` "engine" lets the engine keep the trail: the venue holds a static stop that is moved in steps (C1-C8), from the
     profit `trail_activation_bps` on if given, and not below the entry once profit was `breakeven_profit_bps`.
