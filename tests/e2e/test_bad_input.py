@@ -199,7 +199,7 @@ CASES = (
         "a database server that is not there", f"{RUN} --set store.url=postgresql://nobody@127.0.0.1:1/none", 3,
         ("postgresql://127.0.0.1/none", "cannot be reached", "start the server"),
     ),
-    Case("a store of an unknown kind", f"{RUN} --set store.url=mysql://host/db", 2, ("mysql", "postgresql://")),
+    Case("a store of an unknown kind", f"{RUN} --set store.url=mysql://host/db", 3, ("mysql", "postgresql://")),
     Case("a password in the store's address", f"{RUN} --set store.url=postgresql://me:pw@host/db", 3, ("store.url", "password_env")),
     # places that cannot be written, and no room
     Case("a folder of data that cannot be made", f"{RUN} --set engine.data_dir=/proc/x", 3, ("/proc/x", "may write")),
