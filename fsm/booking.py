@@ -16,7 +16,7 @@ from events.values import Mark, Side
 
 from .model import Order, Position, fee_lots_of
 from .order import END_STATUSES, LIVE, OPEN_STATUSES, SUBMITTED, UNKNOWN
-from .position import HALTED, RECONCILING
+from .position import HALTED, RECONCILING, STOP_TRIGGERED
 
 replace = msgspec.structs.replace
 # How long a venue takes a request that names no deadline of its own (venues.md 1.6).
@@ -463,8 +463,9 @@ def _unknown(position: Position, fact: f.OutcomeUnknown, order_to: str) -> Posit
         position = replace(position, tighten_attempts=position.tighten_attempts + 1)
     elif fact.operation == "cancel":
         # Asked again by a clock, not by the next word of the order: a venue that is down says both as fast as it is asked (I14).
-        # While nothing is to be closed an entry has a clock of its own for that.
-        order = replace(_settled(order), cancel_refused=order.role != "entry" or bool(position.exit_reason))
+        # While nothing is to be closed an entry has a clock of its own for that; behind a stop that fired it is that state's.
+        has_own_clock = order.role == "entry" and not position.exit_reason and position.state != STOP_TRIGGERED
+        order = replace(_settled(order), cancel_refused=not has_own_clock)
     return with_order(position, order)
 
 

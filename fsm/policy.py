@@ -88,7 +88,9 @@ def _submit_entry(d: Draft) -> Commands:
 
 def _cancel_entry(d: Draft) -> Commands:
     for order in d.position.open_orders("entry"):
-        if order.pending != "cancel" and not order.cancel_refused and order.status != ENDED:
+        # What was refused is asked for again by a clock only.
+        is_due = not order.cancel_refused or isinstance(d.fact, f.DeadlinePassed)
+        if order.pending != "cancel" and is_due and order.status != ENDED:
             yield _cancel(d, order)
 
 

@@ -303,7 +303,7 @@ ROWS: tuple[Row, ...] = (
     Row((PROTECTED, PROTECTED_PENDING_FILL), ("DeadlinePassed",), {"which": "watch", "upkeep": "MISALIGNED"}, TIGHTENING, ("converge",), "try the refused tightening again, ever less often"),
     Row((PROTECTED, PROTECTED_PENDING_FILL), ("DeadlinePassed",), {"which": "watch", "upkeep": "SURPLUS"}, RESIZING, ("converge",), "try the refused trimming again"),
     *leave((PROTECTED, PROTECTED_PENDING_FILL, TIGHTENING), ("DeadlinePassed",), "stop_crossed", {"which": "watch", "upkeep": "SHADOW_FIRED"}),
-    Row((STOP_TRIGGERED,), ("DeadlinePassed",), {"which": "watch", "ladder": "AGAIN"}, SAME, ("refresh", "page_triggered"), "fired, not filled: ask"),
+    Row((STOP_TRIGGERED,), ("DeadlinePassed",), {"which": "watch", "ladder": "AGAIN"}, SAME, ("cancel_entry", "refresh", "page_triggered"), "fired, not filled: ask, and call the entry back again"),
     *leave(
         (STOP_TRIGGERED,), ("DeadlinePassed",), "stop_unfilled", {"which": "watch", "ladder": "SPENT"},
         STOP_OUT=(CANCEL_PENDING, ("cancel_rest",), "fired and still not filled: cancel it, then market"),

@@ -55,6 +55,19 @@ def test_a13_a_stop_that_fired_is_not_called_back_while_nothing_could_take_its_p
 
 
 @both_sides
+def test_a13_the_entry_behind_a_stop_that_fired_is_called_back_by_a_clock_while_the_venue_is_down(side: PositionSide) -> None:
+    plan = {"entry_type": "limit", "entry_price": 100}
+    stage = told(Stage(side, **plan).accepted("entry").filled("entry", "0.4").accepted("stop"), "maintenance").triggered("stop")
+    assert_decision(stage, "StopTriggered", "cancel entry")
+    for _ in range(3):
+        assert_decision(stage.unknown("entry", "cancel"), "StopTriggered")
+        assert_decision(stage.accepted("entry"), "StopTriggered")
+        assert_decision(stage.snapshot("entry", "stop"), "StopTriggered")
+        stage.wait(5_000)
+        assert_decision(stage, "StopTriggered", "cancel entry")
+
+
+@both_sides
 def test_a13_through_the_engine_a_limit_only_market_gets_a_limit_at_once(side: PositionSide) -> None:
     floor = Floor()
     position_id = floor.protected(side)
