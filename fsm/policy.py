@@ -126,7 +126,7 @@ def _cover(d: Draft) -> Commands:
     if _has_ended_as_it_came(d):
         return
     is_loop = p.state in (PROTECTION_PENDING, EMERGENCY_PROTECTING) and p.protect_attempts >= PROTECT_ATTEMPTS
-    if is_loop and isinstance(d.fact, f.OrderNotFound | f.SnapshotAgreed | f.SnapshotDiffered):
+    if is_loop and isinstance(d.fact, f.OrderNotFound | f.SnapshotAgreed | f.SnapshotDiffered | f.OrderAccepted):
         # A stop that vanished is sent again at once. A venue that takes none would be sent one with each answer (I14): once the attempts
         # are used up the watch does it.
         return
