@@ -429,21 +429,27 @@ class SnapshotAgreed(Fact, frozen=True, kw_only=True, tag="snapshot_agreed.1"):
     """A fresh snapshot of orders and trades was compared with this position and nothing differed.
 
     `shared` is there, and true, where the account holds more of what the position holds than the position, or where that is not known:
-    then what the venue forbids the account does not stop a second order of this position.
+    then what the venue forbids the account does not stop a second order of this position. `lacking` is there, and true, where executions
+    may be missing from it, among them those of a stop that was attached to the entry (A18).
     """
 
     asked_ns: int
     mark: Mark | None = None
     shared: Literal[True] | msgspec.UnsetType = msgspec.UNSET
+    lacking: Literal[True] | msgspec.UnsetType = msgspec.UNSET
 
 
 class SnapshotDiffered(Fact, frozen=True, kw_only=True, tag="snapshot_differed.1"):
-    """A fresh snapshot differed; the differences came before this fact as facts of their own. `shared` as in `SnapshotAgreed`."""
+    """A fresh snapshot differed; the differences came before this fact as facts of their own.
+
+    `shared` and `lacking` as in `SnapshotAgreed`.
+    """
 
     asked_ns: int
     differences: int
     mark: Mark | None = None
     shared: Literal[True] | msgspec.UnsetType = msgspec.UNSET
+    lacking: Literal[True] | msgspec.UnsetType = msgspec.UNSET
 
 
 class TruthStale(Fact, frozen=True, kw_only=True, tag="truth_stale.1"):

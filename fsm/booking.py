@@ -204,6 +204,11 @@ def _looked(position: Position, fact: f.SnapshotAgreed | f.SnapshotDiffered, ord
     # The first word of a new link ends a waiting, and may lack executions: it is no look.
     if position.unseen_child_lots and position.state != RECONCILING:
         position = replace(position, child_looks=position.child_looks + 1)
+    lacks_ns = 0
+    if fact.lacking is True and not position.is_guarded(shared=fact.shared is True):
+        lacks_ns = position.lacks_ns or fact.ts_recv_ns
+    if lacks_ns != position.lacks_ns:
+        position = replace(position, lacks_ns=lacks_ns)
     changing = [o for o in position.orders if o.pending or o.listed_lots is not None]
     if not changing:
         return position
@@ -449,6 +454,7 @@ def _child(position: Position, fact: f.ChildDiscovered, order_to: str) -> Positi
         decided_ns=fact.ts_recv_ns,
         sent_ns=fact.ts_recv_ns,
         accepted_ns=fact.ts_recv_ns,
+        is_attached=bool(fact.parent_venue_order_id),
     )
     return replace(position, orders=(*position.orders, child))
 

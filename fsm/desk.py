@@ -285,10 +285,11 @@ class Desk:
                 continue
             if position is not None and not doubted:
                 mark = self._mark(position, now_ns)
-                word: f.AnyFact = f.SnapshotAgreed(ts_recv_ns=now_ns, asked_ns=asked_ns, mark=mark, shared=is_shared)
+                lacking: Literal[True] | UnsetType = True if not trades_complete and _has_attached(position) else UNSET
+                word: f.AnyFact = f.SnapshotAgreed(ts_recv_ns=now_ns, asked_ns=asked_ns, mark=mark, shared=is_shared, lacking=lacking)
                 if differences:
                     word = f.SnapshotDiffered(
-                        ts_recv_ns=now_ns, asked_ns=asked_ns, differences=differences, mark=mark, shared=is_shared
+                        ts_recv_ns=now_ns, asked_ns=asked_ns, differences=differences, mark=mark, shared=is_shared, lacking=lacking
                     )
                 out += self._step(position, word)
         if trades_complete:
@@ -541,6 +542,12 @@ def _is_news(position: Position, fact: f.OrderFact, effective_stop: Decimal) -> 
 def _may_lack_child(position: Position, now_ns: int) -> bool:
     """Whether a list that may lack executions is no word about an attached stop that is waited for; not for ever (I13)."""
     return bool(position.unseen_child_lots) and position.state != RECONCILING and now_ns - position.state_ns < LACKING_NS
+
+
+def _has_attached(position: Position) -> bool:
+    """Whether a stop of the position can have come to life, and gone, with an execution of its entry that nobody has told yet."""
+    attaches = position.plan.attach_stop and position.capabilities.attached_stop
+    return attaches and bool(position.untold_child_lots or position.open_orders("entry"))
 
 
 def _level_key(position_id: str, armed: ArmedLevel) -> str:

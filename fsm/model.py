@@ -31,7 +31,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     `stop_loosened` if that report was worse than the one before. `called_back`: a cancel of it was decided, whatever became of that.
     `unlisted_ns` is since when lists in a row lack it without proof of its end, 0 while it is listed; `given_up` if it is waited for
     no longer, because the venue lets no second order close what it closed; `is_gone` if the venue has said besides that it knows it
-    no more: whatever it did, it does nothing else.
+    no more: whatever it did, it does nothing else. `is_attached`: the venue made it of an execution of the entry.
     """
 
     client_order_id: str
@@ -66,6 +66,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     unlisted_ns: int = 0
     given_up: bool = False
     is_gone: bool = False
+    is_attached: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -138,7 +139,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     `shadow_ns` and `shadow_px` say when and at which last price the stop that the venue holds should have fired.
     `stops_lost` counts stops that somebody else cancelled, `stop_taken_ns` is when the owner last did so by hand, and `hold_ns` since when
     none is put back because he did so again, 0 for not at all (P19). `child_looks` the snapshots in a row that listed no stop for what an
-    entry with an attached stop has filled. `best_px` is the best price that a fact brought since the
+    entry with an attached stop has filled. `lacks_ns` is since when lists may lack what such a stop has executed, where nothing at the
+    venue stops a second order, 0 for not at all. `best_px` is the best price that a fact brought since the
     position opened, so that a restart does not begin the trail anew (P27). `mode` is the kind of market that it was last told of,
     `trail_activated_ns` when its profit reached the activation of an ignition plan, 0 before. `venue_mode` is what the venue takes.
     """
@@ -187,6 +189,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     stop_taken_ns: int = 0
     hold_ns: int = 0
     child_looks: int = 0
+    lacks_ns: int = 0
     entry_expired_ns: int = 0
     time_stop_passed: bool = False
     mark: Mark | None = None
@@ -264,11 +267,20 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         """Lots of the entry whose attached stop must rest at the venue and has not shown itself yet (A18).
 
         The venue makes one with each execution. A list may be cut short: what two in a row do not name is not there.
+        Where lists may lack what it did, a stop of ours that took the place of another one does not hide it.
         """
+        untold_lots = self.untold_child_lots
+        if not untold_lots or self.lacks_ns:
+            return untold_lots
+        return max(0, untold_lots - sum([o.qty_lots for o in self.orders if o.role == "stop" and not o.is_attached]))
+
+    @property
+    def untold_child_lots(self) -> int:
+        """Lots of the entry for which the venue has made a stop of which nothing was told, whatever stops of ours there are (A18)."""
         if not (self.plan.attach_stop and self.capabilities.attached_stop) or self.child_looks >= CHILD_LOOKS:
             return 0
         entered = self.unheard_lots + sum([o.filled_lots for o in self.orders if o.role == "entry"])
-        return max(0, entered - sum([o.qty_lots for o in self.orders if o.role == "stop"]))
+        return max(0, entered - sum([o.qty_lots for o in self.orders if o.is_attached]))
 
     @property
     def takes_exits(self) -> bool:

@@ -11,6 +11,7 @@ from events import commands as c
 from events import facts as f
 from events.ids import client_order_id_from
 
+from .booking import LACKING_NS
 from .coverage import unprotected_lots
 from .means import is_guaranteed, means_of, rate_points, wanted_trail_of
 from .model import Order, Position, StaticStopId, TrailingStopId, static_stop_id, trailing_stop_id
@@ -170,9 +171,12 @@ def _leased(order: Order) -> int:
 
 def _expected_children(d: Draft) -> int:
     """Return the lots for which the venue's own attached stops are on their way: a second stop must not race them (A18)."""
-    if d.position.state == EMERGENCY_PROTECTING or isinstance(d.fact, f.DeadlinePassed):
+    p = d.position
+    # Where lists may lack what they have executed, and nothing at the venue stops a second stop, no clock but the longest sends one.
+    is_waited_for = p.lacks_ns and d.now_ns - p.lacks_ns < LACKING_NS
+    if not is_waited_for and (p.state == EMERGENCY_PROTECTING or isinstance(d.fact, f.DeadlinePassed)):
         return 0
-    return d.position.unseen_child_lots
+    return p.unseen_child_lots
 
 
 def _stop_order(d: Draft, lots: int) -> Commands:

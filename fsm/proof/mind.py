@@ -25,7 +25,10 @@ PID = "hf000001"
 VERSION = 100_000  # above every number that an order is given, so that a new id is known by its version
 HORIZON = 80
 LIVE = frozenset(LIVE_STATES)
-_POSITION_TIMES = ("requested_ns", "opened_ns", "state_ns", "watch_ns", "entry_expired_ns", "shadow_ns", "trail_activated_ns", "hold_ns")
+_POSITION_TIMES = (
+    "requested_ns", "opened_ns", "state_ns", "watch_ns", "entry_expired_ns", "shadow_ns", "trail_activated_ns", "hold_ns",
+    "lacks_ns",
+)  # fmt: skip
 _ORDER_TIMES = ("decided_ns", "deadline_ns", "sent_ns", "accepted_ns", "ended_ns", "pending_ns", "unlisted_ns")
 replace = msgspec.structs.replace
 
@@ -121,6 +124,7 @@ class Time:
             # That it is long ago is what never to have happened is: only "lately" is told apart.
             stop_taken_ns=self.base_ns if position.stop_taken_ns and is_live else 0,
             hold_ns=moment(position.hold_ns) if is_live and not position.exit_reason else 0,
+            lacks_ns=moment(position.lacks_ns) if is_live else 0,
             exit_attempts=(exits if exits < rungs else rungs + (exits - rungs) % EXIT_ATTEMPTS) if is_live else 0,
         )
         trail = mind.trail

@@ -13,6 +13,8 @@ from tests.fsm.stage import INSTRUMENT, MARGIN, SPOT, D, Stage, assert_decision,
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 COARSE = replace(INSTRUMENT, size_increment=D("0.01"), min_qty=D("0.1"))
 FILLS = (("0.5", "V-a"), ("0.3", "V-b"), ("0.2", "V-c"))
+# Neither funds held nor reduce-only: nothing at the venue stops a second order.
+FREE = replace(SPOT, holds_funds=False)
 
 
 def oto(side: PositionSide, **fields: object) -> Stage:
@@ -172,6 +174,81 @@ def test_a18_an_exit_does_not_wait_for_ever_for_a_list_with_every_execution(side
         assert (stage.state, "exit" in " ".join(stage.sent())) == ("CancelPending", False)
     stage.wait(5_000).snapshot(complete=False).wait(5_000)
     assert_decision(stage.snapshot(complete=False), "MarketExiting", "submit exit 1.0")
+
+
+def behind_a_cut(side: PositionSide, told: str, **word: bool) -> Stage:
+    """Executions may be missing behind a cut, among them those of the attached stop of what the entry has filled."""
+    stage = Stage(side, FREE, attach_stop=True).accepted("entry")
+    if told == "before the cut":
+        stage.filled("entry", "1.0").completed("entry")
+    stage.link_closed().wait(1_000)
+    if told == "by the list":
+        stage.filled("entry", "1.0").completed("entry")
+    stage.snapshot(*(() if told != "by REST" else ("entry",)), complete=False, **word)
+    if told == "by REST":
+        stage.filled("entry", "1.0").completed("entry")
+    stage.said()
+    return stage
+
+
+TOLD = pytest.mark.parametrize("told", ["before the cut", "by the list", "by REST"])
+
+
+@both_sides
+@TOLD
+def test_a18_where_a_list_may_lack_what_an_attached_stop_did_no_second_stop_goes_beside_it(side: PositionSide, told: str) -> None:
+    stage = behind_a_cut(side, told)
+    for _ in range(8):
+        stage.wait(500).snapshot(complete=False)
+        assert [x for x in stage.sent() if x.startswith("submit")] == []
+    stage.child("1.0", "V-a").filled("stop", "1.0").completed("stop")
+    assert (stage.state, stage.sent(), stage.bare) == ("Closed", [], 0)
+    checked(stage)
+
+
+@both_sides
+@TOLD
+def test_a18_a_list_that_lacks_no_execution_and_no_attached_stop_gets_another_stop_at_the_next_watch(side: PositionSide, told: str) -> None:
+    stage = behind_a_cut(side, told).wait(500).snapshot().wait(2_000)
+    assert stage.sent() == ["submit stop 1.0 trail 300"]
+    checked(stage)
+
+
+@both_sides
+@TOLD
+def test_a18_what_is_never_heard_of_an_attached_stop_is_not_waited_for_for_ever(side: PositionSide, told: str) -> None:
+    stage = behind_a_cut(side, told)
+    for _ in range(75):
+        stage.wait(1_000).snapshot(complete=False)
+        assert [x for x in stage.sent() if x.startswith("submit")] == []
+    for _ in range(15):
+        stage.wait(1_000).snapshot(complete=False)
+    assert (stage.state, stage.sent()) == ("MarketExiting", ["submit exit 1.0"])
+    assert stage.paged.count("STATE_TOO_LONG") > 1
+
+
+@both_sides
+def test_a18_a_stop_of_ours_is_no_attached_stop_that_an_exit_behind_a_cut_need_not_wait_for(side: PositionSide) -> None:
+    # The owner took the first attached stop away, ours replaced it, and the entry filled on while nobody listened.
+    stage = Stage(side, FREE, attach_stop=True).accepted("entry").filled("entry", "0.5").child("0.5", "V-a")
+    stage.canceled("stop", by_hand=True).accepted("stop2").link_closed().wait(1_000)
+    stage.filled("entry", "0.5").completed("entry").snapshot("stop2", complete=False)
+    stage.said()
+    stage.leave()
+    assert [x for x in stage.sent() if x.startswith("submit")] == []
+    stage.canceled("stop2").wait(1_000).snapshot(complete=False)
+    assert (stage.state, stage.sent()) == ("CancelPending", [])
+    stage.child("0.5", "V-b").filled("stop3", "0.5").completed("stop3")
+    assert (stage.state, [x for x in stage.sent() if x.startswith("submit")]) == ("MarketExiting", ["submit exit 0.5"])
+    checked(stage)
+
+
+@both_sides
+def test_a18_where_the_venue_lets_no_second_stop_close_more_a_missing_attached_stop_is_replaced_behind_a_cut_too(
+    side: PositionSide,
+) -> None:
+    stage = oto(side).filled("entry", "1.0").completed("entry").link_closed().wait(1_000).snapshot(complete=False).wait(2_000)
+    assert stage.sent()[-1] == "submit stop 1.0 trail 300"
 
 
 @both_sides
