@@ -93,14 +93,25 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     ts_recv_ns: int
 
 
+class Owned(msgspec.Struct, frozen=True, kw_only=True):
+    """What of an asset was the account owner's, as of the venue's time `ts_event_ns`."""
+
+    qty: Decimal
+    ts_event_ns: int
+
+
 class PositionRequested(Fact, frozen=True, kw_only=True, tag="position_requested.1"):
-    """A strategy or a person asks for a position. `epoch` is the store's fencing token, part of derived ids."""
+    """A strategy or a person asks for a position. `epoch` is the store's fencing token, part of derived ids.
+
+    `owned` is there where it was known what of the asset that its entry buys was the owner's then: after a restart nothing else tells it.
+    """
 
     position_id: str
     plan: Plan
     instrument: Instrument
     capabilities: Capabilities
     epoch: int = 0
+    owned: Owned | msgspec.UnsetType = msgspec.UNSET
 
 
 class PositionAdopted(Fact, frozen=True, kw_only=True, tag="position_adopted.1"):

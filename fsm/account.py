@@ -19,7 +19,8 @@ Rules
        its own only while that position is all that there is (`shared`).
     7. What an asset has grown by since an entry for it was sent, beyond what the owner is known to have traded, that entry has bought, as
        long as no list with every execution says otherwise. It counts as held then (`unheard`), so that it is protected, and a person is
-       told; how much it is follows the balance. Where nobody knows what was there before, only the person is told.
+       told; how much it is follows the balance. The log keeps what was there before, for a life of the process that begins
+       meanwhile. Where nobody knows it, or the entry has rested since, only the person is told.
 
 Pure: time comes in. A restart begins with nothing and hears balances, orders and the last trades anew.
 """
@@ -126,10 +127,10 @@ class _Question:
 
 
 class _Owners(NamedTuple):
-    """What was the owner's of an asset when an entry of ours was sent, as of the venue's time `ts_event_ns`."""
+    """What is the owner's of an asset: `owned` as it was when an entry of ours was sent, and what he is known to have traded since."""
 
     qty: Decimal
-    ts_event_ns: int
+    owned: f.Owned
 
 
 class Account:
@@ -183,14 +184,22 @@ class Account:
         self._listed = assets, ts_event_ns
         self._is_heard = True
 
-    def entering(self, asset: str, positions: Iterable[Position]) -> None:
-        """Note what is the owner's of an asset as an entry for it is about to be sent; `positions` are those that live."""
+    def entering(self, asset: str, positions: Iterable[Position]) -> f.Owned | None:
+        """Note what is the owner's of an asset as an entry for it is about to be sent; `positions` are those that live without it.
+
+        Returns what a later life of the process is to know of that, None if nobody knows it.
+        """
         known = tuple(positions)
-        if asset in self._owners and _in_question(asset, known):
-            # What is there now may be of the one before it.
-            return
-        self._owners.pop(asset, None)
-        self._leave_to_owner(asset, known)
+        # What is there now may be of an entry before it that is in question.
+        if asset not in self._owners or not _in_question(asset, known):
+            self._owners.pop(asset, None)
+            self._leave_to_owner(asset, known)
+        owners = self._owners.get(asset)
+        return None if owners is None else owners.owned
+
+    def recall(self, owned: Mapping[str, f.Owned]) -> None:
+        """Take what a life before this one knew to be the owner's of assets for which an entry of ours is in question."""
+        self._owners = {asset: _Owners(of.qty, of) for asset, of in owned.items()}
 
     def doubt(self, asset: str, now_ns: int) -> None:
         """Judge an asset at once: an order of ours found too little of it (A25).
@@ -216,7 +225,7 @@ class Account:
         if not trade.margin:
             self._trades.append(trade)
             owners = self._owners.get(trade.base)
-            if owners is not None and trade.ts_event_ns > owners.ts_event_ns:
+            if owners is not None and trade.ts_event_ns > owners.owned.ts_event_ns:
                 fees = sum((fee.qty for fee in trade.fees if fee.asset == trade.base), Decimal(0))
                 qty = (trade.qty if trade.side is Side.BUY else -trade.qty) - fees
                 self._owners[trade.base] = owners._replace(qty=max(Decimal(0), owners.qty + qty))
@@ -399,7 +408,8 @@ class Account:
         surplus, told = self._surplus(asset, positions), self._balances.get(asset)
         if surplus is not None:
             ts_event_ns = told.ts_event_ns if told is not None else self._listed[1] if self._listed is not None else 0
-            self._owners[asset] = _Owners(max(Decimal(0), surplus), ts_event_ns)
+            owned = f.Owned(qty=max(Decimal(0), surplus), ts_event_ns=ts_event_ns)
+            self._owners[asset] = _Owners(owned.qty, owned)
 
     def _surplus(self, asset: str, positions: Sequence[Position]) -> Decimal | None:
         """Return what the account holds of an asset beyond the known executions of ours, None if that is not known."""

@@ -182,6 +182,7 @@ def _assemble(
         dead_man_left_secs=_left_on(before, parts),
         asks_rest=parts.rest is not None,
         asks_ledgers=parts.rest is not None,
+        states_owned=True,
     )
     pipeline = Pipeline(settings)
     record = SessionWriter.create(

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
+from msgspec import UNSET
+
 from events import facts as f
 from events.record import PositionEvent
 from events.values import Instrument, Side
@@ -80,10 +82,24 @@ class Custody:
                 out += self._desk.take(fact, key)
         return out
 
-    def entering(self, position: Position) -> None:
-        """Note what is the owner's of what the entry of `position` will buy, before it is sent."""
-        if not position.plan.margin and position.side.sign > 0:
-            self._account.entering(position.instrument.base, [x for x in self._desk.positions.values() if x is not position])
+    def entering(self, wanted: f.PositionRequested) -> f.Owned | None:
+        """Note what is the owner's of what an entry will buy, before it is sent; return it, None if nobody knows or it buys nothing."""
+        if wanted.plan.margin or wanted.plan.side.sign < 0:
+            return None
+        return self._account.entering(wanted.instrument.base, self._desk.positions.values())
+
+    def recall(self, events: Iterable[PositionEvent]) -> None:
+        """Take from a log what was the owner's when an entry was sent that is in question.
+
+        Not for one that rests: while it did, what the account got was the owner's, and the log does not tell of it.
+        """
+        owned: dict[str, f.Owned] = {}
+        for event in events:
+            if isinstance(event.fact, f.PositionRequested) and event.fact.owned is not UNSET:
+                position = self._desk.positions.get(event.position_id)
+                if position is not None and any(not o.accepted_ns or o.order_type == "market" for o in position.open_orders("entry")):
+                    owned[position.instrument.base] = event.fact.owned
+        self._account.recall(owned)
 
     def take_own_fill(self, position: Position, fact: f.OrderFilled) -> None:
         """Note an execution of ours; one on margin moves no balance of the base asset, but what is held on margin."""

@@ -84,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     hard_take_profit_bps: int = 0
     asks_rest: bool = False
     asks_ledgers: bool = False
+    states_owned: bool = False
     dead_man_secs: int = 0
     dead_man_left_secs: int = 0
 
@@ -130,6 +131,7 @@ class Pipeline:
         taken = list(events)
         count = self.desk.restore(taken)
         teach(self.translator, taken, {**self.desk.ended, **self.desk.positions})
+        self.custody.recall(taken)
         return count
 
     def kept_bars(self) -> dict[str, KeptBars]:
@@ -467,8 +469,10 @@ class Pipeline:
             made.refusals.append(verdict)
             return
         self.translator.lookups.know((wish.plan.symbol,))
+        owned = self.custody.entering(verdict)
+        if owned is not None and self.settings.states_owned:
+            verdict = msgspec.structs.replace(verdict, owned=owned)
         made.events += self.desk.take(verdict)
-        self.custody.entering(self.desk.positions[wish.position_id])
         mode = self._ranges.mode_for(self.desk.positions[wish.position_id], ts_recv_ns)
         if mode is not None:
             made.events += self.desk.take(mode, wish.position_id)

@@ -37,7 +37,10 @@ def venue_settings(scenario: Scenario) -> VenueSettings:
 
 def engine_settings(scenario: Scenario) -> Settings:
     """Return the settings of a scenario's engine. Raises BadInput."""
-    given: dict[str, object] = {"namespace": NAMESPACE, "symbols": (SYMBOL,), "asks_rest": True, "asks_ledgers": True, **scenario.engine}
+    given: dict[str, object] = {
+        "namespace": NAMESPACE, "symbols": (SYMBOL,), "asks_rest": True, "asks_ledgers": True, "states_owned": True,
+        **scenario.engine,
+    }
     unknown = sorted(set(given) - set(Settings.__struct_fields__))
     try:
         if unknown:

@@ -136,7 +136,7 @@ COMMANDS: tuple[c.AnyCommand, ...] = (
 )
 
 FACTS: tuple[f.AnyFact, ...] = (
-    f.PositionRequested(**_OPENING),  # type: ignore[arg-type]
+    f.PositionRequested(**_OPENING, owned=f.Owned(qty=Decimal("5.25"), ts_event_ns=1723075200123456789)),  # type: ignore[arg-type]
     f.PositionAdopted(**_OPENING, px=Decimal("61750.0"), evidence="trades TABCDE, TFGHIJ", mark=_MARK, reverses=True),  # type: ignore[arg-type]
     f.ExitRequested(**_TIMES, reason="operator", patient=True, mark=_MARK),
     f.PlanTightened(**_TIMES, trail_offset_bps=40, stop_price=Decimal("61200.0"), by_trail=True),

@@ -1,9 +1,12 @@
 """A26: what an entry in question has bought, as the account's balance says, counts as held until its executions are told."""
 
+import pytest
+
 from events import commands as c
 from events import facts as f
-from holdfast.scenario.floor import BALANCES, D, Floor, commands_of, replayed
+from holdfast.scenario.floor import BALANCES, SYMBOL, D, Floor, commands_of, replayed
 from projections.books import Books
+from replay.pipeline import Settings
 from venues.simulated.settings import VenueSettings
 
 
@@ -85,8 +88,58 @@ def test_a26_what_the_owner_is_known_to_have_bought_meanwhile_is_not_taken_for_a
     assert (floor.facts(f.PositionAdjusted), floor.position(position_id).held_lots) == ([], 0)
 
 
-def test_a26_after_a_restart_nobody_knows_what_was_the_owners_so_that_only_a_person_is_told() -> None:
+@pytest.mark.parametrize("is_acked", [False, True], ids=["unheard of", "acknowledged"])
+def test_a26_what_an_entry_has_bought_before_a_restart_is_protected_behind_it_too(is_acked: bool) -> None:
+    floor = Floor(venue=VenueSettings(balances={**BALANCES, "BTC": D(5)}))
+    floor.wait(1)
+    floor.faults.arm("rest_429", count=200)
+    floor.faults.arm("stall", on="executions:trade" if is_acked else "")
+    position_id = floor.open(qty="0.1")
+    floor.wait(1)
+    assert [bool(o.accepted_ns) for o in floor.position(position_id).open_orders("entry")] == [is_acked]
+    floor.faults.arm("truncated_snapshot", on="snapshot:executions", count=200)
+    floor.kill()
+    # What was the owner's may be more by now, and he says by which trade.
+    floor.by_hand("buy", "0.3")
+    floor.wait(5)
+    assert [x.open_qty for x in floor.facts(f.PositionAdjusted)] == [D("0.1")]
+    assert (floor.pages, floor.resting()) == (["BALANCE_UNEXPLAINED"], ["trailing-stop sell 0.1"])
+    floor.faults.disarm()
+    floor.wait(90)
+    assert {(x.trade_id, x.last_qty) for x in floor.facts(f.OrderFilled)} == {(floor.facts(f.OrderFilled)[0].trade_id, D("0.1"))}
+    assert (floor.state(position_id), floor.at_venue()) == ("Protected", D("5.4"))
+    assert replayed(floor)
+
+
+def test_a26_what_was_the_owners_is_kept_for_a_second_entry_that_is_sent_while_the_first_is_in_question() -> None:
+    floor = Floor(venue=VenueSettings(balances={**BALANCES, "BTC": D(5)}))
+    floor.wait(1)
+    first = floor.open(entry_type="limit", entry_price=D(59_000), qty="0.1")
+    floor.by_hand("buy", "0.3")
+    second = floor.open(qty="0.2")
+    stated = {event.position_id: event.fact.owned for event in floor.events if isinstance(event.fact, f.PositionRequested)}
+    assert stated[first] == stated[second]
+    assert isinstance(stated[first], f.Owned)
+    assert stated[first].qty == D(5)
+
+
+def test_a26_what_the_account_got_while_an_entry_rested_is_not_taken_for_its_purchase_behind_a_restart() -> None:
     floor = Floor()
+    floor.by_hand("buy", "0.1")
+    floor.wait(1)
+    position_id = floor.open(entry_type="limit", entry_price=D(59_000))
+    floor.wait(1)
+    floor.owner(lambda exchange, now_ns: exchange.change_balance("BTC", D("0.5"), now_ns))
+    floor.wait(20)
+    floor.faults.arm("rest_429", count=200)
+    floor.faults.arm("truncated_snapshot", on="snapshot:executions", count=200)
+    floor.kill()
+    floor.wait(20)
+    assert (floor.facts(f.PositionAdjusted), floor.position(position_id).held_lots) == ([], 0)
+
+
+def test_a26_after_a_restart_from_a_log_that_does_not_say_what_was_the_owners_only_a_person_is_told() -> None:
+    floor = Floor(settings=Settings(namespace="hf", symbols=(SYMBOL,), asks_rest=True, asks_ledgers=True))
     floor.wait(1)
     position_id = unheard(floor)
     floor.kill()

@@ -66,3 +66,11 @@ def test_an_entry_that_only_the_balance_tells_of_is_protected_all_the_same(name:
 def test_where_no_order_of_ours_can_have_sold_it_a_balance_is_proof_without_a_list() -> None:
     struck = run(Case(scenarios(["P30-cut"])[0], PositionSide.LONG, "mode_cancel_only", 1))
     assert (struck.problems, struck.bare_ms <= 20_000) == ((), True)
+
+
+@pytest.mark.parametrize(("fault", "boundary"), [
+    ("crash_before_append", 3), ("crash_before_append", 4), ("crash_after_append", 3), ("crash_after_send", 3),
+])  # fmt: skip
+def test_what_only_the_balance_tells_of_an_entry_is_protected_also_behind_a_crash(fault: str, boundary: int) -> None:
+    struck = run(Case(scenarios(["P15-bought"])[0], PositionSide.LONG, fault, boundary))
+    assert (struck.problems, struck.bare_ms <= 5_000) == ((), True)
