@@ -54,7 +54,8 @@ class Floor:
     """One pipeline, one venue. `events` is the log, `alerts` and `pages` their codes, `refusals` the sentences of refused wishes.
 
     `lag_ns` is how far our clock is behind the venue's (above zero: behind). `bare_ns` is the longest unprotected time so far.
-    `listener` hears every request, `holds_back` tells which requests get lost on their way, `altered` what becomes of the venue's frames.
+    `listener` hears every request, `holds_back` tells which requests get lost on their way, `altered` what becomes of the venue's frames,
+    `altered_answer` what becomes of its answers by REST, of which it hears the path.
     `watcher` sees every input that made something, and what it made, before anything of it is sent; it may end the process by `die`;
     `looker` is called whenever something may have changed, and at each step while it says that a clock of its own runs;
     `recalled` tells what the next life finds of the log.
@@ -103,6 +104,7 @@ class Floor:
         self._todo: deque[Callable[[], object]] = deque()
         self._is_busy = self._is_watched = False
         self.altered: Callable[[str], str] = lambda text: text
+        self.altered_answer: Callable[[str, str], str] = lambda path, text: text
         self.listener: Callable[[str], None] = lambda text: None
         self.holds_back: Callable[[str], bool] = lambda text: False
         self.watcher: Callable[[str, Output], None] = lambda kind, output: None
@@ -181,6 +183,7 @@ class Floor:
         reply = self._rest.answer(path, "", headers, body, self.now_ns)
         assert reply is not None, path
         text, problem = (reply.text, "") if reply.status is HTTPStatus.OK else ("", f"HTTP {reply.status}")
+        text = self.altered_answer(path, text)
         answer = Answer(number=question.number, asked_ns=self.now_ns - self.lag_ns, text=text, problem=problem)
         self.feed("answer", "rest", payload_from(answer))
 

@@ -160,3 +160,33 @@ def test_a27_a_snapshot_with_an_execution_that_cannot_be_read_proves_no_absence(
     floor.wait(90)
     assert (floor.state(position_id), abs(floor.at_venue())) == ("Protected", D("0.5"))
     assert replayed(floor)
+
+
+@both_sides
+@pytest.mark.parametrize("vol", ['"NaN"', '"-1"', "null", '"one"'])
+def test_a27_an_answer_with_a_trade_that_cannot_be_booked_proves_no_absence(side: PositionSide, vol: str) -> None:
+    # The entry fills while nobody listens, and more was traded than a snapshot lists: only REST tells of it, in a number that is none.
+    floor = Floor(venue=VenueSettings(balances=dict(BALANCES), snapshot_trades=2))
+    floor.leave(floor.protected(side))
+    floor.wait(2)
+    px = floor.moved(side, -50)
+    position_id = floor.open(side, entry_type="limit", entry_price=px, timing=f.Timing(entry_ttl_ms=600_000))
+    floor.wait(1)
+    floor.cut()
+    floor.tick(floor.moved(side, -60))
+    floor.wait(1)
+    assert abs(floor.at_venue()) == D("0.5")
+    for each in ("buy", "sell"):
+        floor.by_hand(each, "0.1")
+    spoiled = re.compile(r'"vol":"0\.50*"')
+    floor.altered_answer = lambda path, text: spoiled.sub(f'"vol":{vol}', text) if path.endswith("/TradesHistory") else text
+    floor.connect()
+    floor.wait(30)
+    assert floor.state(position_id) != "Abandoned"
+    floor.wait(90)
+    assert floor.state(position_id) not in ("Abandoned", "Closed")
+    floor.altered_answer = lambda path, text: text
+    floor.wait(90)
+    assert (floor.state(position_id), abs(floor.at_venue())) == ("Protected", D("0.5"))
+    assert len(floor.resting()) == 1
+    assert replayed(floor)

@@ -98,8 +98,7 @@ def snapshot(orders: Orders, entries: Sequence[ExecEntry], ts_recv_ns: int, raw:
     # Taken for somebody else's, they would leave the order that they filled for absent: they wait until REST names it.
     are_nameless = [not orders.is_known_trade(entry.exec_id) and orders.may_be_ours(orders.record(entry.order_id)) for entry in trades]
     # What cannot be booked may be what an order of ours did before it left the list.
-    are_readable = [orders.is_known_trade(entry.exec_id) or reading.can_book(entry) for entry in trades]
-    is_complete = is_complete and not any(are_nameless) and all(are_readable)
+    is_complete = is_complete and not any(are_nameless) and all(can_book(orders, entry) for entry in trades)
     if is_complete:
         orders.close_gap()
     else:
@@ -127,6 +126,17 @@ def release(orders: Orders, ts_recv_ns: int) -> list[Output]:
     return reading.output
 
 
+def can_book(orders: Orders, trade: ExecEntry) -> bool:
+    """Tell whether an execution is known, or its entry says enough to book it: a list with one of which neither is true lacks it."""
+    if orders.is_known_trade(trade.exec_id):
+        return True
+    try:
+        qty = number(trade.last_qty, "executions.last_qty")
+    except NotFinite:
+        return False
+    return bool(trade.order_id and trade.exec_id) and qty > 0 and orders.record(trade.order_id).side is not None
+
+
 class _Reading:
     """One frame on its way to facts: collects output and what was wrong in it."""
 
@@ -140,14 +150,6 @@ class _Reading:
         for entry in entries:
             if entry.order_id:
                 self._orders.identify(entry)
-
-    def can_book(self, entry: ExecEntry) -> bool:
-        """Whether an entry says enough of an execution to be booked."""
-        try:
-            qty = number(entry.last_qty, "executions.last_qty")
-        except NotFinite:
-            return False
-        return bool(entry.order_id and entry.exec_id) and qty > 0 and self._orders.record(entry.order_id).side is not None
 
     def take(self, entry: ExecEntry) -> None:
         if not entry.order_id:

@@ -309,9 +309,9 @@ class Lookups:
             self._work = _Walk(since_ns, search=search)
             self._ask_page(self._work, answer.ts_recv_ns)
 
-    def _lost(self, search: _Search, are_all_named: bool, now_ns: int) -> list[Output]:
+    def _lost(self, search: _Search, is_whole: bool, now_ns: int) -> list[Output]:
         # As old as REST may be: what it does not list now may have been there since. The trades were read to their end, back to
-        # before the order was sent: where each of them has an owner, none is of this order, whatever else is missing.
+        # before the order was sent: where each of them has an owner and can be booked, none is of this order, whatever else is missing.
         asked_ns = search.begun_ns - LAG_NS
         if search.found or not search.sent_ns or asked_ns <= search.sent_ns:
             return []
@@ -379,24 +379,26 @@ class Lookups:
     def _tell(self, walk: _Walk, answer: QuestionAnswered, output: list[Output]) -> None:
         # Whose an order is may be known to REST a minute later: its fills are not told as anybody's before.
         named = {trade_id: trade for trade_id, trade in walk.trades.items() if self._orders.is_named(trade.ordertxid)}
-        entries = [codec_rest.trade_entry(trade_id, trade, self._symbols) for trade_id, trade in named.items()]
-        entries.sort(key=_by_time)
-        # Of an attached stop that came and went while nobody listened, only this tells that it is over.
-        entries += [end for end in walk.ends if self._orders.is_owned(self._orders.record(end.order_id))]
+        trades = [codec_rest.trade_entry(trade_id, trade, self._symbols) for trade_id, trade in named.items()]
+        trades.sort(key=_by_time)
+        # Of an attached stop that came and went while nobody listened, only its end tells that it is over.
+        ends = [end for end in walk.ends if self._orders.is_owned(self._orders.record(end.order_id))]
         feeless = len(self._orders.feeless)
-        output += executions.told_by_rest(self._orders, entries, answer.ts_recv_ns, answer.text)
+        output += executions.told_by_rest(self._orders, [*trades, *ends], answer.ts_recv_ns, answer.text)
+        # What cannot be booked may be what an order of ours did: an answer with it proves no absence.
+        is_whole = len(named) == len(walk.trades) and all(executions.can_book(self._orders, trade) for trade in trades)
         if len(self._orders.feeless) > feeless:
             self._fees_ns, self._fees_tries = answer.ts_recv_ns, 0
         if walk.search is not None:
             mine = self._orders.venue_order_id_of(walk.search.client_order_id)
-            walk.search.found |= any(entry.order_id == mine for entry in entries)
-            output += self._lost(walk.search, len(named) == len(walk.trades), answer.ts_recv_ns)
+            walk.search.found |= any(trade.order_id == mine for trade in trades)
+            output += self._lost(walk.search, is_whole, answer.ts_recv_ns)
         if not walk.gap_ns or not self._orders.has_gap:
             return
         # Seen from the newest gap, which may have opened while this was read.
         has_new = any(self._orders.is_news(trade_id) for trade_id in walk.trades)
         is_new_enough = has_new or walk.begun_ns - LAG_NS >= walk.gap_ns
-        if walk.has_old and is_new_enough and len(named) == len(walk.trades):
+        if walk.has_old and is_new_enough and is_whole:
             self._orders.close_gap()
             output.append(TradesCompleted(ts_recv_ns=answer.ts_recv_ns, count=len(named)))
         else:
