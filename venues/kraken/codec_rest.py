@@ -4,11 +4,14 @@ Orders and trades become entries of that channel, so that one place knows what t
 and times are seconds with a fraction. Trades are asked for unconsolidated: else the executions of one taker order come as one, under an
 id that the stream never gives (docs, `TradesHistory`). A trade's fee is told as its worth in the quote currency, also where it was
 taken in the base currency; what was taken of which asset stands in the account's ledger (Kraken's page on the fields of its trade exports).
+
+A value of another type than its field costs its field, and is told (`fitting`). Where that would say something else it costs more: an order
+whose ids cannot be read is nobody's yet, and an entry that is none costs the answer, for what an answer does not name counts as absent.
 """
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -16,8 +19,11 @@ from events.errors import BadInput
 from events.facts import Fee
 
 from .codec import ExecEntry, FeeEntry, Unreadable, checked_size, number
+from .fitting import scalar_from, value_from
 from .names import asset_of
 from .times import NS_PER_S, rfc3339_ns_from
+
+T = TypeVar("T")
 
 _ENDS = {"closed": "filled", "canceled": "canceled", "expired": "expired"}
 
@@ -33,13 +39,13 @@ class Description(msgspec.Struct, frozen=True):
 class RestOrder(msgspec.Struct, frozen=True):
     """An order of OpenOrders, ClosedOrders or QueryOrders."""
 
-    status: str
-    descr: Description
+    status: str = ""
+    descr: Description = Description()
     vol: Any = None
     vol_exec: Any = None
-    refid: str | None = None
-    userref: int | None = None
-    cl_ord_id: str | None = None
+    refid: Any = None
+    userref: Any = None
+    cl_ord_id: Any = None
     opentm: Any = None
     closetm: Any = None
     reason: str | None = None
@@ -48,12 +54,12 @@ class RestOrder(msgspec.Struct, frozen=True):
 class RestTrade(msgspec.Struct, frozen=True):
     """A trade of TradesHistory."""
 
-    ordertxid: str
-    pair: str
-    type: str
-    time: Any
-    price: Any
-    vol: Any
+    ordertxid: str = ""
+    pair: str = ""
+    type: str = ""
+    time: Any = None
+    price: Any = None
+    vol: Any = None
     fee: Any = None
     margin: Any = None
     maker: bool | None = None
@@ -104,13 +110,29 @@ class _Envelope(msgspec.Struct, frozen=True):
     result: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class Read(NamedTuple, Generic[T]):
+    """What an answer says, and a sentence for each thing in it that could not be read."""
+
+    value: T
+    oddities: tuple[str, ...]
+
+
 _envelope = msgspec.json.Decoder(_Envelope)
-_listed = msgspec.json.Decoder(_Orders, float_hook=str)
-_queried = msgspec.json.Decoder(dict[str, RestOrder], float_hook=str)
-_trades = msgspec.json.Decoder(_Trades, float_hook=str)
-_ledgers = msgspec.json.Decoder(_Ledgers, float_hook=str)
-_positions = msgspec.json.Decoder(dict[str, RestPosition], float_hook=str)
-_balances = msgspec.json.Decoder(dict[str, RestBalance], float_hook=str)
+_anything = msgspec.json.Decoder(float_hook=str)
+
+
+class _Shape(Generic[T]):
+    def __init__(self, kind: Any, name: str) -> None:
+        self.kind, self.name = kind, name
+        self.decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(kind, float_hook=str)
+
+
+_listed: _Shape[_Orders] = _Shape(_Orders, "orders")
+_queried: _Shape[dict[str, RestOrder]] = _Shape(dict[str, RestOrder], "orders")
+_trades: _Shape[_Trades] = _Shape(_Trades, "TradesHistory")
+_ledgers: _Shape[_Ledgers] = _Shape(_Ledgers, "Ledgers")
+_positions: _Shape[dict[str, RestPosition]] = _Shape(dict[str, RestPosition], "OpenPositions")
+_balances: _Shape[dict[str, RestBalance]] = _Shape(dict[str, RestBalance], "BalanceEx")
 
 
 class Refused(BadInput):
@@ -121,40 +143,48 @@ class Refused(BadInput):
         super().__init__("REST answer", f"refused: {text[:200]}", "ask again later")
 
 
-def _result(text: str, decoder: "msgspec.json.Decoder[Any]") -> Any:
+def _result(text: str, shape: _Shape[T]) -> Read[T]:
     checked_size(text)
     try:
         envelope = _envelope.decode(text)
         refused = next((error for error in envelope.error if error.startswith("E")), None)
         if refused is not None:
             raise Refused(refused)
-        return decoder.decode(envelope.result)
+        try:
+            return Read(shape.decoder.decode(envelope.result), ())
+        except msgspec.ValidationError as problem:
+            value, oddities = value_from(shape.kind, _anything.decode(envelope.result), shape.name)
+            if value is None:
+                raise Unreadable("bad_body", str(problem)[:200]) from None
+            return Read(value, oddities)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as problem:
         raise Unreadable("bad_body", str(problem)[:200]) from None
 
 
-def orders_from(text: str) -> dict[str, RestOrder]:
+def orders_from(text: str) -> Read[dict[str, RestOrder]]:
     """Return the orders of an OpenOrders or ClosedOrders answer by id. Raises Refused, Unreadable."""
-    found: _Orders = _result(text, _listed)
-    return {**found.open, **found.closed}
+    found, oddities = _result(text, _listed)
+    return Read({**found.open, **found.closed}, oddities)
 
 
-def queried_from(text: str) -> dict[str, RestOrder]:
+def queried_from(text: str) -> Read[dict[str, RestOrder]]:
     """Return the orders of a QueryOrders answer by id. Raises Refused, Unreadable."""
-    found: dict[str, RestOrder] = _result(text, _queried)
-    return found
+    return _result(text, _queried)
 
 
-def trades_from(text: str) -> tuple[dict[str, RestTrade], int | None]:
-    """Return the trades of a page by execution id, and how many there are in all. Raises Refused, Unreadable."""
-    found: _Trades = _result(text, _trades)
-    return found.trades, found.count
+def trades_from(text: str) -> tuple[Read[dict[str, RestTrade]], int | None]:
+    """Return the trades of a page by execution id, and how many there are in all. Raises Refused, Unreadable.
+
+    One whose order cannot be read is of the order "".
+    """
+    found, oddities = _result(text, _trades)
+    return Read(found.trades, oddities), found.count
 
 
-def ledger_from(text: str) -> tuple[dict[str, LedgerLine], int | None]:
+def ledger_from(text: str) -> tuple[Read[dict[str, LedgerLine]], int | None]:
     """Return the lines of a page of the ledger by id, and how many there are in all. Raises Refused, Unreadable."""
-    found: _Ledgers = _result(text, _ledgers)
-    return found.ledger, found.count
+    found, oddities = _result(text, _ledgers)
+    return Read(found.ledger, oddities), found.count
 
 
 def fees_from(lines: Iterable[LedgerLine], symbol: str) -> tuple[Fee, ...] | None:
@@ -176,7 +206,7 @@ def fees_from(lines: Iterable[LedgerLine], symbol: str) -> tuple[Fee, ...] | Non
 
 def balance_from(text: str, asset: str) -> tuple[Decimal, Decimal]:
     """Return the total of an asset in a BalanceEx answer and what open orders hold of it. Raises Refused, Unreadable, BadInput."""
-    found: dict[str, RestBalance] = _result(text, _balances)
+    found = _result(text, _balances).value
     for name, balance in found.items():
         if asset_of(name) == asset:
             return number(balance.balance, "balance"), number(balance.hold_trade, "hold_trade")
@@ -189,7 +219,7 @@ def holdings_from(text: str, symbols: Mapping[str, str]) -> tuple[tuple[str, Dec
     Raises:
         Refused, Unreadable, BadInput: the answer tells nothing, or one of its numbers is none.
     """
-    found: dict[str, RestPosition] = _result(text, _positions)
+    found = _result(text, _positions).value
     net: dict[str, Decimal] = {}
     for position in found.values():
         symbol = symbols.get(position.pair)
@@ -208,10 +238,23 @@ def ns_from_seconds(value: Any) -> int:
     return int(seconds * NS_PER_S) if 0 <= seconds < 10**10 else 0
 
 
+def executed_from(order: RestOrder) -> Decimal | None:
+    """Return how much of an order has executed, None where that cannot be read."""
+    try:
+        qty = number(order.vol_exec, "vol_exec")
+    except BadInput:
+        return None
+    return qty if qty >= 0 else None
+
+
 def end_entry(order_id: str, order: RestOrder, symbols: Mapping[str, str]) -> ExecEntry | None:
-    """Return what the executions channel says at the end of an order; None while it is open."""
+    """Return what the executions channel says at the end of an order; None while it is open, or where it says not how much it executed.
+
+    Raises:
+        BadInput: one of its ids cannot be read.
+    """
     kind = _ENDS.get(order.status)
-    if kind is None:
+    if kind is None or executed_from(order) is None:
         return None
     return ExecEntry(
         order_id=order_id,
@@ -226,7 +269,11 @@ def end_entry(order_id: str, order: RestOrder, symbols: Mapping[str, str]) -> Ex
 
 
 def names_entry(order_id: str, order: RestOrder, symbols: Mapping[str, str]) -> ExecEntry:
-    """Return an entry that says whose order it is and how large, no more: REST may be a minute late, so "open" proves nothing (K9)."""
+    """Return an entry that says whose order it is and how large, no more: REST may be a minute late, so "open" proves nothing (K9).
+
+    Raises:
+        BadInput: one of its ids cannot be read, so that it may be anybody's.
+    """
     return ExecEntry(order_id=order_id, order_qty=order.vol, **_ids(order, symbols))
 
 
@@ -257,11 +304,19 @@ def _is_above_zero(value: Any) -> bool:
 
 
 def _ids(order: RestOrder, symbols: Mapping[str, str]) -> dict[str, Any]:
+    refid = _id(str, order.refid, "refid")
     return {
-        "cl_ord_id": order.cl_ord_id,
-        "order_userref": order.userref,
+        "cl_ord_id": _id(str, order.cl_ord_id, "cl_ord_id"),
+        "order_userref": _id(int, order.userref, "userref"),
         "symbol": symbols.get(order.descr.pair),
         "side": order.descr.type or None,
         "order_type": order.descr.ordertype or None,
-        "ord_ref_id": None if order.refid in (None, "", "None") else order.refid,
+        "ord_ref_id": None if refid in ("", "None") else refid,
     }
+
+
+def _id(kind: type, value: Any, name: str) -> Any:
+    told = scalar_from(kind, value)
+    if told is None and value is not None:
+        raise Unreadable("bad_entry", f"{name} of an order is a value of type {type(value).__name__}")
+    return told

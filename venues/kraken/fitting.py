@@ -1,4 +1,4 @@
-"""A frame whose shape is known and one of whose values is of another type than its field: as much of it as can be used.
+"""A frame or an answer whose shape is known and one of whose values is of another type than its field: as much of it as can be used.
 
 Kraken has changed types before (numbers as text, a client id as number), and a documentation is no promise: an executions frame
 must not be lost, with the fill in it, for a user reference that came as text.
@@ -8,10 +8,11 @@ Rules
     What does not fit costs its field, or its element of a list of fees, and is told.
     An entry without a field that it needs costs itself, where others do without it: a price, a pair. In a frame of the account, or in
     an answer, it costs the frame: what a snapshot does not name counts as absent, and what an answer does not say as refused.
+    Of an answer by REST the same holds as of a frame of the account (`value_from`).
 """
 
 from types import NoneType, UnionType
-from typing import Any, NamedTuple, get_args, get_origin
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 
@@ -47,6 +48,16 @@ def fitted_from(text: str) -> Fitted | None:
     return Fitted(frame, tuple(fitting.oddities)) if frame is not None and is_whole else None
 
 
+def value_from(kind: Any, value: Any, place: str) -> tuple[Any, tuple[str, ...]]:
+    """Return as much of a decoded value as fits `kind`, and a sentence for each thing that does not. Never raises.
+
+    The first is None where nothing fits, or an entry of a list or mapping does not.
+    """
+    fitting = _Fitting()
+    fitted = fitting.value(kind, value, place)
+    return None if fitting.has_lost_entry else fitted, tuple(fitting.oddities)
+
+
 class _Fitting:
     """One frame on its way: what did not fit so far."""
 
@@ -59,7 +70,7 @@ class _Fitting:
         given = {}
         for field in msgspec.structs.fields(shape):
             value = fields.get(field.encode_name)
-            fitted = None if value is None else self._value(field.type, value, f"{place}.{field.encode_name}")
+            fitted = None if value is None else self.value(field.type, value, f"{place}.{field.encode_name}")
             if fitted is not None:
                 given[field.name] = fitted
             elif field.required:
@@ -71,7 +82,7 @@ class _Fitting:
                 given[field.name] = None
         return shape(**given)
 
-    def _value(self, kind: Any, value: Any, place: str) -> Any:
+    def value(self, kind: Any, value: Any, place: str) -> Any:
         if kind is Any:
             return value
         told = len(self.oddities)
@@ -87,18 +98,32 @@ class _Fitting:
     def _one(self, kind: Any, value: Any, place: str) -> Any:
         if get_origin(kind) is list:
             return self._list(get_args(kind)[0], value, place) if isinstance(value, list) else None
+        if get_origin(kind) is dict:
+            return self._mapping(get_args(kind)[1], value, place) if isinstance(value, dict) else None
+        if get_origin(kind) is Literal:
+            return value if value in get_args(kind) else None
         if issubclass(kind, msgspec.Struct):
             return self.struct(kind, value, place) if isinstance(value, dict) else None
-        return _scalar(kind, value)
+        return scalar_from(kind, value)
 
     def _list(self, kind: Any, values: list[Any], place: str) -> list[Any]:
         out = []
         for value in values:
-            fitted = self._value(kind, value, place)
+            fitted = self.value(kind, value, place)
             if fitted is not None:
                 out.append(fitted)
             else:
                 self.has_lost_entry = self.has_lost_entry or kind is not codec.FeeEntry
+        return out
+
+    def _mapping(self, kind: Any, values: dict[str, Any], place: str) -> dict[str, Any]:
+        out = {}
+        for key, value in values.items():
+            fitted = self.value(kind, value, f"{place}.{key[:40]}")
+            if fitted is not None:
+                out[key] = fitted
+            else:
+                self.has_lost_entry = True
         return out
 
     def _note(self, text: str) -> None:
@@ -106,7 +131,8 @@ class _Fitting:
             self.oddities.append(text)
 
 
-def _scalar(kind: type, value: Any) -> Any:
+def scalar_from(kind: type, value: Any) -> Any:
+    """Return a text, whole number or bool that says the same as `value`, None if there is none."""
     if type(value) is kind:
         return value
     if kind is str and type(value) is int:

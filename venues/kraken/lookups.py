@@ -30,7 +30,7 @@ from events.facts import Fee, OrderFilled, OrderNotFound
 
 from ..messages import BalanceHeld, FeeUnknown, FrameRefused, MarginHeld, Question, QuestionAnswered, TradesCompleted
 from . import codec_rest, executions
-from .codec import ExecEntry, number
+from .codec import ExecEntry
 from .errors import kind_of
 from .executions import Output
 from .names import symbols_by_name
@@ -279,7 +279,8 @@ class Lookups:
         self._ask("OpenOrders" if search.step == "open" else "ClosedOrders", named, now_ns)
 
     def _searched(self, search: _Search, answer: QuestionAnswered, output: list[Output]) -> None:
-        listed = codec_rest.queried_from(answer.text) if search.step == "by_id" else codec_rest.orders_from(answer.text)
+        listed, oddities = codec_rest.queried_from(answer.text) if search.step == "by_id" else codec_rest.orders_from(answer.text)
+        output += _told_of(oddities, answer)
         for order_id in sorted(listed):
             self._take_order(search, order_id, listed[order_id], answer, output)
         if search.found:
@@ -304,7 +305,8 @@ class Lookups:
         end = codec_rest.end_entry(order_id, order, self._symbols)
         if end is not None:
             output += executions.update(self._orders, [end], answer.ts_recv_ns, answer.text)
-        if number(order.vol_exec or "0", "vol_exec") > record.summed_qty:
+        executed = codec_rest.executed_from(order)
+        if executed is None or executed > record.summed_qty:
             since_ns = max(0, codec_rest.ns_from_seconds(order.opentm) - NS_PER_S)
             self._work = _Walk(since_ns, search=search)
             self._ask_page(self._work, answer.ts_recv_ns)
@@ -321,7 +323,7 @@ class Lookups:
                 client_order_id=search.client_order_id,
                 venue_order_id=search.venue_order_id,
                 asked_ns=asked_ns,
-                trades_complete=are_all_named or not self._orders.has_gap,
+                trades_complete=is_whole or not self._orders.has_gap,
             )
         ]
 
@@ -334,22 +336,30 @@ class Lookups:
     def _walked(self, walk: _Walk, answer: QuestionAnswered, output: list[Output]) -> None:
         assert self._work is walk
         if walk.unknown:
-            self._name_orders(walk, answer)
+            self._name_orders(walk, answer, output)
         else:
-            if self._page(walk, answer):
+            if self._page(walk, answer, output):
                 self._ask_page(walk, answer.ts_recv_ns)
                 return
             orders = {trade.ordertxid for trade in walk.trades.values()}
-            walk.unknown = sorted(order_id for order_id in orders if not self._orders.is_named(order_id))
+            walk.unknown = sorted(order_id for order_id in orders if order_id and not self._orders.is_named(order_id))
         if walk.unknown:
             self._ask("QueryOrders", {"txid": ",".join(walk.unknown[:PAGE]), **_UNCONSOLIDATED}, answer.ts_recv_ns)
             return
         self._tell(walk, answer, output)
 
-    def _name_orders(self, walk: _Walk, answer: QuestionAnswered) -> None:
+    def _name_orders(self, walk: _Walk, answer: QuestionAnswered, output: list[Output]) -> None:
         asked_count = min(len(walk.unknown), PAGE)
-        for order_id, order in sorted(codec_rest.queried_from(answer.text).items()):
-            record = self._orders.name(codec_rest.names_entry(order_id, order, self._symbols))
+        listed, oddities = codec_rest.queried_from(answer.text)
+        output += _told_of(oddities, answer)
+        for order_id, order in sorted(listed.items()):
+            try:
+                names = codec_rest.names_entry(order_id, order, self._symbols)
+            except BadInput as problem:
+                # Nobody's yet: its trades wait, and those of the others do not.
+                output += _told_of((problem.problem,), answer)
+                continue
+            record = self._orders.name(names)
             # A child can be of an entry that executed before `since_ns`: whose it is, only that entry tells.
             parent = record.parent_venue_order_id
             if parent and parent not in walk.unknown and self._orders.may_be_ours(self._orders.record(parent)):
@@ -358,9 +368,10 @@ class Lookups:
         # What was asked for now; a parent that was added behind it comes next.
         del walk.unknown[:asked_count]
 
-    def _page(self, walk: _Walk, answer: QuestionAnswered) -> bool:
+    def _page(self, walk: _Walk, answer: QuestionAnswered, output: list[Output]) -> bool:
         """Take one page; return whether there is another one to read."""
-        trades, count = codec_rest.trades_from(answer.text)
+        (trades, oddities), count = codec_rest.trades_from(answer.text)
+        output += _told_of(oddities, answer)
         walk.pages += 1
         walk.offset += len(trades)
         walk.trades |= trades
@@ -423,7 +434,8 @@ class Lookups:
         self._ask("Ledgers", {**work.params, "ofs": str(work.offset)}, now_ns, cost=2)
 
     def _read_ledger(self, work: _Fees, answer: QuestionAnswered, output: list[Output]) -> None:
-        lines, count = codec_rest.ledger_from(answer.text)
+        (lines, oddities), count = codec_rest.ledger_from(answer.text)
+        output += _told_of(oddities, answer)
         work.pages += 1
         work.offset += len(lines)
         work.lines |= lines
@@ -491,6 +503,10 @@ def _by_time(entry: ExecEntry) -> tuple[str, str]:
 
 def _seconds(ns: int) -> str:
     return format(Decimal(ns).scaleb(-9), "f")
+
+
+def _told_of(oddities: Iterable[str], answer: QuestionAnswered) -> list[Output]:
+    return [_refusal(oddity, answer) for oddity in oddities]
 
 
 def _refusal(problem: str, answer: QuestionAnswered) -> FrameRefused:

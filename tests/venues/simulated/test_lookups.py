@@ -1,6 +1,6 @@
 """Questions beside the stream against the simulated venue's REST, without sockets: what they add, and what they never prove."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +29,7 @@ class Engine:
         self.translator = KrakenTranslator("hf", ["BTC/USD"], asks_ledgers=asks_ledgers)
         self.lookups = self.translator.lookups
         self.asked: list[str] = []
+        self.altered: Callable[[str], str] = lambda text: text
         self._seen = 0
 
     def hear(self) -> list[Any]:
@@ -54,7 +55,7 @@ class Engine:
             question = self.lookups.questions.pop(0)
             name = question.path.rpartition("/")[2]
             self.asked.append(name)
-            text = "" if problem else self.asker.text(name, **question.params)
+            text = "" if problem else self.altered(self.asker.text(name, **question.params))
             now_ns = self.client.now_ns
             answer = m.QuestionAnswered(number=question.number, asked_ns=now_ns, ts_recv_ns=now_ns, text=text, problem=problem)
             heard += self.lookups.answered(answer)
@@ -348,6 +349,105 @@ def test_nonsense_adds_nothing_and_raises_nothing(client: PureClient, text: str)
     engine.lookups.order(ORDER, "", 0, client.now_ns)
     heard = engine.lookups.answered(m.QuestionAnswered(number=1, asked_ns=0, ts_recv_ns=client.now_ns, text=text))
     assert kinds(heard) in ([], ["FrameRefused"])
+
+
+# Between the name of a member and its value, each spoils one field of an order or a trade.
+TAKEN = [
+    ('"userref":', '"userref":"0","x":'),
+    ('"cl_ord_id":', '"num":7,"cl_ord_id":'),
+    ('"maker":', '"maker":"false","x":'),
+    ('"count":', '"count":"1","x":'),
+    ('"ordertxid":', '"unheard":1e400,"of":[{"x":-1e999}],"ordertxid":'),
+]
+TOLD = [
+    ('"descr":', '"descr":null,"x":'),
+    ('"descr":', '"descr":7,"x":'),
+    ('"reason":', '"reason":{"code":1},"x":'),
+    ('"maker":', '"maker":"perhaps","x":'),
+    ('"pair":', '"pair":[],"x":'),
+    ('"count":', '"count":[],"x":'),
+    ('"status":', '"status":{},"x":'),
+]
+
+
+@pytest.mark.parametrize(("field", "odd"), TAKEN + TOLD)
+def test_a_field_of_another_type_than_documented_costs_itself_and_not_the_answer_with_the_fills_in_it(
+    client: PureClient, field: str, odd: str
+) -> None:
+    engine = Engine(client)
+    engine.altered = lambda text: text.replace(field, odd)
+    client.order("market", "buy", "0.1", cl_ord_id=ORDER)
+    engine.miss()
+    heard = engine.look_for()
+    (fill,) = [item for item in heard if isinstance(item, f.OrderFilled)]
+    assert (fill.client_order_id, fill.last_qty) == (ORDER, Decimal("0.1"))
+    refused = [item.reason for item in heard if isinstance(item, m.FrameRefused)]
+    if (field, odd) in TAKEN:
+        assert refused == []
+    assert all(field.strip('":') in reason for reason in refused)
+    ends = kinds(heard).count("OrderCompleted")
+    assert ends == (0 if field == '"status":' else 1)
+
+
+@pytest.mark.parametrize("odd", ['"cl_ord_id":{"is":7},"x":', '"cl_ord_id":[],"x":'])
+def test_an_order_whose_ids_cannot_be_read_is_nobodys_yet_and_the_trades_of_others_do_not_wait(client: PureClient, odd: str) -> None:
+    engine = Engine(client)
+    client.order("market", "buy", "0.001", cl_ord_id="hf000002000000")
+    engine.hear()
+    client.order("market", "buy", "0.1", cl_ord_id=ORDER)
+    client.order("market", "buy", "0.2", cl_ord_id="hf000003000000")
+    engine.miss()
+    engine.translator.decode('{"channel":"executions","type":"snapshot","sequence":9,"data":[]}', client.now_ns)
+    assert engine.translator.has_gap
+    engine.altered = lambda text: text.replace('"cl_ord_id":"hf000003000000"', f'{odd}"hf000003000000"')
+    engine.lookups.bridge(client.now_ns - SECOND_NS, client.now_ns, client.now_ns)
+    heard = engine.answers()
+    assert [(x.client_order_id, x.last_qty) for x in heard if isinstance(x, f.OrderFilled) and x.last_qty > Decimal("0.01")] == [
+        (ORDER, Decimal("0.1"))
+    ]
+    assert not {"ForeignFill", "TradesCompleted"} & set(kinds(heard))
+    engine.altered = lambda text: text
+    client.wait(5)
+    engine.lookups.due(client.now_ns)
+    heard = engine.answers()
+    assert "hf000003000000" in {x.client_order_id for x in heard if isinstance(x, f.OrderFilled)}
+
+
+@pytest.mark.parametrize("odd", ['"ordertxid":null,"x":', '"ordertxid":{},"x":'])
+def test_a_trade_whose_order_cannot_be_read_keeps_the_gap_open(client: PureClient, odd: str) -> None:
+    engine = Engine(client)
+    client.order("market", "buy", "0.001", cl_ord_id="hf000002000000")
+    engine.hear()
+    client.order("market", "buy", "0.1", cl_ord_id=ORDER)
+    engine.miss()
+    engine.translator.decode('{"channel":"executions","type":"snapshot","sequence":9,"data":[]}', client.now_ns)
+    assert engine.translator.has_gap
+    engine.altered = lambda text: text.replace('"ordertxid":', odd, 1)
+    gap_ns = client.now_ns
+    client.wait(70)
+    engine.lookups.bridge(gap_ns - SECOND_NS, gap_ns, client.now_ns)
+    assert "TradesCompleted" not in kinds(engine.answers())
+    engine.altered = lambda text: text
+    client.wait(5)
+    engine.lookups.due(client.now_ns)
+    assert {"OrderFilled", "TradesCompleted"} <= set(kinds(engine.answers()))
+
+
+@pytest.mark.parametrize("status", ["canceled", "expired", "closed"])
+@pytest.mark.parametrize("vol_exec", ['"NaN"', "null", '"-1"', "{}"])
+def test_an_end_that_does_not_say_how_much_was_executed_is_not_told_and_the_trades_are_read(
+    client: PureClient, status: str, vol_exec: str
+) -> None:
+    engine = Engine(client)
+    client.order("market", "buy", "0.1", cl_ord_id=ORDER)
+    engine.miss()
+    spoiled = f'"vol_exec":{vol_exec},"x":'
+    engine.altered = lambda text: text.replace('"status":"closed"', f'"status":"{status}"').replace('"vol_exec":', spoiled)
+    heard = engine.look_for()
+    assert [kind for kind in kinds(heard) if kind != "FrameRefused"] == ["OrderFilled"]
+    engine.altered = lambda text: text
+    client.wait(6)
+    assert "OrderCompleted" in kinds(engine.look_for())
 
 
 def test_what_the_account_holds_on_margin_is_told_net_and_as_old_as_it_may_be(client: PureClient) -> None:
