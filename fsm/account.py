@@ -18,9 +18,10 @@ Rules
     6. What the venue holds back or cuts (funds, reduce-only) it counts for the account. It guards one position against a second order of
        its own only while that position is all that there is (`shared`).
     7. What an asset has grown by since an entry for it was sent, beyond what the owner is known to have traded, that entry has bought, as
-       long as no list with every execution says otherwise. It counts as held then (`unheard`), so that it is protected, and a person is
-       told; how much it is follows the balance. The log keeps what was there before, for a life of the process that begins
-       meanwhile. Where nobody knows it, or the entry has rested since, only the person is told.
+       long as no list with every execution says otherwise, and no more than a list that names it as open says that it has executed.
+       It counts as held then (`unheard`), so that it is protected, and a person is told; how much it is follows the balance. The log keeps
+       what was there before, for a life of the process that begins meanwhile. Where nobody knows it, or the entry has rested since, only
+       the person is told.
 
 Pure: time comes in. A restart begins with nothing and hears balances, orders and the last trades anew.
 """
@@ -28,12 +29,13 @@ Pure: time comes in. A restart begins with nothing and hears balances, orders an
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
+from types import MappingProxyType
 from typing import NamedTuple
 
 from events import facts as f
 from events.values import PositionSide, Side
 
-from .model import Position
+from .model import Order, Position
 
 SECOND_NS = 1_000_000_000
 # Executions and balances come in frames of two channels; what still differs after a second differs.
@@ -46,6 +48,7 @@ TOLD_NS = 30 * SECOND_NS
 TRADES_KEPT = 1_000
 # When to look at margin after a restart: REST may be a minute behind (K9), and what happened before the restart is not known.
 LOOK_AFTER_RESTART_NS = 61 * SECOND_NS
+NOTHING_LISTED: Mapping[str, Decimal] = MappingProxyType({})
 
 
 class OwnerTrade(NamedTuple):
@@ -191,7 +194,7 @@ class Account:
         """
         known = tuple(positions)
         # What is there now may be of an entry before it that is in question.
-        if asset not in self._owners or not _in_question(asset, known):
+        if asset not in self._owners or not _in_question(asset, known, NOTHING_LISTED):
             self._owners.pop(asset, None)
             self._leave_to_owner(asset, known)
         owners = self._owners.get(asset)
@@ -270,7 +273,7 @@ class Account:
             is_overdue = not question.is_told and now_ns - question.since_ns >= TOLD_NS
             if not is_overdue and (question.ask_ns is None or question.ask_ns > now_ns):
                 continue
-            if self.missing_of(asset, known) <= 0 and not self._may_have_bought(asset, known):
+            if self.missing_of(asset, known) <= 0 and not self._may_have_bought(asset, known, NOTHING_LISTED):
                 del self._questions[asset]
                 continue
             question.ask_ns, question.from_ns, asks = None, now_ns, True
@@ -395,14 +398,14 @@ class Account:
             return False
         return owners is None or abs(surplus - owners.qty) >= least or not self._is_heard
 
-    def _may_have_bought(self, asset: str, positions: Sequence[Position]) -> bool:
+    def _may_have_bought(self, asset: str, positions: Sequence[Position], listed: Mapping[str, Decimal]) -> bool:
         """Whether there may be more of an asset than is known, bought by an entry in question, or less of what was thought so."""
-        if not _in_question(asset, positions):
+        if not _in_question(asset, positions, listed):
             return False
         excess = self._excess(asset, positions)
         if excess is None:
             return (self._surplus(asset, positions) or 0) >= _least(asset, positions)
-        return bool(_shares(asset, positions, excess))
+        return bool(_shares(asset, positions, excess, listed))
 
     def _leave_to_owner(self, asset: str, positions: Sequence[Position]) -> None:
         surplus, told = self._surplus(asset, positions), self._balances.get(asset)
@@ -428,24 +431,35 @@ class Account:
         # Less than was the owner's: he has taken something away, and nobody knows how much.
         return surplus - owners.qty if surplus >= owners.qty or not surplus else None
 
-    def _bought(self, asset: str, positions: Sequence[Position], now_ns: int) -> list[tuple[Position, f.PositionAdjusted]]:
+    def _bought(
+        self, asset: str, positions: Sequence[Position], listed: Mapping[str, Decimal], now_ns: int
+    ) -> list[tuple[Position, f.PositionAdjusted]]:
         """Return what entries in question count as having bought, where that is not what they count already."""
         excess = self._excess(asset, positions)
         if excess is None:
             return []
         out = []
-        for position, lots in _shares(asset, positions, excess):
-            qty = position.instrument.qty
-            evidence = f"the account holds {qty(lots):f} {asset} more than the executions tell, and the entry is in question"
-            open_qty = _qty(position) + qty(lots) - qty(position.unheard_lots)
-            fact = f.PositionAdjusted(ts_recv_ns=now_ns, open_qty=open_qty, reason="balance", evidence=evidence, unheard=True)
-            out.append((position, fact))
+        for position, lots in _shares(asset, positions, excess, listed):
+            qty = position.instrument.qty(lots)
+            evidence = f"the account holds {qty:f} {asset} more than the executions tell, and the entry is in question"
+            out.append((position, _counted(position, lots, evidence, now_ns)))
         return out
 
     # --- answers --------------------------------------------------------------------------------------------------------
 
-    def answer(self, positions: Iterable[Position], is_complete: bool, is_settled: bool, asked_ns: int, now_ns: int) -> Answer:
-        """Return what a snapshot, asked for at `asked_ns` and booked already, says of the differences that are in question."""
+    def answer(
+        self,
+        positions: Iterable[Position],
+        is_complete: bool,
+        is_settled: bool,
+        asked_ns: int,
+        now_ns: int,
+        listed: Mapping[str, Decimal] = NOTHING_LISTED,
+    ) -> Answer:
+        """Return what a snapshot, asked for at `asked_ns` and booked already, says of the differences that are in question.
+
+        `listed` says what orders that it names as open have executed, by client order id or, without one, by the venue's.
+        """
         facts: list[tuple[str, f.ManualFillSeen | f.PositionAdjusted | f.BalanceShort]] = []
         unexplained: list[str] = []
         known = tuple(positions)
@@ -455,16 +469,16 @@ class Account:
             for asset in sorted({p.instrument.base for p in known if p.unheard_lots} - self._questions.keys()):
                 # What counted as bought may turn out to be the owner's without any other balance.
                 self._leave_to_owner(asset, known)
-                facts += [(position.position_id, fact) for position, fact in self._bought(asset, known, now_ns)]
+                facts += [(position.position_id, fact) for position, fact in self._bought(asset, known, listed, now_ns)]
         for asset in sorted(self._questions):
             question = self._questions[asset]
             if asked_ns < question.from_ns:
                 continue
-            if _in_question(asset, known):
+            if _in_question(asset, known, listed):
                 if is_complete:
                     # Every execution is known: what else is there is the owner's.
                     self._leave_to_owner(asset, known)
-                bought = self._bought(asset, known, now_ns)
+                bought = self._bought(asset, known, listed, now_ns)
                 for position, fact in bought:
                     facts.append((position.position_id, fact))
                     if not position.unheard_lots:
@@ -473,7 +487,7 @@ class Account:
                     question.from_ns = question.ask_ns = now_ns + ASK_AGAIN_NS
                     continue
             missing = self.missing_of(asset, known)
-            may_have_bought = self._may_have_bought(asset, known)
+            may_have_bought = self._may_have_bought(asset, known, listed)
             if missing <= 0 and not may_have_bought:
                 del self._questions[asset]
             elif is_complete or (missing > 0 and self._is_only_ours(asset, known)):
@@ -486,6 +500,8 @@ class Account:
                     question.is_told = True
                     unexplained.append(self._unexplained(asset, known))
                     facts += self._short(asset, known, now_ns) if missing > 0 else []
+        judged = {position_id for position_id, _ in facts}
+        facts += [(key, fact) for key, fact in _not_bought(known, listed, now_ns) if key not in judged]
         return Answer(tuple(facts), tuple(unexplained))
 
     def _unexplained(self, asset: str, positions: Sequence[Position]) -> str:
@@ -536,20 +552,43 @@ class Account:
             del self._trades[index]
 
 
-def _in_question(asset: str, positions: Iterable[Position]) -> list[tuple[Position, int]]:
+def _in_question(asset: str, positions: Iterable[Position], listed: Mapping[str, Decimal]) -> list[tuple[Position, int]]:
     """Return the positions whose entry buys an asset and has not ended, and the lots that it may have bought unheard; the oldest first."""
     ours = [p for p in positions if _is_spot_long(p, asset)]
-    found = [(p, sum(o.leaves_lots for o in p.open_orders("entry"))) for p in ours]
-    return sorted(((p, lots) for p, lots in found if lots), key=lambda x: (x[0].requested_ns, x[0].position_id))
+    found = [(p, sum(_lots_unheard(p, o, listed) for o in p.open_orders("entry"))) for p in ours]
+    return sorted(((p, lots) for p, lots in found if lots or p.unheard_lots), key=lambda x: (x[0].requested_ns, x[0].position_id))
 
 
-def _shares(asset: str, positions: Iterable[Position], excess: Decimal) -> list[tuple[Position, int]]:
+def _not_bought(positions: Iterable[Position], listed: Mapping[str, Decimal], now_ns: int) -> list[tuple[str, f.PositionAdjusted]]:
+    """Return what counts as bought by entries that a list names as open with less than that executed."""
+    out = []
+    for position in positions:
+        lots = sum(_lots_unheard(position, o, listed) for o in position.open_orders("entry"))
+        if lots < position.unheard_lots:
+            evidence = f"a list names the entry as open, with {position.instrument.qty(lots):f} executed beyond what is told"
+            out.append((position.position_id, _counted(position, lots, evidence, now_ns)))
+    return out
+
+
+def _counted(position: Position, lots: int, evidence: str, now_ns: int) -> f.PositionAdjusted:
+    open_qty = _qty(position) + position.instrument.qty(lots) - position.instrument.qty(position.unheard_lots)
+    return f.PositionAdjusted(ts_recv_ns=now_ns, open_qty=open_qty, reason="balance", evidence=evidence, unheard=True)
+
+
+def _lots_unheard(position: Position, order: Order, listed: Mapping[str, Decimal]) -> int:
+    executed = listed.get(order.client_order_id, listed.get(order.venue_order_id))
+    if executed is None:
+        return order.leaves_lots
+    return min(order.leaves_lots, max(0, position.instrument.floor_lots(executed) - order.filled_lots))
+
+
+def _shares(asset: str, positions: Iterable[Position], excess: Decimal, listed: Mapping[str, Decimal]) -> list[tuple[Position, int]]:
     """Return how many lots entries in question have bought of an excess, where that is not what they count already.
 
     Less than the venue's smallest order could not be protected, and may be what fees in the asset left over.
     """
     out = []
-    for position, leaves_lots in _in_question(asset, positions):
+    for position, leaves_lots in _in_question(asset, positions, listed):
         lots = min(leaves_lots, position.instrument.floor_lots(max(Decimal(0), excess)))
         excess -= position.instrument.qty(lots)
         lots = lots if lots >= position.min_lots else 0

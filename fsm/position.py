@@ -410,7 +410,8 @@ def _situation(position: Position, exiting: bool, reason: str) -> str:
     entries = [o for o in open_orders if o.role == "entry"]
     if not position.is_tradable:
         if entries and not exiting:
-            return _entry_situation(entries)
+            # What the stop was for may have turned out not to be ours.
+            return "SURPLUS" if position.tighten_attempts == 0 and trims(position) else _entry_situation(entries)
         if not all(o.is_past for o in open_orders):
             return "LEFTOVERS"
         return "DONE" if position.filled_lots or position.adopted else "NEVER"

@@ -194,13 +194,14 @@ class Custody:
         """Return whether a snapshot without executions calls itself complete, and a balance says that one of ours may be missing in it."""
         return snapshot.trades_complete and not snapshot.newest_trade_ns and self._account.belies(self._desk.positions.values())
 
-    def judge(self, is_complete: bool, is_settled: bool, asked_ns: int, now_ns: int) -> Judged:
+    def judge(self, snapshot: m.SnapshotTaken, is_complete: bool, is_settled: bool, asked_ns: int, now_ns: int) -> Judged:
         """Judge the account by a snapshot, asked for at `asked_ns`, whose executions are booked; before positions act on it.
 
         `is_complete`: no execution can be missing in it; `is_settled`: nothing that was said is held back for want of an owner.
         """
+        listed = {o.client_order_id or o.venue_order_id: o.cum_qty for o in snapshot.open_orders if o.cum_qty is not None}
         is_settled = is_settled and not self._is_owed()
-        answer = self._account.answer(self._desk.positions.values(), is_complete, is_settled, asked_ns, now_ns)
+        answer = self._account.answer(self._desk.positions.values(), is_complete, is_settled, asked_ns, now_ns, listed)
         events = [event for key, fact in answer.facts for event in self._desk.take(fact, key)]
         return Judged(events, answer.unexplained)
 

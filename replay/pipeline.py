@@ -344,7 +344,7 @@ class Pipeline:
         for order in snapshot.open_orders:
             made.events += self._found(order, ts_recv_ns)
         # The account first: what is put back or sold because of this snapshot is sized by what is left.
-        judged = self.custody.judge(is_complete, self.translator.is_settled, self.link.asked_ns, ts_recv_ns)
+        judged = self.custody.judge(snapshot, is_complete, self.translator.is_settled, self.link.asked_ns, ts_recv_ns)
         made.take_adjusted(judged.events)
         made.notices += [Notice(True, "BALANCE_UNEXPLAINED", text) for text in judged.unexplained]
         listed = [SnapshotOrder(o.client_order_id, o.venue_order_id) for o in snapshot.open_orders]

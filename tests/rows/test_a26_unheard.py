@@ -146,3 +146,50 @@ def test_a26_after_a_restart_from_a_log_that_does_not_say_what_was_the_owners_on
     floor.wait(40)
     assert (floor.facts(f.PositionAdjusted), floor.state(position_id)) == ([], "EntryPending")
     assert floor.pages.count("BALANCE_UNEXPLAINED") == 1
+
+
+def gapped(floor: Floor) -> None:
+    """Let the owner trade unheard more often than a list of executions reaches back, while REST is away."""
+    floor.faults.arm("rest_429", count=400)
+    floor.drop()
+    for _ in range(3):
+        floor.by_hand("buy", "0.005")
+    floor.cut(back=True)
+
+
+def test_a26_an_entry_that_a_list_names_as_open_and_unfilled_has_bought_nothing_of_what_the_owner_pays_in() -> None:
+    floor = Floor(venue=VenueSettings(balances=dict(BALANCES), snapshot_trades=1))
+    floor.wait(1)
+    floor.by_hand("buy", "0.01")
+    floor.wait(1)
+    position_id = floor.open(qty="0.1", entry_type="limit", entry_price=D(59_000))
+    floor.wait(1)
+    gapped(floor)
+    floor.owner(lambda exchange, now_ns: exchange.change_balance("BTC", D("0.5"), now_ns))
+    floor.wait(25)
+    assert floor.pipeline.translator.has_gap
+    assert (floor.facts(f.PositionAdjusted), floor.position(position_id).held_lots, floor.resting()) == ([], 0, ["limit buy 0.1"])
+    floor.tick(58_990, qty=5)
+    floor.wait(1)
+    assert (floor.state(position_id), floor.resting()) == ("Protected", ["trailing-stop sell 0.1"])
+    assert replayed(floor)
+
+
+def test_a26_what_counts_as_bought_is_left_alone_once_a_list_names_the_entry_as_open_and_unfilled() -> None:
+    floor = Floor(venue=VenueSettings(balances=dict(BALANCES), snapshot_trades=1))
+    floor.wait(1)
+    floor.by_hand("buy", "0.01")
+    for _ in range(2):
+        floor.rest_by_hand("buy", "0.01", D(50_000))
+    floor.wait(1)
+    position_id = floor.open(qty="0.1", entry_type="limit", entry_price=D(59_000), timing=f.Timing(entry_ttl_ms=600_000))
+    floor.wait(1)
+    floor.faults.arm("truncated_snapshot", on="snapshot:executions", count=400)
+    gapped(floor)
+    floor.wait(5)
+    assert floor.position(position_id).unheard_lots == 1_500_000
+    floor.faults.disarm("truncated_snapshot")
+    floor.wait(25)
+    assert floor.pipeline.translator.has_gap
+    assert (floor.position(position_id).unheard_lots, floor.resting()[2:]) == (0, ["limit buy 0.1"])
+    assert replayed(floor)
