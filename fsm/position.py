@@ -70,6 +70,9 @@ EVIDENCE = (
     "OrderAccepted", "OrderFilled", "OrderCompleted", "OrderTriggered", "OrderAmended", "AmendRejected", "OrderCanceled", "CancelRejected",
     "OrderExpired", "ChildDiscovered", "OrderNotFound", "ManualFillSeen", "PositionAdjusted",
 )  # fmt: skip
+# Of these, what changes the quantity by no order of ours, and the others.
+_BY_OTHERS = ("ManualFillSeen", "PositionAdjusted")
+_BY_ORDERS = tuple(x for x in EVIDENCE if x not in _BY_OTHERS)
 SNAPSHOT = ("SnapshotAgreed", "SnapshotDiffered")
 _TOLD = tuple(x for x in EVIDENCE if x not in ("AmendRejected", "OrderCanceled"))
 
@@ -206,8 +209,12 @@ ROWS: tuple[Row, ...] = (
     *settle((*_LEAVING, FLATTENING), (*_TOLD, "OrderCanceled", "OrderRejected", *SNAPSHOT), only=("SHORT",)),
     *settle((EMERGENCY_PROTECTING,), (*EVIDENCE, *SNAPSHOT), but=(*_OPEN_LOTS, "BLOCKED", *_FREE)),
     Row((*_STAY, *_LEAVING, FLATTENING), ("AmendRejected",), {"situation": "SHORT"}, RESIZING, (), "a failed resize leaves the old protection standing; the watch tries by another means (A10)"),
-    Row((EMERGENCY_PROTECTING,), (*EVIDENCE, *SNAPSHOT), {"situation": ("BLOCKED", *_FREE)}, SAME, (), "the exit was refused for good, so a stop rests again; the watch tries the exit anew"),
-    Row((EMERGENCY_PROTECTING,), EVIDENCE, {"situation": _OPEN_LOTS}, SAME, (), "the watch makes the next attempt"),
+    Row((EMERGENCY_PROTECTING,), (*EVIDENCE, *SNAPSHOT), {"situation": "BLOCKED"}, SAME, (), "the exit was refused for good, so a stop rests again; the watch tries the exit anew"),
+    Row((EMERGENCY_PROTECTING,), (*_BY_ORDERS, *SNAPSHOT), {"situation": _FREE}, SAME, (), "exit and stop were refused; the watch tries the exit anew"),
+    Row((EMERGENCY_PROTECTING,), _BY_ORDERS, {"situation": _OPEN_LOTS}, SAME, (), "the watch makes the next attempt"),
+    # What was refused may have been too much: with another quantity it is worth an attempt at once. Neither fact follows from an attempt.
+    Row((EMERGENCY_PROTECTING,), _BY_OTHERS, {"situation": _OPEN_LOTS}, SAME, ("cover",), "another quantity: another attempt at once"),
+    Row((EMERGENCY_PROTECTING,), _BY_OTHERS, {"situation": _FREE}, MARKET_EXITING, ("exit_market",), "another quantity: the exit at once"),
     Row((EMERGENCY_PROTECTING,), SNAPSHOT, {"situation": _OPEN_LOTS}, SAME, ("cover",), "looked: what is missing goes out anew"),
     Row((MARKET_EXITING,), EVIDENCE, {"situation": _FREE}, SAME, ("refresh",), "the exit ended short: look before the next attempt, never in the same event"),
     Row((MARKET_EXITING,), ("OrderRejected",), {"situation": _FREE}, SAME, ("refresh", "alert_exit_refused"), "a refused close is not a close (P29)"),

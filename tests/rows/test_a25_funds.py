@@ -33,6 +33,42 @@ def test_a25_an_own_exit_that_holds_the_balance_is_found_and_nothing_is_sent_bes
     assert not any(text.startswith("submit") for text in stage.sent())
 
 
+def adjusted(stage: Stage, open_qty: str) -> Stage:
+    """The account's balance says that less is held."""
+    fact = f.PositionAdjusted(ts_recv_ns=stage.now_ns, open_qty=D(open_qty), reason="external", evidence="a test")
+    return stage.take(fact)
+
+
+@both_sides
+@pytest.mark.parametrize("word", ["sold by hand", "adjusted"])
+def test_a25_a_quantity_that_is_no_more_what_was_refused_is_protected_at_once(side: PositionSide, word: str) -> None:
+    stage = Stage(side).entered().rejected("stop", "funds")
+    stage.said()
+    adjusted(stage, "0.6") if word == "adjusted" else stage.sold_by_hand("0.4")
+    assert_decision(stage, "EmergencyProtecting", "submit stop 0.6 trail 300")
+    # The next one changes nothing while that is out.
+    stage.said()
+    stage.sold_by_hand("0.1", trade_id="M2")
+    assert stage.sent() == []
+
+
+@both_sides
+@pytest.mark.parametrize("word", ["sold by hand", "adjusted"])
+def test_a25_an_exit_that_was_refused_for_good_leaves_at_once_with_another_quantity(side: PositionSide, word: str) -> None:
+    stage = Stage(side).entered().leave()
+    stage.rejected("stop", "funds")
+    for _ in range(3):
+        stage.rejected("exit", "funds").snapshot()
+    stage.rejected("stop", "funds")
+    assert (stage.state, stage.position.exit_reason, stage.position.open_orders()) == ("EmergencyProtecting", "operator", ())
+    stage.said()
+    # A look brings nothing new.
+    stage.snapshot()
+    assert_decision(stage, "EmergencyProtecting")
+    adjusted(stage, "0.6") if word == "adjusted" else stage.sold_by_hand("0.4")
+    assert_decision(stage, "MarketExiting", "submit exit 0.6")
+
+
 @both_sides
 def test_a25_where_nothing_is_found_the_third_refusal_ends_at_market(side: PositionSide) -> None:
     stage = Stage(side).entered().rejected("stop", "funds").snapshot().rejected("stop", "funds").snapshot().rejected("stop", "funds")
