@@ -344,7 +344,7 @@ class OrderNotFound(OrderFact, frozen=True, kw_only=True, tag="order_not_found.1
 
     `trades_complete`: the same answer holds every execution since our last known one, so fills cannot be missing.
     Without it absence proves nothing (K8, P15). `shared` as in `SnapshotAgreed`. `repeated` is there, and true, where lists in a row
-    lack an order that rested: that it still does is then no more known than what it has executed.
+    lack an order that rested, or one lacks a stop that nobody has confirmed: that it rests is then no more known than what it has executed.
     """
 
     asked_ns: int

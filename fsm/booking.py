@@ -16,7 +16,7 @@ from events.values import Mark, Side
 
 from .model import Order, Position, fee_lots_of
 from .order import END_STATUSES, LIVE, OPEN_STATUSES, SUBMITTED, UNKNOWN
-from .position import HALTED, RECONCILING, STOP_TRIGGERED
+from .position import EMERGENCY_PROTECTING, HALTED, RECONCILING, STOP_TRIGGERED
 
 replace = msgspec.structs.replace
 # How long a venue takes a request that names no deadline of its own (venues.md 1.6).
@@ -264,7 +264,8 @@ def _not_found(position: Position, fact: f.OrderNotFound, order_to: str) -> Posi
 
 
 def _unlisted(position: Position, fact: f.OrderNotFound) -> Position:
-    """An order that rested and that lists lack, where executions may be missing: since when, and whether it is still waited for.
+    """A stop that was sent, or an order that rested, and that lists lack, where executions may be missing: since when, and whether it is
+    still waited for.
 
     A stop is given up for whatever it did once the questions about it have had their time and it is still not listed, where the venue
     itself lets no second order close what this one may have closed. Elsewhere only evidence helps (I2, I6). What closes at once waits
@@ -278,7 +279,11 @@ def _unlisted(position: Position, fact: f.OrderNotFound) -> Position:
     is_due = fact.asked_ns >= order.unlisted_ns + (LACKING_NS if position.exit_reason else UNLISTED_NS)
     if order.role != "stop" or order.given_up or not is_due or not position.is_guarded(shared=fact.shared is True):
         return position
-    return with_order(position, replace(order, given_up=True))
+    position = with_order(position, replace(order, given_up=True))
+    if position.state != EMERGENCY_PROTECTING or position.exit_reason:
+        return position
+    # Looks at a stop that is waited for are no attempts: with the next one they count anew, and the attempts are counted.
+    return replace(position, protect_attempts=position.protect_attempts + 1, watch_count=0)
 
 
 def _filled(position: Position, fact: f.OrderFilled, order_to: str) -> Position:

@@ -25,7 +25,7 @@ from .coverage import unprotected_lots
 from .levels import ArmedLevel, ArmedTrail, armed_levels, armed_trail, trail_start_ticks
 from .model import Position
 from .monitor import Mismatch, quantity_mismatch, stop_mismatch
-from .order import LIVE, TRIGGERED
+from .order import LIVE, SUBMITTED, TRIGGERED, UNKNOWN
 from .position import LIVE_STATES, RECONCILING
 from .prices import FAR, PriceIndex
 from .smart import LOOK, STOP, Smart
@@ -266,7 +266,9 @@ class Desk:
                     doubted = self.wants_refresh = True
                     continue
                 self._missed.discard(order.client_order_id)
-                rested = order.status in (LIVE, TRIGGERED) or order.unlisted_ns
+                # A stop that was sent and that nobody confirmed may be in a list's gap as one that rested may: unknown, and not for ever.
+                is_waited_for = order.role == "stop" and order.status in (SUBMITTED, UNKNOWN)
+                is_unlisted = bool(order.status in (LIVE, TRIGGERED) or order.unlisted_ns or is_waited_for)
                 fact = f.OrderNotFound(
                     ts_recv_ns=now_ns,
                     client_order_id=order.client_order_id,
@@ -274,7 +276,7 @@ class Desk:
                     asked_ns=asked_ns,
                     trades_complete=trades_complete,
                     shared=is_shared,
-                    repeated=True if rested and not trades_complete else UNSET,
+                    repeated=True if is_unlisted and not trades_complete else UNSET,
                 )
                 found = self._step(own, fact)
                 differences += bool(found)

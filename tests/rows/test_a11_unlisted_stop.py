@@ -1,5 +1,7 @@
 """A11, A13, P15: a stop that rests in our books only, because lists in a row lack it, covers nothing; asked for, bounded, never doubled."""
 
+import itertools
+
 import pytest
 from msgspec.structs import replace
 
@@ -107,6 +109,66 @@ def test_nothing_learnt_in_five_seconds_and_a_venue_that_takes_no_second_exit_ge
     stage.accepted("stop2").snapshot("stop2", complete=False)
     assert (stage.state, stage.bare) == ("Protected", 0)
     checked(stage)
+
+
+def vanished(side: PositionSide, capabilities: Capabilities, **plan: object) -> Stage:
+    """The first stop was sent, nobody confirmed it, and lists that may lack executions do not name it."""
+    stage = Stage(side, capabilities, **plan).accepted("entry").filled("entry", "1.0").left("stop")
+    stage.said()
+    return stage
+
+
+@GUARDED
+def test_a_stop_that_nobody_confirmed_is_given_up_as_one_that_rested_where_the_venue_takes_no_second_exit(
+    side: PositionSide, capabilities: Capabilities
+) -> None:
+    stage = vanished(side, capabilities)
+    for _ in range(5):
+        stage.wait(1_000).snapshot(complete=False)
+        assert stage.sent() == []
+    stage.wait(1_100).snapshot(complete=False)
+    assert stage.sent() == ["submit stop 1.0 trail 300"]
+    stage.accepted("stop2").snapshot("stop2", complete=False)
+    assert (stage.state, stage.bare) == ("Protected", 0)
+    # It was late after all: one of them goes.
+    stage.said()
+    stage.accepted("stop1", leaves="1.0", cum="0")
+    assert (stage.sent(), stage.bare) == (["cancel stop"], 0)
+    checked(stage)
+
+
+@GUARDED
+def test_a_stop_that_takes_a_vanished_ones_place_has_its_own_time_and_after_the_third_the_position_is_left(
+    side: PositionSide, capabilities: Capabilities
+) -> None:
+    stage = vanished(side, capabilities)
+    sent = []
+    for second in range(1, 26):
+        stage.wait(1_000).snapshot(complete=False)
+        sent += [(second, text) for text in stage.sent() if text.startswith("submit")]
+    assert [text for _, text in sent] == ["submit stop 1.0 trail 300"] * 2 + ["submit exit 1.0"]
+    assert all(after - before >= 5 for (before, _), (after, _) in itertools.pairwise(sent))
+    assert (stage.state, stage.position.exit_reason) == ("MarketExiting", "protection_failed")
+
+
+@GUARDED
+def test_an_exit_does_not_wait_for_ever_for_a_stop_that_nobody_confirmed(side: PositionSide, capabilities: Capabilities) -> None:
+    stage = vanished(side, capabilities)
+    stage.wait(1_000).leave()
+    for _ in range(76):
+        stage.wait(1_000).snapshot(complete=False)
+        assert not any(text.startswith("submit") for text in stage.sent())
+    stage.wait(1_000).snapshot(complete=False)
+    assert stage.sent() == ["submit exit 1.0"]
+    checked(stage)
+
+
+@both_sides
+def test_where_nothing_stops_a_second_order_a_stop_that_nobody_confirmed_is_not_given_up(side: PositionSide) -> None:
+    stage = vanished(side, FREE)
+    for _ in range(30):
+        stage.wait(1_000).snapshot(complete=False)
+        assert not any(text.startswith("submit") for text in stage.sent())
 
 
 @both_sides

@@ -74,3 +74,19 @@ def test_where_no_order_of_ours_can_have_sold_it_a_balance_is_proof_without_a_li
 def test_what_only_the_balance_tells_of_an_entry_is_protected_also_behind_a_crash(fault: str, boundary: int) -> None:
     struck = run(Case(scenarios(["P15-bought"])[0], PositionSide.LONG, fault, boundary))
     assert (struck.problems, struck.bare_ms <= 5_000) == ((), True)
+
+
+def test_a_first_stop_that_vanished_does_not_leave_its_position_bare_for_as_long_as_lists_are_cut() -> None:
+    struck = run(Case(scenarios(["P15-bought"])[0], PositionSide.LONG, "ack_lost_not_applied", 1))
+    assert (struck.problems, struck.bare_ms <= 7_000) == ((), True)
+
+
+@pytest.mark.parametrize(("fault", "boundary"), [("stall", 8), ("late_request", 2)])
+def test_a_second_stop_that_vanishes_too_is_replaced_before_the_position_is_left_for_want_of_one(fault: str, boundary: int) -> None:
+    struck = run(Case(scenarios(["P15-unlisted"])[0], PositionSide.LONG, fault, boundary))
+    assert (struck.problems, struck.bare_ms <= 15_000) == ((), True)
+
+
+def test_an_exit_that_is_refused_as_too_large_leaves_as_soon_as_the_quantity_is_known() -> None:
+    struck = run(Case(scenarios(["P15-unlisted"])[0], PositionSide.LONG, "base_fee", 1))
+    assert (struck.problems, struck.bare_ms <= 45_000) == ((), True)
