@@ -11,14 +11,18 @@ in no error, log or repr.
 import asyncio
 import base64
 import binascii
+import contextlib
 import hashlib
 import hmac
+import socket
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
+from typing import Any
 
 import msgspec
 
@@ -29,6 +33,8 @@ from .link import now_s
 
 API_URL = "https://api.kraken.com"
 TIMEOUT_S = 5.0
+# For one call with all that belongs to it: each byte that comes begins a socket's own timeout anew.
+CALL_S = 10.0
 # A page of 50 closed orders has some 40 kB.
 MAX_REPLY_BYTES = 2 * 1024 * 1024
 MAX_TRIES = 5
@@ -163,11 +169,10 @@ class RestClient:
 
     def _exchange(self, path: str, body: bytes, headers: dict[str, str]) -> str:
         """Send one signed request and return the text of its answer. A simulation asks its venue here."""
-        name = path.rpartition("/")[2]
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        name, timer = path.rpartition("/")[2], _CallTimer(CALL_S)
         request = urllib.request.Request(self._url + path, data=body, headers=headers, method="POST")
         try:
-            with opener.open(request, timeout=TIMEOUT_S) as response:
+            with timer, timer.opener().open(request, timeout=TIMEOUT_S) as response:
                 raw: bytes = response.read(MAX_REPLY_BYTES + 1)
         except urllib.error.HTTPError as problem:
             problem.close()
@@ -178,13 +183,82 @@ class RestClient:
         except (OSError, ValueError, HTTPException) as problem:
             # HTTPException: an answer that is none, or that is cut in its middle.
             reason = getattr(problem, "reason", problem)
-            raise unreached(f"the request {name} failed ({type(problem).__name__}: {reason})") from None
+            took = f" after {CALL_S:g} s" if timer.is_up else ""
+            raise unreached(f"the request {name} failed{took} ({type(problem).__name__}: {reason})") from None
+        if timer.is_up:
+            # An answer without a length looks whole where it is cut.
+            raise unreached(f"the request {name} was not answered within {CALL_S:g} s")
         if len(raw) > MAX_REPLY_BYTES:
             raise unreached(f"the answer to {name} is longer than {MAX_REPLY_BYTES} bytes")
         return raw.decode("utf-8", "backslashreplace")
 
     def __repr__(self) -> str:
         return f"RestClient({self._url})"
+
+
+class _CallTimer:
+    """Ends the connections of one call when its time is up, wherever it waits: for a handshake, a header, a byte of the answer."""
+
+    def __init__(self, seconds: float) -> None:
+        self.is_up = False
+        self._sockets: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def opener(self) -> urllib.request.OpenerDirector:
+        """Return an opener without proxies whose connections this timer ends."""
+        return urllib.request.build_opener(urllib.request.ProxyHandler({}), _TimedHTTP(self), _TimedHTTPS(self))
+
+    def connect(self, *args: Any) -> socket.socket:
+        """Connect as `socket.create_connection` does."""
+        connected = socket.create_connection(*args)
+        with self._lock:
+            # TLS takes the socket over, so that the one at hand here would be of no use.
+            self._sockets.append(connected.dup())
+        if self.is_up:
+            self._end()
+        return connected
+
+    def _end(self) -> None:
+        with self._lock:
+            self.is_up = True
+            for each in self._sockets:
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> "_CallTimer":
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        with self._lock:
+            for each in self._sockets:
+                each.close()
+            self._sockets.clear()
+
+
+class _Timed(urllib.request.AbstractHTTPHandler):
+    def __init__(self, timer: _CallTimer) -> None:
+        super().__init__()
+        self._timer = timer
+
+    def do_open(self, http_class: Any, req: Any, **options: Any) -> Any:
+        def timed(host: str, **more: Any) -> HTTPConnection:
+            connection: HTTPConnection = http_class(host, **more)
+            connection._create_connection = self._timer.connect  # type: ignore[attr-defined]
+            return connection
+
+        return super().do_open(timed, req, **options)
+
+
+class _TimedHTTP(_Timed, urllib.request.HTTPHandler):
+    pass
+
+
+class _TimedHTTPS(_Timed, urllib.request.HTTPSHandler):
+    pass
 
 
 def errors_in(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import threading
 import time
 import urllib.parse
@@ -112,6 +113,43 @@ async def test_an_answer_that_is_no_http_or_ends_in_its_middle_is_a_venue_that_d
         url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
         with pytest.raises(VenueProblem, match="the request OpenOrders failed"):
             await RestClient("key", SECRET, url).post("/0/private/OpenOrders", tries=2)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: ",
+        b"HTTP/1.1 500 Oh\r\nX: ",
+        b"",
+    ],
+    ids=["body", "body of a length", "header", "header of an error", "status"],
+)
+async def test_a_server_that_sends_a_byte_now_and_then_does_not_hold_the_questions_behind_it(said, monkeypatch):
+    monkeypatch.setattr("venues.kraken.rest.CALL_S", 0.5)
+    is_over = asyncio.Event()
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        with contextlib.suppress(OSError):
+            for _ in range(100):
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        is_over.set()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        began_s = time.monotonic()
+        with pytest.raises(VenueProblem, match=r"0\.5 s|HTTP 500"):
+            await RestClient("key", SECRET, url).post("/0/private/OpenOrders", tries=1)
+        assert time.monotonic() - began_s < 3
+        await is_over.wait()
 
 
 async def test_a_nonce_never_goes_back_with_the_clock(server, monkeypatch):
