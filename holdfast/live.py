@@ -240,7 +240,7 @@ async def venue_of(config: Config) -> AsyncIterator[Where]:
         return
     simulated = config.simulated
     clock = Clock(float(simulated.speed))
-    files = dict(_named(text, config.venue.symbols[0]) for text in simulated.ticks)
+    files = dict(symbol_and_file(text, config.venue.symbols[0]) for text in simulated.ticks)
     venue = SimulatedVenue(
         [feed_of(symbol, files.get(symbol), simulated.seed + n, clock.start_ns) for n, symbol in enumerate(config.venue.symbols)],
         clock=clock,
@@ -272,7 +272,7 @@ def _explain_key(config: Config) -> None:
         )
 
 
-def _named(text: str, symbol: str) -> tuple[str, str]:
-    """Return symbol and file of `SYMBOL=FILE`, or of a file alone."""
+def symbol_and_file(text: str, symbol: str) -> tuple[str, str]:
+    """Return symbol and file of a tick file in the settings, `SYMBOL=FILE`, or a file alone, which is of `symbol`."""
     name, separator, path = text.partition("=")
     return (name, path) if separator and "/" in name and name.upper() == name else (symbol, text)

@@ -2,12 +2,13 @@
 
 import json
 import sys
+from pathlib import Path
 
 from cyclopts import App
 
 from events.errors import BadInput
 from fsm.plans import check_shape
-from holdfast.config import secret_file_problem
+from holdfast.config import Loaded, secret_file_problem
 from holdfast.config.text import example_toml, json_schema, listing
 from holdfast.config.toml import toml_value
 from holdfast.output import print_rows
@@ -31,7 +32,24 @@ def check(*, settings: Settings = Settings()) -> None:
     if venue.api_secret_file and (problem := secret_file_problem(venue.api_secret_file)):
         place = f"{loaded.source_of('venue.api_secret_file')}: venue.api_secret_file {venue.api_secret_file}"
         raise BadInput(place, problem, "make it yours alone: chmod 600")
+    if venue.kind == "simulated":
+        _check_ticks(loaded)
     sys.stderr.write("the settings are fine\n")
+
+
+def _check_ticks(loaded: Loaded) -> None:
+    from holdfast.live import symbol_and_file
+
+    symbols = loaded.config.venue.symbols
+    for index, text in enumerate(loaded.config.simulated.ticks):
+        path = f"simulated.ticks[{index}]"
+        symbol, file = symbol_and_file(text, symbols[0])
+        if symbol not in symbols:
+            remedy = "name it there, or leave the file out"
+            raise BadInput(f"{loaded.source_of(path)}: {path}", f"{symbol} is not among venue.symbols ({', '.join(symbols)})", remedy)
+        if not Path(file).is_file():
+            remedy = "name a file that exists, from the folder in which the engine is started"
+            raise BadInput(f"{loaded.source_of(path)}: {path}", f"there is no file {file}", remedy)
 
 
 @command.command

@@ -8,6 +8,7 @@ beside loss, repetition and disorder is named by `Troubles`. `timed.TimedLife` r
 """
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -133,6 +134,7 @@ class Life:
         self.epoch = 0
         self.ids = 0
         self.pages: list[str] = []
+        self.injected: Counter[str] = Counter()
 
     # --- the engine's side ------------------------------------------------------------------------------------------
 
@@ -213,9 +215,11 @@ class Life:
             return
         roll = self.rng.random()
         if faults and roll < self.fault_rate / 3:
-            return  # lost: only a snapshot can tell
+            self.injected["lose_message"] += 1  # only a snapshot can tell
+            return
         self.inbox.append(fact)
         if faults and roll < self.fault_rate:
+            self.injected["repeat_message"] += 1
             self.inbox.append(fact)
 
     def is_owned(self, fact: f.AnyFact) -> bool:
@@ -237,7 +241,8 @@ class Life:
     def process(self, command: OrderCommand, faults: bool) -> None:
         """Take one command off the wire, as the venue would."""
         if faults and self.rng.random() < self.fault_rate / 4:
-            return  # lost on the way
+            self.injected["lose_request"] += 1
+            return
         if isinstance(command, c.SubmitOrder):
             self.process_submit(command, faults)
             return
@@ -248,6 +253,7 @@ class Life:
             self.say(word(reject_class="gone", text="Unknown order", **ids), faults)  # type: ignore[arg-type]
         elif isinstance(command, c.CancelOrder):
             if faults and self.rng.random() < self.fault_rate / 2:
+                self.injected["fill_before_cancel"] += 1
                 self.fill(order, self.part(order, faults), faults)
             if order.open:
                 self.end(order, faults)
@@ -258,6 +264,7 @@ class Life:
         if self.find(command.client_order_id) is not None:
             return
         refused = faults and self.rng.random() < self.fault_rate / 2
+        self.injected["refuse_order"] += refused
         if self.is_closed_for(command):
             self.refuse(command, "venue_state", faults)
             return
@@ -275,7 +282,10 @@ class Life:
 
     def process_amend(self, order: VenueOrder, command: c.AmendOrder, faults: bool) -> None:
         ids = {"client_order_id": command.client_order_id, "ts_recv_ns": self.now_ns}
-        if order.triggered or self.mode == "cancel_only" or (faults and self.rng.random() < self.fault_rate):
+        is_shut = order.triggered or self.mode == "cancel_only"
+        refused = not is_shut and faults and self.rng.random() < self.fault_rate
+        self.injected["refuse_amend"] += refused
+        if is_shut or refused:
             self.say(f.AmendRejected(reject_class="other", text="refused", **ids), faults)  # type: ignore[arg-type]
             return
         if command.order_qty is not None:
@@ -452,12 +462,14 @@ class Life:
             self.process(self.wire.pop(0), faults)
         elif self.inbox and roll < 0.85:
             index = self.rng.randrange(min(3, len(self.inbox))) if faults else 0
+            self.injected["reorder_messages"] += index > 0
             self.deliver(self.inbox.pop(index))
         elif roll < 0.92:
             live = [o for o in self.orders if o.open]
             if live:
                 self.move(self.rng.choice(live), faults)
         elif faults and roll < 0.94:
+            self.injected["cut"] += 1
             self.cut()
         elif roll < 0.97 and self.snapshot_asked and self.link_up and not self.wire:
             self.snapshot()
@@ -483,6 +495,7 @@ class Life:
             "halts": self.halt,
         }.get(name)
         if happening is not None:
+            self.injected[name] += 1
             happening()
 
     def cut(self) -> None:

@@ -127,6 +127,7 @@ def core_life(seed: int) -> Lived:
     lived.lives += life.epoch
     lived.events, lived.simulated_s = len(life.events), life.now_ns / 1e9
     lived.ends[position.state] += 1
+    lived.injected = +life.injected
     states: dict[str, str] = {}
     for event in life.events:
         lived.rows[event.row] += 1

@@ -14,8 +14,9 @@ def test_many_seeds_on_several_processes_give_what_one_process_gives(capsys: pyt
     for jobs in ("1", "2"):
         assert main(["simulate", "--level", "core", "--seed", "5", "--seeds", "30", "--jobs", jobs, "--json"]) == 0
         one = json.loads(capsys.readouterr().out)
-        shown.append({key: one[key] for key in ("seeds", "events", "ends", "rows_taken", "transitions", "failed", "laws_broken")})
+        shown.append({key: one[key] for key in ("seeds", "events", "ends", "rows_taken", "transitions", "failed", "laws_broken", "faults")})
     assert shown[0]["seeds"] == 30
+    assert {"cut", "lose_message", "lose_request", "refuse_order", "repeat_message", "restarts"} <= set(shown[0]["faults"])
     assert shown[0] == shown[1]
 
 
