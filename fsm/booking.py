@@ -439,8 +439,13 @@ def _cancel_failed(position: Position, fact: f.CancelRejected, order_to: str) ->
 
 
 def _child(position: Position, fact: f.ChildDiscovered, order_to: str) -> Position:
-    if position.order(fact.client_order_id, fact.venue_order_id) is not None:
-        return _touch(position, fact, order_to)
+    known = position.order(fact.client_order_id, fact.venue_order_id)
+    if known is not None:
+        position, cum_lots = _touch(position, fact, order_to), _lots(position, fact.cum_qty)
+        revived = position.order(known.client_order_id)
+        if revived is None or not revived.is_open or not known.is_belied(_lots(position, fact.qty), cum_lots):
+            return position
+        return with_order(position, replace(revived, qty_lots=_lots(position, fact.qty) + cum_lots))
     trigger = None if fact.trigger_price is None else position.instrument.floor_ticks(fact.trigger_price)
     # What it had executed before it was found stands in the same snapshot, ahead of it: without it the order could never
     # add up to the total that the venue states. Where the snapshot lacks executions, they come later.

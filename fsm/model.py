@@ -12,7 +12,7 @@ from events.commands import OrderType, Role
 from events.facts import MarketMode, Plan, VenueMode
 from events.values import Capabilities, Instrument, Mark, PositionSide
 
-from .order import END_STATUSES, LIVE, SUBMITTED, TRIGGERED
+from .order import END_STATUSES, FILLED, LIVE, SUBMITTED, TRIGGERED
 
 # Snapshots in a row that must lack an attached stop before it is believed not to be there.
 CHILD_LOOKS = 2
@@ -72,6 +72,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     def is_open(self) -> bool:
         """Whether it may still fill, by evidence."""
         return self.status not in END_STATUSES
+
+    def is_belied(self, leaves_lots: int, cum_lots: int) -> bool:
+        """Whether a list that names it as open, with that executed, shows that it is larger than our books have it (I6).
+
+        It was made larger by an amend that the log has lost, and then fired: the size of one that rests is told as it is accepted. A list
+        that knows of fewer executions than we is older than they are.
+        """
+        is_larger = leaves_lots > 0 and leaves_lots + cum_lots > self.possible_lots
+        return is_larger and cum_lots >= self.filled_lots and self.status in (FILLED, TRIGGERED)
 
     @property
     def is_past(self) -> bool:

@@ -78,6 +78,8 @@ ROWS = (
     Row((ABSENT,), ("OrderFilled",), {"fills": "COMPLETE"}, FILLED, doc="it existed and filled"),
     Row((ABSENT,), ("OrderFilled",), {"fills": "PARTIAL"}, LIVE, doc="it existed; what is left of it may still rest"),
     Row(_ENDS[:-1], ("OrderFilled",), {}, "=", doc="the venue fills after it confirmed the end: booked, reported"),
+    Row((FILLED,), ("ChildDiscovered",), {"found": "LISTED"}, LIVE, doc="it is larger than what filled it: the log lost an amend (I6)"),
+    Row((FILLED,), ("ChildDiscovered",), {"found": "TOLD"}, "=", doc="late news of a stop that has filled"),
     Row((CANCELED, EXPIRED, REJECTED), ("ChildDiscovered",), {"found": "LISTED"}, LIVE, doc="called over, and it rests (P08)"),
     Row((CANCELED, EXPIRED, REJECTED), ("ChildDiscovered",), {"found": "TOLD"}, "=", doc="late news of an end that is known"),
 )  # fmt: skip

@@ -7,7 +7,7 @@ import msgspec
 from events import commands as c
 from events import facts as f
 from events.values import Mark, PositionSide, Side
-from fsm.model import Position
+from fsm.model import Order, Position
 from fsm.order import CANCELED, EXPIRED, REJECTED
 from fsm.ranges import Ranges
 from venues import messages as m
@@ -22,10 +22,11 @@ _OTHER_SIDE = {PositionSide.LONG: PositionSide.SHORT, PositionSide.SHORT: Positi
 def found_order(position: Position, order: m.OpenOrder, asked_ns: int, now_ns: int) -> f.ChildDiscovered | None:
     """Return the fact that an order of a position rests without its knowledge, None if it knows.
 
-    It left in the instant before a crash (contract 4), or the venue called it over before the list was asked for, and lists it (P08).
+    It left in the instant before a crash (contract 4), or the venue called it over before the list was asked for, and lists it (P08), or
+    it is larger than what filled it in our books (I6).
     """
     known = position.order(order.client_order_id, order.venue_order_id)
-    if known is not None and not (known.status in _CALLED_OVER and known.ended_ns < asked_ns):
+    if known is not None and not (known.status in _CALLED_OVER and known.ended_ns < asked_ns) and not _is_belied(position, known, order):
         return None
     if order.leaves_qty is None or order.side is None or (known is None and order.parent_venue_order_id):
         return None
@@ -41,6 +42,12 @@ def found_order(position: Position, order: m.OpenOrder, asked_ns: int, now_ns: i
         role=_role_of(position, order),
         order_type=_order_type_of(order),
     )
+
+
+def _is_belied(position: Position, known: Order, order: m.OpenOrder) -> bool:
+    if order.leaves_qty is None or order.cum_qty is None:
+        return False
+    return known.is_belied(position.instrument.floor_lots(order.leaves_qty), position.instrument.floor_lots(order.cum_qty))
 
 
 def exposure_of(ended: Position, fact: f.OrderFilled) -> list[Exposure]:

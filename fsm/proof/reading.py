@@ -156,7 +156,9 @@ class Reader(NamedTuple):
                 out += desk.take(f.OrderTriggered(**ids(ref)))
         for ref, role, kind, total, filled, price, trail, _armed, _parent in rows:
             position = desk.get(PID)
-            if ref < CHILD and position is not None and position.order(client_id(ref), f"V{ref}") is None:
+            known = None if position is None else position.order(client_id(ref) if ref < CHILD else "", f"V{ref}")
+            is_new = known is None and ref < CHILD
+            if position is not None and (is_new or (known is not None and known.is_belied(total - filled, filled))):
                 stopped = kind in ("static", "trailing")
                 found = f.ChildDiscovered(
                     parent_venue_order_id="",

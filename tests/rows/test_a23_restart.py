@@ -14,8 +14,10 @@ from fsm.position import LIVE_STATES
 from holdfast.assembly import live_histories
 from holdfast.scenario.floor import MS, SYMBOL, Floor, replayed
 from replay.pipeline import Settings
-from tests.fsm.stage import D, Stage, assert_decision
+from replay.takeover import found_order
+from tests.fsm.stage import D, Stage, assert_decision, checked
 from tests.rows.ways import WAYS, covered
+from venues.messages import OpenOrder
 from venues.simulated.settings import VenueSettings
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
@@ -183,3 +185,56 @@ def test_a23_a_second_kill_during_the_recovery_changes_nothing(side: PositionSid
     floor.wait(3)
     assert (floor.state(position_id), len(floor.resting())) == ("Protected", 1)
     assert_decision(Stage(side).protected().restart().restart().link_live().snapshot("stop"), "Protected")
+
+
+# --- an amend to a larger size that the log has lost ------------------------------------------------------------------------------
+
+
+def made_larger_unlogged(side: PositionSide) -> Stage:
+    """The stop of a half was made one of the whole by an amend, and the log knows of neither that nor the fill that it was for."""
+    stage = Stage(side).accepted("entry").filled("entry", "0.5").accepted("stop").filled("entry", "0.5", trade_id="T-second")
+    assert stage.sent()[-1] == "amend stop qty 1.0"
+    stage.restart(lost=1).filled("entry", "0.5", trade_id="T-second")
+    stage.said()
+    return stage
+
+
+def listed(stage: Stage, leaves: str, cum: str, name: str = "stop") -> Stage:
+    """A list names an order as open, fired and with a half of it executed: what the pipeline makes of it."""
+    ids = stage.ids(name)
+    order = OpenOrder(
+        client_order_id=str(ids["client_order_id"]), venue_order_id=str(ids["venue_order_id"]), is_ours=True, symbol=SYMBOL,
+        side=stage.side.exit_side, order_type="market", order_qty=D(leaves) + D(cum), cum_qty=D(cum), leaves_qty=D(leaves),
+        is_triggered=True,
+    )  # fmt: skip
+    fact = found_order(stage.position, order, stage.now_ns, stage.now_ns)
+    return stage if fact is None else stage.take(fact)
+
+
+@both_sides
+def test_a23_a_stop_that_a_lost_amend_made_larger_is_not_called_filled_by_what_filled_a_half_of_it(side: PositionSide) -> None:
+    stage = made_larger_unlogged(side).filled("stop", "0.5")
+    assert stage.order("stop").status == "Filled"
+    listed(stage, "0.5", "0.5").wait(100).snapshot("stop")
+    assert (stage.state, stage.order("stop").status, stage.order("stop").leaves_lots) == ("StopTriggered", "Live", 500)
+    assert not any(text.startswith("submit") for text in stage.sent())
+    stage.filled("stop", "0.5", trade_id="T-third")
+    assert (stage.state, stage.held, stage.sent()) == ("Closed", 0, [])
+    checked(stage)
+
+
+@both_sides
+def test_a23_a_stop_that_a_lost_amend_made_larger_and_that_fires_has_the_size_that_the_list_says(side: PositionSide) -> None:
+    stage = made_larger_unlogged(side).triggered("stop")
+    listed(stage, "1.0", "0").wait(100).snapshot("stop").filled("stop", "0.5")
+    assert (stage.state, stage.order("stop").status, stage.order("stop").leaves_lots) == ("StopTriggered", "Triggered", 500)
+    assert not any(text.startswith("submit") for text in stage.sent())
+
+
+@both_sides
+@pytest.mark.parametrize(("leaves", "cum"), [("0.5", "0"), ("0", "0.5")], ids=["older", "over"])
+def test_a23_a_list_that_is_older_than_the_execution_or_names_nothing_open_revives_no_filled_stop(
+    side: PositionSide, leaves: str, cum: str
+) -> None:
+    stage = made_larger_unlogged(side).filled("stop", "0.5")
+    assert listed(stage, leaves, cum).order("stop").status == "Filled"
