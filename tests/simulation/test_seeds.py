@@ -23,6 +23,11 @@ def test_a_saved_case_breaks_nothing_any_more(path: Path) -> None:
     assert simulate(read_case(path)).violations == []
 
 
+@pytest.mark.parametrize("stem", ["entry-in-question-when-the-process-stopped", "entries-in-question-when-the-process-died"])
+def test_an_entry_in_question_beside_the_owners_coins_ends_without_the_minute_by_which_rest_may_be_late(stem: str) -> None:
+    assert simulate(read_case(SEEDS / f"{stem}.json"), with_replay=False, patience_s=30.0).violations == []
+
+
 @pytest.mark.parametrize("path", sorted((SEEDS / "open").glob("*.json")), ids=lambda path: path.stem)
 @pytest.mark.xfail(strict=True, reason="found by the simulation, not mended yet: docs/proof.md")
 def test_an_open_case_still_breaks_something(path: Path) -> None:
