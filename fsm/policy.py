@@ -496,7 +496,8 @@ def _is_page_due(p: Position) -> bool:
 def _page_waiting(d: Draft) -> Commands:
     p = d.position
     if not isinstance(d.fact, f.DeadlinePassed) or d.fact.which != "watch" or _is_page_due(p):
-        text = f"{p.position_id}: it is to leave ({p.exit_reason}), a venue in {p.venue_mode} takes no exit; its stop stands"
+        why = "only a balance tells of what is held" if p.takes_exits else f"a venue in {p.venue_mode} takes no exit"
+        text = f"{p.position_id}: it is to leave ({p.exit_reason}), {why}; its stop stands"
         yield c.Page(code="EXIT_WAITS_FOR_VENUE", text=text)
 
 

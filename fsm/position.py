@@ -121,7 +121,7 @@ SETTLE: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     "SHORT": (RESIZING, ("cover",), "part is covered: move coverage to the whole by the venue's best means (A10)"),
     "BARE": (PROTECTION_PENDING, ("cover",), "held, with no confirmed protection"),
     "TAKEN": (AWAITING_OWNER, ("cancel_entry", "page_taken"), "the owner took its stop away again: he is asked before it is put back (P19)"),
-    "WAITING": (PROTECTED, ("cancel_entry", "page_waiting"), "the venue takes no exit now: the stop stays until it does (X16)"),
+    "WAITING": (PROTECTED, ("cancel_entry", "page_waiting"), "the venue takes no exit now, or only a balance tells of what is held: the stop stays until then (X16, P15)"),
     "STOP_OUT": (STOP_TRIGGERED, (), "the stop is executing: nothing else is sent for its quantity, and it is not called back (P14)"),
     "TAKE_PROFIT_OUT": (TAKE_PROFIT_WORKING, (), "the take-profit rests"),
     "PATIENT_OUT": (MAKER_EXITING, (), "the patient exit rests"),
@@ -141,6 +141,7 @@ LEAVE: Mapping[str, tuple[str, tuple[str, ...], str]] = {
 # Nothing is in the way of an exit; part of what is held, or all of it, has no stop.
 _FREE = ("CLEAR_TAKE_PROFIT", "CLEAR_PATIENT", "CLEAR")
 _OPEN_LOTS = ("SHORT", "BARE")
+_STUCK = tuple(name for name in SETTLE if name not in _FREE)
 
 
 def settle(
@@ -306,7 +307,7 @@ ROWS: tuple[Row, ...] = (
     Row((PROTECTION_PENDING, RESIZING), ("DeadlinePassed",), {"which": "watch", "situation": _OPEN_LOTS}, EMERGENCY_PROTECTING, ("cover", "alert_unprotected", "refresh"), "still nothing confirmed for all of it"),
     Row((TIGHTENING,), ("DeadlinePassed",), {"which": "watch", "upkeep": ("FINE", "MISALIGNED", "SURPLUS", "WAITING")}, SAME, ("refresh",), "no word of the amend: ask; the old stop stands"),
     Row((PROTECTED, PROTECTED_PENDING_FILL), ("DeadlinePassed",), {"which": "watch", "upkeep": "FINE"}, SAME, ("refresh",), "a routine look"),
-    Row((PROTECTED, PROTECTED_PENDING_FILL), ("DeadlinePassed",), {"which": "watch", "upkeep": "WAITING"}, SAME, ("cover", "refresh", "page_waiting"), "the venue still takes no exit: the stop stays"),
+    Row((PROTECTED, PROTECTED_PENDING_FILL), ("DeadlinePassed",), {"which": "watch", "upkeep": "WAITING"}, SAME, ("cover", "refresh", "page_waiting"), "the exit still has to wait: the stop stays"),
     Row((PROTECTED, PROTECTED_PENDING_FILL), ("DeadlinePassed",), {"which": "watch", "upkeep": "MISALIGNED"}, TIGHTENING, ("converge",), "try the refused tightening again, ever less often"),
     Row((PROTECTED, PROTECTED_PENDING_FILL), ("DeadlinePassed",), {"which": "watch", "upkeep": "SURPLUS"}, RESIZING, ("converge",), "try the refused trimming again"),
     *leave((PROTECTED, PROTECTED_PENDING_FILL, TIGHTENING), ("DeadlinePassed",), "stop_crossed", {"which": "watch", "upkeep": "SHADOW_FIRED"}),
@@ -317,7 +318,8 @@ ROWS: tuple[Row, ...] = (
     ),
     Row((EMERGENCY_PROTECTING,), ("DeadlinePassed",), {"which": "watch", "ladder": "AGAIN"}, SAME, ("cover", "refresh", "alert_unprotected"), "the next attempt"),
     *leave((EMERGENCY_PROTECTING,), ("DeadlinePassed",), "protection_failed", {"which": "watch", "ladder": "SPENT"}),
-    Row((CANCEL_PENDING,), ("DeadlinePassed",), {"which": "watch"}, SAME, ("cancel_again", "refresh", "page_long"), "no proof of the cancel: ask louder, fabricate nothing (P11)"),
+    *settle((CANCEL_PENDING,), ("DeadlinePassed",), {"which": "watch"}, ("cancel_again", "refresh"), only=_FREE),
+    Row((CANCEL_PENDING,), ("DeadlinePassed",), {"which": "watch", "situation": _STUCK}, SAME, ("cancel_again", "refresh", "page_long"), "no proof of the cancel: ask louder, fabricate nothing (P11)"),
     Row(_RESTING, ("DeadlinePassed",), {"which": "watch"}, CANCEL_PENDING, ("cancel_rest",), "its time is up: cancel it, then market (A3)"),
     *leave(
         (MARKET_EXITING,), ("DeadlinePassed",), "", {"which": "watch", "ladder": "AGAIN"}, ("alert_exposure",),
@@ -438,14 +440,14 @@ def _way_out(position: Position, open_orders: tuple[Any, ...], reason: str) -> s
     executing = [o for o in open_orders if o.is_triggered]
     if executing and reason != "stop_unfilled":
         return "STOP_OUT" if len(executing) == len(open_orders) else "BLOCKED"
-    if not position.takes_exits and any(o.protects_lots and o.pending != "cancel" for o in open_orders):
+    if _is_to_wait(position) and any(o.protects_lots and o.pending != "cancel" for o in open_orders):
         return "WAITING"
     resting = [o for o in open_orders if o.role == "take_profit"]
     if resting:
         if any(o.pending == "cancel" or o.cancel_refused for o in resting):
             return "BLOCKED"
         return "TAKE_PROFIT_OUT" if reason == "take_profit" else "PATIENT_OUT"
-    if open_orders or position.unseen_child_lots >= position.min_lots:
+    if any(not _is_waited_out(position, o) for o in open_orders) or position.unseen_child_lots >= position.min_lots:
         return "BLOCKED"
     if position.maker_attempts == 0 and position.capabilities.post_only:
         if reason == "take_profit" and position.plan.take_profit_style == "maker":
@@ -453,6 +455,25 @@ def _way_out(position: Position, open_orders: tuple[Any, ...], reason: str) -> s
         if position.patient and position.mark is not None:
             return "CLEAR_PATIENT"
     return "CLEAR"
+
+
+def _is_to_wait(position: Position) -> bool:
+    """Whether an exit has to wait, if a stop stands meanwhile.
+
+    The venue takes none, or what is held is known by a balance alone: it may be what the owner has paid in, and the entry may
+    have no end that can be proven for as long as lists are cut and REST is away.
+    """
+    return not position.takes_exits or position.unheard_lots > 0
+
+
+def _is_waited_out(position: Position, order: Order) -> bool:
+    """Whether an order that is in the way was called back and waited for long enough: an entry.
+
+    Its end may stay without proof for as long as lists are cut and REST is away, and what is held is bare meanwhile. If it fills
+    after all, another exit follows; an order that closes could close once more.
+    """
+    is_late = position.state == CANCEL_PENDING and position.watch_count > 0
+    return is_late and order.role == "entry" and not position.unheard_lots
 
 
 def _cover_situation(position: Position, open_orders: tuple[Any, ...], entries: list[Any]) -> str:
@@ -632,7 +653,7 @@ def _ladder(position: Position, fact: Any) -> str:
 
 
 def _upkeep(position: Position, fact: Any) -> str:
-    if position.exit_reason and not position.takes_exits:
+    if position.exit_reason and _is_to_wait(position):
         return "WAITING"
     if position.shadow_ns and fact.ts_recv_ns - position.shadow_ns >= position.plan.timing.trigger_timeout_ms * 1_000_000:
         return "SHADOW_FIRED"

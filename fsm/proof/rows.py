@@ -195,7 +195,7 @@ LAWS: tuple[Law, ...] = (
     ),
     Law(
         "a venue that takes exits is not waited for",
-        "the answer asks for that first",
+        "the answer asks for that first; what only a balance tells of is waited for besides, and no balance is in the checker's world",
         lambda state, fact, given, where: given.get("market") == "OPEN" and where == "WAITING",
     ),
     Law(

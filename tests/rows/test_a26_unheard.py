@@ -193,3 +193,38 @@ def test_a26_what_counts_as_bought_is_left_alone_once_a_list_names_the_entry_as_
     assert floor.pipeline.translator.has_gap
     assert (floor.position(position_id).unheard_lots, floor.resting()[2:]) == (0, ["limit buy 0.1"])
     assert replayed(floor)
+
+
+def test_a26_an_exit_of_what_only_a_balance_tells_of_waits_for_its_execution_and_the_stop_stands_meanwhile() -> None:
+    floor = Floor(venue=VenueSettings(balances={**BALANCES, "BTC": D(5)}))
+    floor.wait(1)
+    position_id = unheard(floor)
+    floor.wait(5)
+    floor.leave(position_id)
+    floor.wait(70)
+    assert (floor.state(position_id), floor.resting(), floor.at_venue()) == ("Protected", ["trailing-stop sell 0.1"], D("5.1"))
+    assert set(floor.pages) == {"BALANCE_UNEXPLAINED", "EXIT_WAITS_FOR_VENUE"}
+    floor.faults.disarm()
+    floor.wait(90)
+    assert (floor.state(position_id), floor.resting(), floor.at_venue()) == ("Closed", [], D(5))
+    assert len(commands_of(floor, position_id, c.SubmitOrder)) == 3
+    assert replayed(floor)
+
+
+def test_a13_an_exit_waits_for_one_cancels_time_for_an_entry_whose_end_nobody_tells_and_what_that_fills_later_is_closed_too() -> None:
+    floor = Floor(venue=VenueSettings(balances={**BALANCES, "BTC": D(5)}))
+    floor.wait(1)
+    position_id = floor.open(qty="0.4", entry_type="limit", entry_price=D(59_000))
+    (entry,) = floor.gateway.exchange.open_orders()
+    floor.owner(lambda exchange, now_ns: exchange.execute(entry, D("0.1"), now_ns))
+    floor.wait(2)
+    assert floor.resting() == ["limit buy 0.3", "trailing-stop sell 0.1"]
+    # Each cancel of the entry is lost.
+    floor.faults.arm("ack_lost_not_applied", on="cancel_order", count=4)
+    floor.leave(position_id)
+    floor.wait(7)
+    assert (floor.at_venue(), floor.resting()) == (D(5), ["limit buy 0.3"])
+    floor.owner(lambda exchange, now_ns: exchange.execute(entry, D("0.2"), now_ns))
+    floor.wait(30)
+    assert (floor.state(position_id), floor.at_venue(), floor.resting()) == ("Closed", D(5), [])
+    assert replayed(floor)
