@@ -220,7 +220,7 @@ def test_a13_an_exit_waits_for_one_cancels_time_for_an_entry_whose_end_nobody_te
     floor.wait(2)
     assert floor.resting() == ["limit buy 0.3", "trailing-stop sell 0.1"]
     # Each cancel of the entry is lost.
-    floor.faults.arm("ack_lost_not_applied", on="cancel_order", count=4)
+    floor.faults.arm("ack_lost_not_applied", on="cancel_order:limit", count=4)
     floor.leave(position_id)
     floor.wait(7)
     assert (floor.at_venue(), floor.resting()) == (D(5), ["limit buy 0.3"])
