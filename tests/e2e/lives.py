@@ -245,7 +245,13 @@ def live_and_die(
 
 def _all_ended(living: Engine, log: Log) -> bool:
     reached = log.states()
-    return len(reached) + _refused(living) >= len(PLANS) and set(reached.values()) <= LEFT
+    return len(reached) + _refused(living) >= len(PLANS) and set(reached.values()) <= LEFT and not _open_fees(log.events)
+
+
+def _open_fees(events: Sequence[PositionEvent]) -> set[str]:
+    """Return the executions whose fee the ledger has yet to tell."""
+    fills = [event.fact for event in events if isinstance(event.fact, OrderFilled)]
+    return {fact.trade_id for fact in fills if fact.is_fee_open} - {fact.trade_id for fact in fills if fact.tells_fee}
 
 
 def _refused(living: Engine) -> int:
@@ -296,8 +302,11 @@ def fills_of(books: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
 
 
 def fills_in(events: Sequence[PositionEvent]) -> dict[str, tuple[Any, ...]]:
-    """Return the executions of the log by their id; an execution that stands there twice has another one's place."""
-    counted = Counter(event.fact.trade_id for event in events if isinstance(event.fact, OrderFilled))
+    """Return the executions of the log by their id; an execution that stands there twice has another one's place.
+
+    But one that only REST told stands there once more as the ledger tells its fee.
+    """
+    counted = Counter(event.fact.trade_id for event in events if isinstance(event.fact, OrderFilled) and not event.fact.tells_fee)
     found = {}
     for event in events:
         fact = event.fact
