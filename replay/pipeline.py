@@ -33,6 +33,7 @@ from fsm.dead_man import DeadMan
 from fsm.desk import Desk, SnapshotOrder
 from fsm.monitor import Vigil
 from fsm.notice import Notice
+from fsm.order import ENDED
 from fsm.position import RECONCILING
 from fsm.ranges import KeptBars, Ranges
 from fsm.unlisted import Unlisted
@@ -85,6 +86,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     asks_rest: bool = False
     asks_ledgers: bool = False
     states_owned: bool = False
+    asks_missing: bool = False
     dead_man_secs: int = 0
     dead_man_left_secs: int = 0
 
@@ -120,6 +122,7 @@ class Pipeline:
             taker_fee_bps=settings.taker_fee_bps,
         )
         self._steady = Steady()
+        self._ended: list[tuple[str, f.OrderFact]] = []
         self._refused_ns = -REFUSED_REFRESH_NS
         self._spare: Made | None = None
 
@@ -200,6 +203,8 @@ class Pipeline:
                 self._fact(made, item)
             else:
                 self._message(made, item, ts_recv_ns, source)
+        if self._ended:
+            self._ask_for_missing(made, ts_recv_ns)
         if source == PRIVATE:
             self.link.heard(made, items, ts_recv_ns)
 
@@ -213,6 +218,8 @@ class Pipeline:
                 self._fact(made, item)
             else:
                 self._message(made, item, ts_recv_ns, source)
+        # Whoever asked reads the executions of what has ended by himself.
+        self._ended.clear()
 
     def _fact(self, made: Made, fact: f.AnyFact) -> None:
         """Take a venue's word about an order of ours, and what it means for the account and for what has ended."""
@@ -228,6 +235,8 @@ class Pipeline:
         made.events += events
         if events and isinstance(fact, f.ChildDiscovered):
             self._note_age(events[0].position_id, fact)
+        if events and isinstance(fact, f.OrderCompleted | f.OrderCanceled | f.OrderExpired):
+            self._ended.append((events[0].position_id, fact))
         if not events or not isinstance(fact, f.OrderFilled | f.OrderRejected):
             return
         position = self.desk.get(events[0].position_id)
@@ -513,7 +522,7 @@ class Pipeline:
         elif isinstance(command, c.RefreshTruth | c.QueryOrder):
             made.refresh = True
             if isinstance(command, c.QueryOrder):
-                self._question(event, command, now_ns)
+                self._question(event.position_id, command, now_ns)
         return ""
 
     def _dead_man(self, made: Made, now_ns: int) -> tuple[str, ...]:
@@ -527,13 +536,26 @@ class Pipeline:
 
     # --- questions beside the stream ----------------------------------------------------------------------------------
 
-    def _question(self, event: PositionEvent, command: c.QueryOrder, now_ns: int) -> None:
+    def _question(self, position_id: str, about: c.QueryOrder | f.OrderFact, now_ns: int) -> None:
         if not self.settings.asks_rest:
             return
-        position = self.desk.get(event.position_id)
-        order = None if position is None else position.order(command.client_order_id, command.venue_order_id)
+        position = self.desk.get(position_id)
+        order = None if position is None else position.order(about.client_order_id, about.venue_order_id)
         sent_ns = 0 if order is None else max(order.sent_ns, order.decided_ns)
-        self.translator.lookups.order(command.client_order_id, command.venue_order_id, sent_ns, now_ns)
+        self.translator.lookups.order(about.client_order_id, about.venue_order_id, sent_ns, now_ns)
+
+    def _ask_for_missing(self, made: Made, now_ns: int) -> None:
+        """Ask for the executions of orders that a frame has ended with more than it has booked: what is held of them has no stop."""
+        ended, self._ended = self._ended, []
+        for position_id, fact in ended:
+            position = self.desk.get(position_id)
+            order = None if position is None else position.order(fact.client_order_id, fact.venue_order_id)
+            if order is None or order.status != ENDED:
+                continue
+            made.refresh = True
+            if self.settings.asks_missing:
+                # A snapshot tells the execution in the words in which the stream told it.
+                self._question(position_id, fact, now_ns)
 
     def _bridge(self, newest_trade_ns: int, now_ns: int) -> None:
         """Read the executions that a snapshot no longer lists; nothing before the oldest position that lives matters.

@@ -75,7 +75,9 @@ class Floor:
     ) -> None:
         self.symbol = symbol
         self.now_ns, self.lag_ns = START_NS, lag_ns
-        self.settings = settings or Settings(namespace="hf", symbols=(symbol,), asks_rest=True, asks_ledgers=True, states_owned=True)
+        self.settings = settings or Settings(
+            namespace="hf", symbols=(symbol,), asks_rest=True, asks_ledgers=True, asks_missing=True, states_owned=True
+        )
         self.faults = fault_book or Faults(1)
         self.faults.switch_on(faults)
         self.gateway = Gateway([pair_of(symbol)], venue or VenueSettings(balances=dict(BALANCES)), 1, self.faults)

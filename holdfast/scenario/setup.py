@@ -38,7 +38,7 @@ def venue_settings(scenario: Scenario) -> VenueSettings:
 def engine_settings(scenario: Scenario) -> Settings:
     """Return the settings of a scenario's engine. Raises BadInput."""
     given: dict[str, object] = {
-        "namespace": NAMESPACE, "symbols": (SYMBOL,), "asks_rest": True, "asks_ledgers": True, "states_owned": True,
+        "namespace": NAMESPACE, "symbols": (SYMBOL,), "asks_rest": True, "asks_ledgers": True, "asks_missing": True, "states_owned": True,
         **scenario.engine,
     }
     unknown = sorted(set(given) - set(Settings.__struct_fields__))

@@ -190,3 +190,30 @@ def test_a27_an_answer_with_a_trade_that_cannot_be_booked_proves_no_absence(side
     assert (floor.state(position_id), abs(floor.at_venue())) == ("Protected", D("0.5"))
     assert len(floor.resting()) == 1
     assert replayed(floor)
+
+
+@both_sides
+@pytest.mark.parametrize("entry", ["market", "limit"])
+@pytest.mark.parametrize("kind", ["traded", ""])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a27_an_order_that_ended_with_more_than_is_booked_is_asked_for_at_once(
+    side: PositionSide, entry: str, kind: str, is_first: bool
+) -> None:
+    # The execution is told by a word that nobody knows, and so are all that a snapshot lists. The end of the order says how much it was.
+    floor = Floor()
+    if not is_first:
+        floor.leave(floor.protected(side))
+        floor.wait(2)
+    floor.altered = lambda text: text.replace('"exec_type":"trade"', f'"exec_type":"{kind}"') if '"executions"' in text else text
+    if entry == "market":
+        position_id = floor.open(side)
+    else:
+        px = floor.moved(side, -50)
+        position_id = floor.open(side, entry_type="limit", entry_price=px, timing=f.Timing(entry_ttl_ms=600_000))
+        floor.wait(1)
+        floor.tick(floor.moved(side, -60))
+    assert abs(floor.at_venue()) == D("0.5")
+    floor.wait(2)
+    assert floor.state(position_id) == "Protected"
+    assert len(floor.resting()) == 1
+    assert replayed(floor)
