@@ -90,7 +90,7 @@ CLASSIFIERS = (
     Classifier("signal", ("STALE", "PRICED", "TIGHTEN", "SHADOW", "EXIT"), "what a crossed level asks for; SHADOW: a live native stop should fire"),
     Classifier("urgency", ("URGENT", "PATIENT"), "whether an exit may rest first"),
     Classifier("refusal", ("THROUGH_MARKET", "SPENT", "FUNDS", "OTHER"), "whether a stop was refused because its level is crossed, once too often, or for want of funds"),
-    Classifier("ended", ("FIRED", "OTHER"), "whether the only stop had fired when the venue ended it, with nothing else in the way of the exit"),
+    Classifier("ended", ("FIRED", "SPENT", "OTHER"), "whether the only stop had fired when the venue ended it, with nothing else in the way of the exit; SPENT: put back behind exits that were refused"),
     Classifier("ignition", ("OUT", "STAY"), "whether an ignition position is held, has never taken off, and the market is quiet (A7)"),
     Classifier("ladder", ("AGAIN", "SPENT"), "whether the attempts of this rung are used up"),
     Classifier("upkeep", ("WAITING", "SHADOW_FIRED", "MISALIGNED", "SURPLUS", "FINE"), "what a routine look at a covered position finds"),
@@ -204,6 +204,7 @@ ROWS: tuple[Row, ...] = (
     *settle(_STAY, ("OrderCanceled",), {"ended": "OTHER"}, ("alert_lost",)),
     # Put back where its level is crossed it would fire and be ended again, as fast as the link allows (I14).
     Row(_STAY, ("OrderCanceled",), {"ended": "FIRED"}, MARKET_EXITING, ("exit_market", "page_triggered"), "the venue ended a stop that had fired: what is left goes at market", "stop_unfilled"),
+    Row(_STAY, ("OrderCanceled",), {"ended": "SPENT"}, EMERGENCY_PROTECTING, (), "exits were refused, and the stop that was put back ended as it fired: the watch tries the exit anew"),
     *settle((*_LEAVING, FLATTENING), (*EVIDENCE, "OrderRejected", *SNAPSHOT), but=("FLIPPED", "SHORT", *_FREE)),
     *settle((CANCEL_PENDING, *_RESTING, FLATTENING), (*EVIDENCE, "OrderRejected", *SNAPSHOT), only=_FREE),
     *settle(_LEAVING, (*EVIDENCE, "OrderRejected", *SNAPSHOT), only=("FLIPPED",)),
@@ -627,8 +628,11 @@ def _refusal(position: Position, fact: Any) -> str:
 
 
 def _ended(position: Position, fact: Any) -> str:
-    if position.state != STOP_TRIGGERED or position.exit_reason or _situation(position, False, "") != "BARE":
+    if position.state != STOP_TRIGGERED or _situation(position, False, "") != "BARE":
         return "OTHER"
+    if position.exit_reason:
+        is_refused = position.exit_attempts > 0 and position.exit_attempts % EXIT_ATTEMPTS == 0
+        return "SPENT" if is_refused and _situation(position, True, position.exit_reason) in _FREE else "OTHER"
     return "FIRED" if _situation(position, True, "stop_unfilled") == "CLEAR" else "OTHER"
 
 

@@ -90,3 +90,8 @@ def test_a_second_stop_that_vanishes_too_is_replaced_before_the_position_is_left
 def test_an_exit_that_is_refused_as_too_large_leaves_as_soon_as_the_quantity_is_known() -> None:
     struck = run(Case(scenarios(["P15-unlisted"])[0], PositionSide.LONG, "base_fee", 1))
     assert (struck.problems, struck.bare_ms <= 45_000) == ((), True)
+
+
+def test_a_stop_that_is_put_back_behind_refused_exits_and_is_ended_as_it_fires_makes_no_storm() -> None:
+    struck = run(Case(scenarios(["P24-fired"])[0], PositionSide.LONG, "mode_maintenance", 2))
+    assert struck.problems == ()
