@@ -255,8 +255,9 @@ def _open_fees(events: Sequence[PositionEvent]) -> set[str]:
 
 
 def _refused(living: Engine) -> int:
-    # On a slow machine the market may have passed a level before the engine was there: then the plan is refused.
-    return living.text.count('"event": "refused"')
+    # On a slow machine the market may have passed a level before the engine was there: then the plan is refused for good. One that has to
+    # wait for the rate limit is asked for again.
+    return sum(line.get("event") == "refused" and "ask again in" not in line["reason"] for line in living.log)
 
 
 def _begun(living: Engine, venue: Venue, is_over: Callable[[], bool]) -> Life:
