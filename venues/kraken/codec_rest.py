@@ -6,7 +6,8 @@ id that the stream never gives (docs, `TradesHistory`). A trade's fee is told as
 taken in the base currency; what was taken of which asset stands in the account's ledger (Kraken's page on the fields of its trade exports).
 
 A value of another type than its field costs its field, and is told (`fitting`). Where that would say something else it costs more: an order
-whose ids cannot be read is nobody's yet, and an entry that is none costs the answer, for what an answer does not name counts as absent.
+whose ids cannot be read is nobody's yet, and an entry that is none costs the answer, as does a list that is none, for what an answer does
+not name counts as absent.
 """
 
 from collections.abc import Iterable, Mapping
@@ -90,18 +91,22 @@ class RestPosition(msgspec.Struct, frozen=True):
     vol_closed: Any = "0"
 
 
-class _Orders(msgspec.Struct, frozen=True):
-    open: dict[str, RestOrder] = {}
-    closed: dict[str, RestOrder] = {}
+# What an answer is about has no default: an answer that does not hold it, or in another form, says nothing of what there is.
+class _Open(msgspec.Struct, frozen=True):
+    open: dict[str, RestOrder]
+
+
+class _Closed(msgspec.Struct, frozen=True):
+    closed: dict[str, RestOrder]
 
 
 class _Trades(msgspec.Struct, frozen=True):
-    trades: dict[str, RestTrade] = {}
+    trades: dict[str, RestTrade]
     count: int | None = None
 
 
 class _Ledgers(msgspec.Struct, frozen=True):
-    ledger: dict[str, LedgerLine] = {}
+    ledger: dict[str, LedgerLine]
     count: int | None = None
 
 
@@ -127,7 +132,8 @@ class _Shape(Generic[T]):
         self.decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(kind, float_hook=str)
 
 
-_listed: _Shape[_Orders] = _Shape(_Orders, "orders")
+_open: _Shape[_Open] = _Shape(_Open, "OpenOrders")
+_closed: _Shape[_Closed] = _Shape(_Closed, "ClosedOrders")
 _queried: _Shape[dict[str, RestOrder]] = _Shape(dict[str, RestOrder], "orders")
 _trades: _Shape[_Trades] = _Shape(_Trades, "TradesHistory")
 _ledgers: _Shape[_Ledgers] = _Shape(_Ledgers, "Ledgers")
@@ -161,10 +167,16 @@ def _result(text: str, shape: _Shape[T]) -> Read[T]:
         raise Unreadable("bad_body", str(problem)[:200]) from None
 
 
-def orders_from(text: str) -> Read[dict[str, RestOrder]]:
-    """Return the orders of an OpenOrders or ClosedOrders answer by id. Raises Refused, Unreadable."""
-    found, oddities = _result(text, _listed)
-    return Read({**found.open, **found.closed}, oddities)
+def open_orders_from(text: str) -> Read[dict[str, RestOrder]]:
+    """Return the orders of an OpenOrders answer by id. Raises Refused, Unreadable."""
+    found, oddities = _result(text, _open)
+    return Read(found.open, oddities)
+
+
+def closed_orders_from(text: str) -> Read[dict[str, RestOrder]]:
+    """Return the orders of a ClosedOrders answer by id. Raises Refused, Unreadable."""
+    found, oddities = _result(text, _closed)
+    return Read(found.closed, oddities)
 
 
 def queried_from(text: str) -> Read[dict[str, RestOrder]]:

@@ -51,6 +51,7 @@ MAX_PAGES = 100
 MAX_WAITING = 32
 _PATH = "/0/private/"
 _UNCONSOLIDATED = {"consolidate_taker": "false"}
+_LISTED = {"by_id": codec_rest.queried_from, "open": codec_rest.open_orders_from, "closed": codec_rest.closed_orders_from}
 
 
 class _Search(msgspec.Struct):
@@ -74,26 +75,41 @@ class _Holdings(msgspec.Struct):
     """What the account holds on margin."""
 
 
-class _Fees(msgspec.Struct):
+class _Pages(msgspec.Struct, kw_only=True):
+    """What is read page by page."""
+
+    offset: int = 0
+    pages: int = 0
+    count: int = 0
+
+    def has_more(self, name: str, got: int, count: int | None) -> bool:
+        """Take a page of `got` entries out of `count`; return whether there is another one. Raises BadInput where there is no end."""
+        self.pages += 1
+        self.offset += got
+        # Pages may be of two ages: what the first one counted is there.
+        self.count = max(self.count, count or 0)
+        if got < PAGE and self.offset >= self.count:
+            return False
+        if self.pages >= MAX_PAGES or not got:
+            raise BadInput(name, f"{self.offset} entries of {self.count} without an end", "look at the account by hand")
+        return True
+
+
+class _Fees(_Pages):
     """One reading of the ledger, for executions that were near to each other."""
 
     trade_ids: tuple[str, ...] = ()
     params: dict[str, str] = {}
     begun_ns: int = 0
-    offset: int = 0
-    pages: int = 0
     lines: dict[str, codec_rest.LedgerLine] = {}
 
 
-class _Walk(msgspec.Struct):
+class _Walk(_Pages):
     """One reading of the trades, backwards from now to `since_ns`, or to what `bridges` asks for."""
 
     since_ns: int
     gap_ns: int = 0
     search: _Search | None = None
-    offset: int = 0
-    pages: int = 0
-    count: int = 0
     has_old: bool = False
     begun_ns: int = 0
     trades: dict[str, codec_rest.RestTrade] = {}
@@ -279,7 +295,7 @@ class Lookups:
         self._ask("OpenOrders" if search.step == "open" else "ClosedOrders", named, now_ns)
 
     def _searched(self, search: _Search, answer: QuestionAnswered, output: list[Output]) -> None:
-        listed, oddities = codec_rest.queried_from(answer.text) if search.step == "by_id" else codec_rest.orders_from(answer.text)
+        listed, oddities = _LISTED[search.step](answer.text)
         output += _told_of(oddities, answer)
         for order_id in sorted(listed):
             self._take_order(search, order_id, listed[order_id], answer, output)
@@ -372,20 +388,14 @@ class Lookups:
         """Take one page; return whether there is another one to read."""
         (trades, oddities), count = codec_rest.trades_from(answer.text)
         output += _told_of(oddities, answer)
-        walk.pages += 1
-        walk.offset += len(trades)
         walk.trades |= trades
-        walk.count = max(walk.count, count or 0)
         walk.has_old |= any(self._orders.is_anchor(trade_id) for trade_id in trades)
         if walk.gap_ns and walk.has_old:
             return False
-        # Pages may be of two ages: what the first one counted is there.
-        if len(trades) < PAGE and walk.offset >= walk.count:
-            walk.has_old = True
-            return False
-        if walk.pages >= MAX_PAGES or not trades:
-            raise BadInput("TradesHistory", f"{walk.offset} trades of {walk.count} without an end", "look at the account by hand")
-        return True
+        if walk.has_more("TradesHistory", len(trades), count):
+            return True
+        walk.has_old = True
+        return False
 
     def _tell(self, walk: _Walk, answer: QuestionAnswered, output: list[Output]) -> None:
         # Whose an order is may be known to REST a minute later: its fills are not told as anybody's before.
@@ -436,12 +446,8 @@ class Lookups:
     def _read_ledger(self, work: _Fees, answer: QuestionAnswered, output: list[Output]) -> None:
         (lines, oddities), count = codec_rest.ledger_from(answer.text)
         output += _told_of(oddities, answer)
-        work.pages += 1
-        work.offset += len(lines)
         work.lines |= lines
-        if len(lines) == PAGE or (count is not None and work.offset < count):
-            if work.pages >= MAX_PAGES or not lines:
-                raise BadInput("Ledgers", f"{work.offset} lines of {count} without an end", "look at the account by hand")
+        if work.has_more("Ledgers", len(lines), count):
             self._ask_lines(work, answer.ts_recv_ns)
             return
         left: list[str] = []

@@ -433,6 +433,41 @@ def test_a_trade_whose_order_cannot_be_read_keeps_the_gap_open(client: PureClien
     assert {"OrderFilled", "TradesCompleted"} <= set(kinds(engine.answers()))
 
 
+@pytest.mark.parametrize("trades", ["[]", "[{}]", "null", '"none"', "missing"])
+def test_trades_that_come_in_another_form_are_no_empty_list_and_close_no_gap(client: PureClient, trades: str) -> None:
+    engine = Engine(client)
+    client.order("market", "buy", "0.001", cl_ord_id="hf000002000000")
+    engine.hear()
+    client.order("market", "buy", "0.1", cl_ord_id=ORDER)
+    engine.miss()
+    engine.translator.decode('{"channel":"executions","type":"snapshot","sequence":9,"data":[]}', client.now_ns)
+    engine.altered = lambda text: '{"error":[],"result":{}}' if trades == "missing" else f'{{"error":[],"result":{{"trades":{trades}}}}}'
+    gap_ns = client.now_ns
+    client.wait(70)
+    engine.lookups.bridge(gap_ns - SECOND_NS, gap_ns, client.now_ns)
+    assert kinds(engine.answers()) == ["FrameRefused"]
+    assert engine.translator.has_gap
+    engine.altered = lambda text: text
+    client.wait(5)
+    engine.lookups.due(client.now_ns)
+    assert {"OrderFilled", "TradesCompleted"} <= set(kinds(engine.answers()))
+
+
+@pytest.mark.parametrize("orders", ["[]", "[{}]", "null", "missing"])
+@pytest.mark.parametrize("name", ["OpenOrders", "ClosedOrders"])
+def test_orders_that_come_in_another_form_prove_no_absence(client: PureClient, name: str, orders: str) -> None:
+    engine = Engine(client)
+    member = name.removesuffix("Orders").lower()
+    odd = '{"error":[],"result":{}}' if orders == "missing" else f'{{"error":[],"result":{{"{member}":{orders}}}}}'
+    engine.altered = lambda text: odd if engine.asked[-1] == name else text
+    sent_ns = client.now_ns
+    client.wait(120)
+    assert "OrderNotFound" not in kinds(engine.look_for(sent_ns=sent_ns))
+    engine.altered = lambda text: text
+    client.wait(6)
+    assert "OrderNotFound" in kinds(engine.look_for(sent_ns=sent_ns))
+
+
 @pytest.mark.parametrize("status", ["canceled", "expired", "closed"])
 @pytest.mark.parametrize("vol_exec", ['"NaN"', "null", '"-1"', "{}"])
 def test_an_end_that_does_not_say_how_much_was_executed_is_not_told_and_the_trades_are_read(
