@@ -168,8 +168,9 @@ def broken_by_state(position: Position, venue: Venue, guaranteed: bool, forgets:
         waits = forgets and position.state == RECONCILING
         if seen is not None and seen.status == "open" and not seen.fills and order.protects_lots > seen.qty and not waits:
             out.append(Broken("I1", f"we count {order.protects_lots} lots behind {order.client_order_id}, it has {seen.qty} at the venue"))
-        # Or that we have made it larger: what filled all that the log knows of it need not have filled it.
-        is_called_over = order.status in (CANCELED, EXPIRED, REJECTED) or (order.status == FILLED and not waits)
+        # Or that we have made it larger: what filled all that the log knows of it need not have filled it. Only stops are amended in size.
+        is_larger = seen is not None and order.role == "stop" and seen.qty > order.possible_lots
+        is_called_over = order.status in (CANCELED, EXPIRED, REJECTED) or (order.status == FILLED and not (waits and is_larger))
         if is_called_over and seen is not None and seen.is_open:
             out.append(Broken("I6", f"we call {order.client_order_id} {order.status}, and it rests at the venue"))
     return out

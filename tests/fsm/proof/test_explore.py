@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 import fsm.policy as policy
 from fsm.core import Core
@@ -12,8 +13,11 @@ from fsm.policy import Draft
 from fsm.position import CANCEL_PENDING, POSITION
 from fsm.proof import ALL, Configuration, Result, explore
 from fsm.proof.configuration import VENUES
+from fsm.proof.properties import broken_by_state
 from fsm.proof.story import mermaid_from, play, read_saved, saved_from, text_from
+from fsm.proof.venue import Rest, Venue
 from fsm.table import Row
+from tests.fsm.stage import Stage
 
 SAVED = sorted((Path(__file__).parents[2] / "proof").glob("*.json"))
 
@@ -50,6 +54,26 @@ def test_what_is_promised_holds_in_the_first_states_of_a_larger_space(name: str)
 def test_the_way_to_a_bug_that_was_found_breaks_nothing_any_more(path: Path) -> None:
     saved = read_saved(path.read_bytes(), str(path))
     assert not play(saved)
+
+
+@pytest.mark.parametrize(
+    ("state", "larger", "name", "is_judged"),
+    [
+        ("Reconciling", 1, "stop", False),
+        ("Reconciling", 0, "stop", True),
+        ("Reconciling", 1, "entry", True),
+        ("StopTriggered", 1, "stop", True),
+    ],
+)  # fmt: skip
+def test_before_the_first_look_behind_a_crash_only_a_stop_that_is_larger_at_the_venue_may_rest_there_and_count_as_filled(
+    state: str, larger: int, name: str, is_judged: bool
+) -> None:
+    position = Stage().protected().position
+    order = structs.replace(next(o for o in position.orders if o.role == name), status="Filled", venue_order_id="V7")
+    position = structs.replace(position, state=state, orders=(structs.replace(order, filled_lots=order.qty_lots),))
+    rests = Rest(7, name, "market", order.qty_lots + larger, fills=(order.qty_lots - 1,), status="fired")
+    found = broken_by_state(position, Venue(held=order.qty_lots, orders=(rests,), entered=10**9, exited=10**9), True, True)
+    assert [broken.name for broken in found] == (["I6"] if is_judged else [])
 
 
 def without_question(row: Row) -> Row:
