@@ -142,6 +142,7 @@ LEAVE: Mapping[str, tuple[str, tuple[str, ...], str]] = {
 _FREE = ("CLEAR_TAKE_PROFIT", "CLEAR_PATIENT", "CLEAR")
 _OPEN_LOTS = ("SHORT", "BARE")
 _STUCK = tuple(name for name in SETTLE if name not in _FREE)
+_NOT_WAITING = ("SHADOW_FIRED", "MISALIGNED", "SURPLUS", "FINE")
 
 
 def settle(
@@ -320,7 +321,8 @@ ROWS: tuple[Row, ...] = (
     Row((EMERGENCY_PROTECTING,), ("DeadlinePassed",), {"which": "watch", "ladder": "AGAIN"}, SAME, ("cover", "refresh", "alert_unprotected"), "the next attempt"),
     *leave((EMERGENCY_PROTECTING,), ("DeadlinePassed",), "protection_failed", {"which": "watch", "ladder": "SPENT"}),
     *settle((CANCEL_PENDING,), ("DeadlinePassed",), {"which": "watch"}, ("cancel_again", "refresh"), only=_FREE),
-    Row((CANCEL_PENDING,), ("DeadlinePassed",), {"which": "watch", "situation": _STUCK}, SAME, ("cancel_again", "refresh", "page_long"), "no proof of the cancel: ask louder, fabricate nothing (P11)"),
+    Row((CANCEL_PENDING,), ("DeadlinePassed",), {"which": "watch", "upkeep": _NOT_WAITING, "situation": _STUCK}, SAME, ("cancel_again", "refresh", "page_long"), "no proof of the cancel: ask louder, fabricate nothing (P11)"),
+    Row((CANCEL_PENDING,), ("DeadlinePassed",), {"which": "watch", "upkeep": "WAITING", "situation": _STUCK}, SAME, ("cover", "cancel_again", "refresh", "page_long"), "the exit has to wait: what nothing stands for gets a stop meanwhile (P15)"),
     Row(_RESTING, ("DeadlinePassed",), {"which": "watch"}, CANCEL_PENDING, ("cancel_rest",), "its time is up: cancel it, then market (A3)"),
     *leave(
         (MARKET_EXITING,), ("DeadlinePassed",), "", {"which": "watch", "ladder": "AGAIN"}, ("alert_exposure",),

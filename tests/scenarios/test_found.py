@@ -81,6 +81,16 @@ def test_a_first_stop_that_vanished_does_not_leave_its_position_bare_for_as_long
     assert (struck.problems, struck.bare_ms <= 7_000) == ((), True)
 
 
+@pytest.mark.parametrize(("fault", "boundary", "bare_ms"), [
+    ("reject_through_market", 1, 5_000), ("mode_limit_only", 4, 22_000), ("mode_cancel_only", 4, 22_000), ("mode_post_only", 4, 22_000),
+])  # fmt: skip
+def test_while_an_exit_waits_for_an_entry_without_proof_of_its_end_a_stop_stands_as_soon_as_the_venue_takes_one(
+    fault: str, boundary: int, bare_ms: int
+) -> None:
+    struck = run(Case(scenarios(["P15-bought"])[0], PositionSide.LONG, fault, boundary))
+    assert (struck.problems, struck.bare_ms <= bare_ms) == ((), True)
+
+
 @pytest.mark.parametrize(("fault", "boundary"), [("stall", 8), ("late_request", 2)])
 def test_a_second_stop_that_vanishes_too_is_replaced_before_the_position_is_left_for_want_of_one(fault: str, boundary: int) -> None:
     struck = run(Case(scenarios(["P15-unlisted"])[0], PositionSide.LONG, fault, boundary))
