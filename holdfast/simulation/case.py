@@ -59,6 +59,7 @@ HappeningKind = Literal[
     "sync_fails",
     "system",  # the venue is in the mode `text` for `seconds`
     "cancel_by_hand",  # the owner cancels our open order `number`
+    "expire",  # our open order `number` expires at the venue
     "trade_by_hand",  # the owner trades `number` basis points of what is his own
     "move_funds",  # the owner withdraws a tenth of what is his own, or deposits as much, of the first symbol's base asset or its quote
 ]

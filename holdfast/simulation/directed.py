@@ -42,6 +42,7 @@ _RACES = tuple(
 )  # fmt: skip
 _CANCELS = (("cancel_by_hand", ""),)
 _HANDS = (*_CANCELS, ("trade_by_hand", ""))
+_EXPIRIES = (("expire", ""),)
 _FEES = tuple(
     ("fault", text)
     for text in (
@@ -66,6 +67,9 @@ DIRECTIONS: Mapping[str, Direction] = {
     ),
     "taken": Direction(("protect", "tighten", "protect", "protect", "exit"), (*_CANCELS, *_CANCELS, *_HANDS, *_DOUBT), 400),
     "races": Direction(("tighten", "exit_patient", "exit"), (*_RACES, *_RACES, ("kill", ""), ("cut", "")), 500),
+    "expired": Direction(
+        ("tighten", "exit_patient", "halt", "exit"), (*_EXPIRIES * 6, *_RACES, *_DOUBT), 300, {"entry_type": "limit"}, {"entry_bps": -2},
+    ),
     "fees": Direction(("tighten", "exit"), (*_FEES, ("kill", ""), ("cut", ""), ("trade_by_hand", "")), 500),
 }  # fmt: skip
 

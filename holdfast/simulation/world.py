@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
-from http import HTTPStatus
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -36,7 +35,6 @@ from replay.lines import parts_of
 from replay.replay import replay
 from replay.session import is_begun
 from venues.clock import Clock
-from venues.kraken.rest import RestClient, unreached
 from venues.simulated import MarketFeed, SimulatedVenue
 from venues.simulated.pairs import pair_of
 
@@ -45,6 +43,7 @@ from .disk import SimulatedDisk
 from .loop import VirtualLoop
 from .market import ticks_of
 from .network import Network
+from .rest import LocalRest
 from .watch import NAMESPACE, NS, Watch
 from .writer import LoopWriter
 
@@ -276,7 +275,7 @@ class World:
             configuration={"simulation": self.case.seed},
             audit_interval_s=self.case.audit_interval_s,
             dead_man_secs=self.case.dead_man_secs,
-            rest=_LocalRest(self, disk),
+            rest=LocalRest(self, disk),
             disk=disk,
             writer=partial(LoopWriter, disk),
         )
@@ -492,6 +491,13 @@ class World:
             self.venue.cancel_by_hand(ours[happening.number % len(ours)])
         return True
 
+    def _expire(self, happening: Happening) -> bool:
+        ours = self.watch.books.ours_open()
+        if not ours:
+            return False
+        self.venue.expire(ours[happening.number % len(ours)])
+        return True
+
     def _trade_by_hand(self, happening: Happening) -> bool:
         """The owner trades some of what was his before we came."""
         instrument = pair_of(self.case.symbols[0]).instrument
@@ -641,23 +647,6 @@ class World:
         )
 
 
-class _LocalRest(RestClient):
-    """Kraken's REST interface of the venue in this process: the client's own code down to the signed request."""
-
-    def __init__(self, world: World, disk: SimulatedDisk) -> None:
-        super().__init__("key", "c2VjcmV0")
-        self._world, self._disk = world, disk
-
-    def _exchange(self, path: str, body: bytes, headers: dict[str, str]) -> str:
-        if self._disk.is_dead or self._world.network.is_down:
-            raise unreached("the network is down")
-        reply = self._world.venue.answer_rest(path, "", headers, body)
-        assert reply is not None
-        if reply.status != HTTPStatus.OK:
-            raise unreached(f"it was answered with HTTP {reply.status.value}")
-        return reply.text
-
-
 def _bodies(session: Path) -> bytes:
     """Return what was recorded, without what names the machine and its versions."""
     lines = session.read_bytes().split(b"\n")[1:]
@@ -687,6 +676,7 @@ _HAPPENINGS: dict[str, Callable[[World, Happening], bool | None]] = {
     "sync_fails": World._disk_trouble,
     "system": World._system,
     "cancel_by_hand": World._cancel_by_hand,
+    "expire": World._expire,
     "trade_by_hand": World._trade_by_hand,
     "move_funds": World._move_funds,
 }

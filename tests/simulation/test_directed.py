@@ -19,6 +19,10 @@ TAKEN: dict[str, tuple[Step, ...]] = {
         ("AwaitingOwner", "ExitRequested", "MarketExiting"),
     ),
     "races": (("MakerExiting", "ExitRequested", "CancelPending"),),
+    "expired": (
+        ("EntryPending", "OrderExpired", "Abandoned"), ("MarketExiting", "OrderExpired", "MarketExiting"),
+        ("ProtectedPendingFill", "OrderExpired", "Abandoned"), ("CancelPending", "OrderExpired", "MarketExiting"),
+    ),
     "fees": (("MarketExiting", "OrderCompleted", "MarketExiting"), ("ProtectedPendingFill", "OrderCompleted", "EntryPending")),
 }
 

@@ -187,6 +187,16 @@ class SimulatedVenue:
         """Cancel an order as the account's owner. Raises BadInput where it is not open."""
         self._by_hand(lambda exchange, now_ns: exchange.cancel(order_id, "", now_ns))
 
+    def expire(self, order_id: str) -> None:
+        """Let an order expire, unless it has ended by now."""
+
+        def act(exchange: Exchange, now_ns: int) -> None:
+            order = exchange.find(order_id)
+            if order is not None:
+                exchange.expire(order, now_ns)
+
+        self._by_hand(act)
+
     def trade_by_hand(self, symbol: str, side: str, qty: Decimal, *, margin: bool = False) -> str:
         """Trade at market as the account's owner; returns the order's id. Raises BadInput where the venue refuses it."""
         params = {"symbol": symbol, "side": side, "order_type": "market", "order_qty": qty, "margin": margin}
