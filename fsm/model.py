@@ -231,6 +231,12 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         certain = max(0, self.held_lots - sum([lots for _, lots in self.feeless]))
         return certain if certain >= self.min_lots or self.exited_lots else self.held_lots
 
+    @property
+    def doubtful_lots(self) -> int:
+        """What of `unheard_lots` is known by a balance alone: not what the venue has stated as executed of an entry, as its end does."""
+        stated = sum([o.cum_lots - o.filled_lots for o in self.open_orders("entry") if o.cum_lots > o.filled_lots])
+        return max(0, self.unheard_lots - stated)
+
     def awaits_fee_of(self, trade_id: str) -> bool:
         """Whether it is not known yet in which asset the fee of an execution was taken."""
         return any(trade_id == feeless for feeless, _ in self.feeless)

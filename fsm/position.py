@@ -464,9 +464,9 @@ def _is_to_wait(position: Position) -> bool:
     """Whether an exit has to wait, if a stop stands meanwhile.
 
     The venue takes none, or what is held is known by a balance alone: it may be what the owner has paid in, and the entry may
-    have no end that can be proven for as long as lists are cut and REST is away.
+    have no end that can be proven for as long as lists are cut and REST is away. What the venue has stated as executed is no doubt.
     """
-    return not position.takes_exits or position.unheard_lots > 0
+    return not position.takes_exits or position.doubtful_lots > 0
 
 
 def _is_waited_out(position: Position, order: Order) -> bool:
@@ -476,7 +476,7 @@ def _is_waited_out(position: Position, order: Order) -> bool:
     after all, another exit follows; an order that closes could close once more.
     """
     is_late = position.state == CANCEL_PENDING and position.watch_count > 0
-    return is_late and order.role == "entry" and not position.unheard_lots
+    return is_late and order.role == "entry" and not position.doubtful_lots
 
 
 def _cover_situation(position: Position, open_orders: tuple[Any, ...], entries: list[Any]) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from events import commands as c
 from events import facts as f
-from holdfast.scenario.floor import BALANCES, SYMBOL, D, Floor, commands_of, replayed
+from holdfast.scenario.floor import BALANCES, SECOND, SYMBOL, D, Floor, commands_of, replayed
 from projections.books import Books
 from replay.pipeline import Settings
 from venues.simulated.settings import VenueSettings
@@ -227,4 +227,31 @@ def test_a13_an_exit_waits_for_one_cancels_time_for_an_entry_whose_end_nobody_te
     floor.owner(lambda exchange, now_ns: exchange.execute(entry, D("0.2"), now_ns))
     floor.wait(30)
     assert (floor.state(position_id), floor.at_venue(), floor.resting()) == ("Closed", D(5), [])
+    assert replayed(floor)
+
+
+def test_a26_what_an_entry_has_bought_by_the_word_of_its_end_leaves_though_its_executions_are_missing() -> None:
+    floor = Floor(venue=VenueSettings(balances={**BALANCES, "BTC": D(5)}))
+    floor.wait(1)
+    floor.faults.arm("rest_429", count=400)
+    floor.faults.arm("stall")
+    position_id = floor.open(qty="0.4", entry_type="limit", entry_price=D(59_000))
+    floor.wait(1)
+    (entry,) = floor.gateway.exchange.open_orders()
+    floor.owner(lambda exchange, now_ns: exchange.execute(entry, D("0.1"), now_ns))
+    floor.cut()
+    floor.faults.arm("truncated_snapshot", on="snapshot:executions", count=400)
+    floor.connect()
+    floor.wait(5)
+    assert (floor.position(position_id).unheard_lots, floor.position(position_id).filled_lots) == (10_000_000, 0)
+    # Its cancel is lost; the next one is not, and neither the execution nor the stop is in any list.
+    floor.faults.arm("ack_lost_not_applied", on="cancel_order:limit", count=1)
+    floor.leave(position_id)
+    floor.wait(40)
+    assert (floor.at_venue(), floor.resting()) == (D(5), [])
+    assert floor.bare_ns < 20 * SECOND
+    floor.faults.disarm()
+    floor.wait(120)
+    assert (floor.state(position_id), floor.at_venue(), floor.resting()) == ("Closed", D(5), [])
+    assert len(commands_of(floor, position_id, c.SubmitOrder)) == 3
     assert replayed(floor)
