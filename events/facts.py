@@ -395,11 +395,15 @@ DeadlineKind = Literal["entry", "time_stop", "watch"]
 
 
 class DeadlinePassed(Fact, frozen=True, kw_only=True, tag="deadline_passed.1"):
-    """A deadline of the position's state passed. `which` names it; `at_ns` is when it was due."""
+    """A deadline of the position's state passed. `which` names it; `at_ns` is when it was due.
+
+    `shared` as in `SnapshotAgreed`, where an attached stop has not shown itself.
+    """
 
     which: DeadlineKind
     at_ns: int
     mark: Mark | None = None
+    shared: Literal[True] | msgspec.UnsetType = msgspec.UNSET
 
 
 MarketMode = Literal["compression", "quiet", "normal", "volatile"]

@@ -6,7 +6,7 @@ duplicates are counted, not stored.
 """
 
 import heapq
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, NamedTuple
 
@@ -213,8 +213,11 @@ class Desk:
             heapq.heappop(self._clock)
         return self._clock[0][0] if self._clock else None
 
-    def due(self, now_ns: int) -> list[PositionEvent]:
-        """Decide every deadline that has passed at `now_ns`, in order of time, then of position."""
+    def due(self, now_ns: int, shared: Callable[[], Collection[str]] = frozenset) -> list[PositionEvent]:
+        """Decide every deadline that has passed at `now_ns`, in order of time, then of position.
+
+        `shared` is asked, as late as it decides something, for what `snapshot` takes under that name.
+        """
         out: list[PositionEvent] = []
         at_ns = self.next_deadline_ns()
         while at_ns is not None and at_ns <= now_ns:
@@ -225,7 +228,7 @@ class Desk:
                 at_ns = self.next_deadline_ns()
                 continue
             before = deadlines(self.positions[position_id])
-            out += self._deadline(self.positions[position_id], now_ns)
+            out += self._deadline(self.positions[position_id], now_ns, shared)
             after = self.positions.get(position_id)
             # A deadline that fires without effect would fire for ever.
             assert after is None or deadlines(after) != before, f"{position_id}: {before[0]} changed nothing in {after.state}"
@@ -412,7 +415,7 @@ class Desk:
                 self._by_venue_id[order.venue_order_id] = key
         return after
 
-    def _deadline(self, position: Position, now_ns: int) -> list[PositionEvent]:
+    def _deadline(self, position: Position, now_ns: int, shared: Callable[[], Collection[str]]) -> list[PositionEvent]:
         first = first_deadline(position)
         if first is None or first.at_ns > now_ns:
             self._schedule(position)
@@ -428,7 +431,11 @@ class Desk:
                 reason="no answer in time",
             )
         else:
-            fact = f.DeadlinePassed(ts_recv_ns=now_ns, which=first.which, at_ns=first.at_ns, mark=self._mark(position, now_ns))
+            is_shared: Literal[True] | UnsetType = UNSET
+            if position.unseen_child_lots and position.position_id in shared():
+                is_shared = True
+            mark = self._mark(position, now_ns)
+            fact = f.DeadlinePassed(ts_recv_ns=now_ns, which=first.which, at_ns=first.at_ns, mark=mark, shared=is_shared)
         return self._step(position, fact)
 
     def _mark(self, position: Position, now_ns: int) -> Mark | None:

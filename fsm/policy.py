@@ -171,10 +171,14 @@ def _leased(order: Order) -> int:
 
 def _expected_children(d: Draft) -> int:
     """Return the lots for which the venue's own attached stops are on their way: a second stop must not race them (A18)."""
-    p = d.position
-    # Where lists may lack what they have executed, and nothing at the venue stops a second stop, no clock but the longest sends one.
+    p, fact = d.position, d.fact
+    # A clock sends a second one where the venue itself refuses or cuts it. Elsewhere two lists that lack the attached stop do, or, where
+    # lists may lack what it has executed, the longest clock.
     is_waited_for = p.lacks_ns and d.now_ns - p.lacks_ns < LACKING_NS
-    if not is_waited_for and (p.state == EMERGENCY_PROTECTING or isinstance(d.fact, f.DeadlinePassed)):
+    is_clock = isinstance(fact, f.DeadlinePassed) or (
+        p.state == EMERGENCY_PROTECTING and isinstance(fact, f.SnapshotAgreed | f.SnapshotDiffered)
+    )
+    if not is_waited_for and is_clock and p.is_guarded(shared=fact.shared is True):  # type: ignore[union-attr]
         return 0
     return p.unseen_child_lots
 

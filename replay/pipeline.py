@@ -376,7 +376,7 @@ class Pipeline:
 
     def _timer(self, made: Made, now_ns: int) -> None:
         self.link.due(made, now_ns)
-        made.events += self.desk.due(now_ns)
+        made.events += self.desk.due(now_ns, self.custody.shared)
         balances = self.custody.due(now_ns)
         made.refresh = balances.asks or made.refresh
         made.notices += [Notice(True, "BALANCE_UNEXPLAINED", text) for text in balances.unexplained]

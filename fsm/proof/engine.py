@@ -124,7 +124,7 @@ class Engine:
     def _compute(self, mind: Mind, message: Message, fresh: int) -> Reaction:
         kind = message[0]
         if kind == "tick":
-            return self._react(self.time.aged(mind), fresh, lambda desk: desk.due(self.now_ns))
+            return self._react(self.time.aged(mind), fresh, lambda desk: desk.due(self.now_ns, self._reader.shared))
         if kind == "sleep":
             return Reaction(self._number(self.time.normal(self.time.aged(mind))), (), False, (), ())
         if kind == "price":
@@ -143,7 +143,7 @@ class Engine:
         if kind == "restart":
             born_again = mind._replace(asked_ns=0, wanted=False, is_up=False, missed=(), peak=0, trail=None)
             gone = f.ChannelClosed(ts_recv_ns=self.now_ns, reason="restart", epoch=mind.position.epoch + 1)
-            return self._react(born_again, fresh, lambda desk: [*desk.take_all(gone), *desk.due(self.now_ns)])
+            return self._react(born_again, fresh, lambda desk: [*desk.take_all(gone), *desk.due(self.now_ns, self._reader.shared)])
         if kind == "live":
             return self._react(mind._replace(is_up=True), fresh, lambda desk: _wanting(desk, self._live(desk)))
         fact = self._reader.fact(message)

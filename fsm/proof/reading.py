@@ -172,9 +172,11 @@ class Reader(NamedTuple):
                 )
                 out += desk.take(found, PID)
         rows_listed = [SnapshotOrder(client_id(r[0]) if r[0] < CHILD else "", f"V{r[0]}") for r in rows]
-        # Where the venue takes a second order of this position beside the first, it is because the account holds more.
-        shared = () if self.rules.holds_funds or self.rules.reduces else (PID,)
-        return out + desk.snapshot(rows_listed, bool(complete), asked_ns, now_ns, shared)
+        return out + desk.snapshot(rows_listed, bool(complete), asked_ns, now_ns, self.shared())
+
+    def shared(self) -> tuple[str, ...]:
+        """Return the positions beside which the account holds more: where the venue takes a second order it is because of that."""
+        return () if self.rules.holds_funds or self.rules.reduces else (PID,)
 
 
 def _role_shown(role: str, kind: str) -> str:

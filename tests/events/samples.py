@@ -194,7 +194,7 @@ FACTS: tuple[f.AnyFact, ...] = (
     f.MarketModeChanged(**_TIMES, mode="compression", basis="range 31 ticks in 15 min, usually 90", trail_offset_bps=390),
     f.VenueModeChanged(**_TIMES, mode="cancel_only"),
     f.TrailDistanceChanged(**_TIMES, trail_offset_bps=62, basis="ATR 15m 41 bps, horizon 300 s"),
-    f.DeadlinePassed(**_TIMES, which="watch", at_ns=1_723_075_200_120_000_000, mark=_MARK),
+    f.DeadlinePassed(**_TIMES, which="watch", at_ns=1_723_075_200_120_000_000, mark=_MARK, shared=True),
     f.ChannelClosed(**_TIMES, reason="no pong in 5 s", epoch=3),
     f.ChannelLive(**_TIMES),
     f.SnapshotAgreed(**_TIMES, asked_ns=1_723_075_200_000_000_000, mark=_MARK, shared=True, lacking=True),

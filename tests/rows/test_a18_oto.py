@@ -208,9 +208,22 @@ def test_a18_where_a_list_may_lack_what_an_attached_stop_did_no_second_stop_goes
 
 @both_sides
 @TOLD
-def test_a18_a_list_that_lacks_no_execution_and_no_attached_stop_gets_another_stop_at_the_next_watch(side: PositionSide, told: str) -> None:
+def test_a18_two_lists_that_lack_no_execution_and_no_attached_stop_get_another_stop(side: PositionSide, told: str) -> None:
     stage = behind_a_cut(side, told).wait(500).snapshot().wait(2_000)
-    assert stage.sent() == ["submit stop 1.0 trail 300"]
+    assert stage.sent() == []
+    assert stage.snapshot().sent() == ["submit stop 1.0 trail 300"]
+    checked(stage)
+
+
+@both_sides
+def test_a18_where_nothing_at_the_venue_stops_a_second_stop_a_watch_waits_for_the_list_that_it_asks_for(side: PositionSide) -> None:
+    # The word of the attached stop was lost.
+    stage = Stage(side, FREE, attach_stop=True).accepted("entry").filled("entry", "1.0").completed("entry")
+    stage.said()
+    stage.wait(2_000)
+    assert (stage.state, stage.said()) == ("EmergencyProtecting", ["alert UNPROTECTED", "refresh"])
+    stage.child("1.0", "V-a").snapshot("stop")
+    assert_decision(stage, "Protected")
     checked(stage)
 
 
