@@ -193,9 +193,6 @@ def _plans() -> list[Configuration]:
             ("taken away again, crash", {}, {"adopted": True}, {"cancel": 2, "crash": 1}),
             ("taken away again, halted", {}, {"adopted": True}, {"cancel": 2, "halt": 1}),
             ("ignition", {"strategy": "ignition", "trail_activation_bps": 400}, {}, {"report": 1, "price": 1, "halt": 1}),
-            ("closed beyond", {}, {"holds_funds": False, "margin": False, "short": False, "lots": 1}, {"sell": 1, "exit": 1, "lost": 1}),
-            ("closed beyond, refused", {}, {"holds_funds": False, "margin": False, "short": False, "lots": 1},
-             {"sell": 1, "exit": 1, "reject": 1}),
             ("notices", {}, {}, {"stale": 1, "foreign": 1, "report": 1, "adjust": 1}),
         )
         for name, plan, more, budgets in plans:
@@ -227,6 +224,21 @@ def _adopted() -> list[Configuration]:
     return out
 
 
+def _unguarded() -> list[Configuration]:
+    """Where nothing but our own accounting stops a second exit: stops that the venue makes itself, and more closed than was open."""
+    out = []
+    for budgets in (
+        {"lost": 1}, {"lost": 1, "truncated": 1}, {"lost": 1, "delay": 1}, {"exit": 1, "price": 1}, {"cut": 1, "exit": 1},
+        {"truncated": 1, "cut": 1}, {"cancel": 1, "lost": 1}, {"price": 1, "lost": 1, "cut": 1},
+    ):  # fmt: skip
+        for means, amend in (("", True), (", no amend", False)):
+            name = f"attached free{means}, {' '.join(budgets)}"
+            out.append(Configuration(name=name, attach=True, lots=1, amend=amend, **VENUES["free"], budgets=budgets))
+    for budgets in ({"sell": 1, "exit": 1, "lost": 1}, {"sell": 1, "exit": 1, "reject": 1}):
+        out.append(Configuration(name=f"closed beyond, {' '.join(budgets)}", lots=1, **VENUES["free"], budgets=budgets))
+    return out
+
+
 def _doubles() -> list[Configuration]:
     """Two and three faults at once: the longer campaign."""
     out = []
@@ -246,5 +258,5 @@ def _doubles() -> list[Configuration]:
     return out
 
 
-QUICK: tuple[Configuration, ...] = (*_windows(), *_singles(), *_adopted(), *_plans())
+QUICK: tuple[Configuration, ...] = (*_windows(), *_singles(), *_adopted(), *_unguarded(), *_plans())
 ALL: tuple[Configuration, ...] = (*QUICK, *_doubles())
