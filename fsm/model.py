@@ -282,12 +282,15 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         """Lots of the entry whose attached stop must rest at the venue and has not shown itself yet (A18).
 
         The venue makes one with each execution. A list may be cut short: what two in a row do not name is not there.
-        Where lists may lack what it did, a stop of ours that took the place of another one does not hide it.
+        A stop of ours that was sent for want of one hides it, not one that took the place of one that was told and has ended; and none
+        does where lists may lack what it did.
         """
         untold_lots = self.untold_child_lots
         if not untold_lots or self.lacks_ns:
             return untold_lots
-        return max(0, untold_lots - sum([o.qty_lots for o in self.orders if o.role == "stop" and not o.is_attached]))
+        stops = [o for o in self.orders if o.role == "stop"]
+        ours = sum([o.qty_lots for o in stops if not o.is_attached])
+        return max(0, untold_lots - max(0, ours - sum([o.qty_lots for o in stops if o.is_attached and not o.is_open])))
 
     @property
     def untold_child_lots(self) -> int:

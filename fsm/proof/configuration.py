@@ -234,6 +234,7 @@ def _unguarded() -> list[Configuration]:
         for means, amend in (("", True), (", no amend", False)):
             name = f"attached free{means}, {' '.join(budgets)}"
             out.append(Configuration(name=name, attach=True, lots=1, amend=amend, **VENUES["free"], budgets=budgets))
+    out.append(Configuration(name="attached free, two lots, cancel", attach=True, **VENUES["free"], budgets={"cancel": 1}))
     for budgets in ({"sell": 1, "exit": 1, "lost": 1}, {"sell": 1, "exit": 1, "reject": 1}):
         out.append(Configuration(name=f"closed beyond, {' '.join(budgets)}", lots=1, **VENUES["free"], budgets=budgets))
     return out

@@ -228,6 +228,18 @@ def test_a18_where_nothing_at_the_venue_stops_a_second_stop_a_watch_waits_for_th
 
 
 @both_sides
+def test_a18_a_stop_that_took_the_place_of_one_that_the_owner_cancelled_leaves_the_next_part_to_the_venues_own(side: PositionSide) -> None:
+    stage = Stage(side, FREE, attach_stop=True).accepted("entry").filled("entry", "0.5").child("0.5", "V-a")
+    stage.canceled("stop", by_hand=True).accepted("stop2")
+    stage.sent()
+    stage.filled("entry", "0.5").completed("entry")
+    assert stage.sent() == []
+    stage.child("0.5", "V-b")
+    assert (stage.state, stage.sent()) == ("Protected", [])
+    checked(stage)
+
+
+@both_sides
 @TOLD
 def test_a18_what_is_never_heard_of_an_attached_stop_is_not_waited_for_for_ever(side: PositionSide, told: str) -> None:
     stage = behind_a_cut(side, told)
