@@ -289,4 +289,12 @@ def _joined(asked: list[tuple[str, tuple[str, ...]]]) -> list[tuple[str, tuple[s
     by_states: dict[tuple[str, ...], list[str]] = {}
     for guard, states in asked:
         by_states.setdefault(states, []).append(guard)
-    return [(" or ".join(g for g in guards if g), states) for states, guards in by_states.items()]
+    return [(_either(guards), states) for states, guards in by_states.items()]
+
+
+def _either(guards: list[str]) -> str:
+    """Name each answer once; where answers of several questions are told together they belong to each other, and all stay."""
+    answers = [g for g in guards if g]
+    if not any("·" in g for g in answers):
+        answers = list(dict.fromkeys(word for g in answers for word in g.split(" or ")))
+    return " or ".join(answers)
