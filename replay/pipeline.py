@@ -256,7 +256,8 @@ class Pipeline:
             nothing = None if self.translator.has_gap else self.custody.nothing_for(position, fact)
             if nothing is not None:
                 made.take_adjusted(self.desk.take(nothing, position.position_id))
-            elif position.plan.margin and self.settings.asks_rest:
+            if position.plan.margin and self.settings.asks_rest:
+                # What was closed twice may have been another's of the pair.
                 self.custody.nothing_to_close(position, fact.ts_recv_ns)
 
     def _note_age(self, position_id: str, fact: f.ChildDiscovered) -> None:

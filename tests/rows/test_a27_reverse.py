@@ -9,7 +9,9 @@ from events import facts as f
 from events.values import PositionSide
 from holdfast.scenario.floor import SECOND, Floor, replayed
 from projections.books import Books
+from replay.pipeline import Settings
 from tests.fsm.stage import D
+from tests.rows.test_a26_quantity import untold
 
 both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side.value)
 LATE = "hf000002"
@@ -106,6 +108,25 @@ def test_a27_a_reverse_that_cannot_be_closed_gets_a_stop_and_a_person_is_told(si
     assert len(floor.resting()) == 1
     floor.wait(120)
     assert floor.state(LATE) == "Closed"
+
+
+def test_a27_what_a_late_stop_closed_on_margin_is_taken_off_the_position_that_holds_the_pair_now() -> None:
+    floor = Floor(settings=Settings(namespace="hf", symbols=("BTC/USD",), asks_rest=True))
+    first = floor.protected(PositionSide.SHORT, "0.4")
+    floor.leave(first)
+    floor.wait(1)
+    second = floor.protected(PositionSide.SHORT, "1.0")
+    untold(floor, "buy", "0.4")
+    late_stop(floor, first, "0.4", is_told_only=True)
+    floor.wait(30)
+    # Its reverse is not there: the account is held net.
+    assert (floor.state("hf000003"), floor.at_venue()) == ("Closed", D("-0.6"))
+    assert floor.resting() == ["trailing-stop buy 0.6"]
+    floor.leave(second)
+    floor.wait(2)
+    assert (floor.state(second), floor.at_venue(), floor.resting()) == ("Closed", 0, [])
+    assert "EXIT_NOT_POSSIBLE" not in floor.pages
+    assert replayed(floor)
 
 
 def test_a27_where_the_quantity_was_once_adjusted_nothing_is_bought_back_on_spot_and_a_person_is_told() -> None:
