@@ -180,8 +180,8 @@ class RestClient:
             if problem.code in _FINAL_HTTP:
                 raise BadInput(KEY_PLACE, text, KEY_REMEDY) from None
             raise unreached(text) from None
-        except (OSError, ValueError, HTTPException) as problem:
-            # HTTPException: an answer that is none, or that is cut in its middle.
+        except (OSError, ValueError, HTTPException, RuntimeError) as problem:
+            # HTTPException: an answer that is none, or that is cut in its middle. RuntimeError: the system gives no thread for the timer.
             reason = getattr(problem, "reason", problem)
             took = f" after {CALL_S:g} s" if timer.is_up else ""
             raise unreached(f"the request {name} failed{took} ({type(problem).__name__}: {reason})") from None

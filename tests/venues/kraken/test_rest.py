@@ -115,6 +115,15 @@ async def test_an_answer_that_is_no_http_or_ends_in_its_middle_is_a_venue_that_d
             await RestClient("key", SECRET, url).post("/0/private/OpenOrders", tries=2)
 
 
+async def test_a_system_that_gives_no_thread_for_a_call_is_a_venue_that_did_not_answer(monkeypatch):
+    def refused(timer):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Timer.start", refused)
+    with pytest.raises(VenueProblem, match="the request OpenOrders failed"):
+        await RestClient("key", SECRET, "http://127.0.0.1:9").post("/0/private/OpenOrders", tries=2)
+
+
 @pytest.mark.parametrize(
     "said",
     [
