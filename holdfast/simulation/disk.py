@@ -122,6 +122,10 @@ class SimulatedDisk(Disk):
         """Let the next call of that kind fail: write_fails, sync_fails, commit_fails, commit_fails_after."""
         self.trouble.setdefault(name, []).append(name)
 
+    def spare(self) -> None:
+        """Let the process die at no commit any more: it is stopping, and nobody would hear of its death."""
+        self._dies_after = None
+
     # --- the end ----------------------------------------------------------------------------------------------------------
 
     def end(self, *, power: bool) -> None:

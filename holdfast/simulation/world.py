@@ -334,6 +334,7 @@ class World:
             return
         self.life, self._is_stopping = None, True
         life.is_over = True
+        life.disk.spare()
         life.stop.set()
         await asyncio.gather(life.task, return_exceptions=True)
         self.watch.look_at_desk(life.assembled.pipeline.desk, self.loop.now_ns)
