@@ -431,9 +431,7 @@ class Desk:
                 reason="no answer in time",
             )
         else:
-            is_shared: Literal[True] | UnsetType = UNSET
-            if position.unseen_child_lots and position.position_id in shared():
-                is_shared = True
+            is_shared: Literal[True] | UnsetType = True if position.unseen_child_lots and position.position_id in shared() else UNSET
             mark = self._mark(position, now_ns)
             fact = f.DeadlinePassed(ts_recv_ns=now_ns, which=first.which, at_ns=first.at_ns, mark=mark, shared=is_shared)
         return self._step(position, fact)

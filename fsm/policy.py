@@ -175,10 +175,12 @@ def _expected_children(d: Draft) -> int:
     # A clock sends a second one where the venue itself refuses or cuts it. Elsewhere two lists that lack the attached stop do, or, where
     # lists may lack what it has executed, the longest clock.
     is_waited_for = p.lacks_ns and d.now_ns - p.lacks_ns < LACKING_NS
-    is_clock = isinstance(fact, f.DeadlinePassed) or (
-        p.state == EMERGENCY_PROTECTING and isinstance(fact, f.SnapshotAgreed | f.SnapshotDiffered)
-    )
-    if not is_waited_for and is_clock and p.is_guarded(shared=fact.shared is True):  # type: ignore[union-attr]
+    if (
+        isinstance(fact, f.DeadlinePassed | f.SnapshotAgreed | f.SnapshotDiffered)
+        and (p.state == EMERGENCY_PROTECTING or isinstance(fact, f.DeadlinePassed))
+        and not is_waited_for
+        and p.is_guarded(shared=fact.shared is True)
+    ):
         return 0
     return p.unseen_child_lots
 

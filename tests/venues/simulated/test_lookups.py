@@ -196,6 +196,20 @@ def missed(engine: Engine, count: int = 70) -> None:
     engine.miss()
 
 
+def behind_a_gap(client: PureClient, *others: str) -> Engine:
+    """Return an engine that heard one execution, and none of `ORDER` and of `others` behind it."""
+    engine = Engine(client)
+    client.order("market", "buy", "0.001", cl_ord_id="hf000002000000")
+    engine.hear()
+    client.order("market", "buy", "0.1", cl_ord_id=ORDER)
+    for other in others:
+        client.order("market", "buy", "0.2", cl_ord_id=other)
+    engine.miss()
+    engine.translator.decode('{"channel":"executions","type":"snapshot","sequence":9,"data":[]}', client.now_ns)
+    assert engine.translator.has_gap
+    return engine
+
+
 def test_a_gap_that_a_snapshot_does_not_bridge_is_read_until_it_overlaps(make_client: MakeClient) -> None:
     client = make_client(tier="unlimited")
     engine = Engine(client)
@@ -391,14 +405,7 @@ def test_a_field_of_another_type_than_documented_costs_itself_and_not_the_answer
 
 @pytest.mark.parametrize("odd", ['"cl_ord_id":{"is":7},"x":', '"cl_ord_id":[],"x":'])
 def test_an_order_whose_ids_cannot_be_read_is_nobodys_yet_and_the_trades_of_others_do_not_wait(client: PureClient, odd: str) -> None:
-    engine = Engine(client)
-    client.order("market", "buy", "0.001", cl_ord_id="hf000002000000")
-    engine.hear()
-    client.order("market", "buy", "0.1", cl_ord_id=ORDER)
-    client.order("market", "buy", "0.2", cl_ord_id="hf000003000000")
-    engine.miss()
-    engine.translator.decode('{"channel":"executions","type":"snapshot","sequence":9,"data":[]}', client.now_ns)
-    assert engine.translator.has_gap
+    engine = behind_a_gap(client, "hf000003000000")
     engine.altered = lambda text: text.replace('"cl_ord_id":"hf000003000000"', f'{odd}"hf000003000000"')
     engine.lookups.bridge(client.now_ns - SECOND_NS, client.now_ns, client.now_ns)
     heard = engine.answers()
@@ -415,13 +422,7 @@ def test_an_order_whose_ids_cannot_be_read_is_nobodys_yet_and_the_trades_of_othe
 
 @pytest.mark.parametrize("odd", ['"ordertxid":null,"x":', '"ordertxid":{},"x":'])
 def test_a_trade_whose_order_cannot_be_read_keeps_the_gap_open(client: PureClient, odd: str) -> None:
-    engine = Engine(client)
-    client.order("market", "buy", "0.001", cl_ord_id="hf000002000000")
-    engine.hear()
-    client.order("market", "buy", "0.1", cl_ord_id=ORDER)
-    engine.miss()
-    engine.translator.decode('{"channel":"executions","type":"snapshot","sequence":9,"data":[]}', client.now_ns)
-    assert engine.translator.has_gap
+    engine = behind_a_gap(client)
     engine.altered = lambda text: text.replace('"ordertxid":', odd, 1)
     gap_ns = client.now_ns
     client.wait(70)
@@ -435,12 +436,7 @@ def test_a_trade_whose_order_cannot_be_read_keeps_the_gap_open(client: PureClien
 
 @pytest.mark.parametrize("trades", ["[]", "[{}]", "null", '"none"', "missing"])
 def test_trades_that_come_in_another_form_are_no_empty_list_and_close_no_gap(client: PureClient, trades: str) -> None:
-    engine = Engine(client)
-    client.order("market", "buy", "0.001", cl_ord_id="hf000002000000")
-    engine.hear()
-    client.order("market", "buy", "0.1", cl_ord_id=ORDER)
-    engine.miss()
-    engine.translator.decode('{"channel":"executions","type":"snapshot","sequence":9,"data":[]}', client.now_ns)
+    engine = behind_a_gap(client)
     engine.altered = lambda text: '{"error":[],"result":{}}' if trades == "missing" else f'{{"error":[],"result":{{"trades":{trades}}}}}'
     gap_ns = client.now_ns
     client.wait(70)
