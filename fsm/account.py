@@ -11,10 +11,7 @@ Rules
     4. Then the owner's own trades explain it, at their price, and what they do not explain is an adjustment; not before nothing
        of what the venue said is held back (`is_settled`). First gives a position with a fee of which it is not known in which asset it was
        taken, then the newest: the older ones have been true for longer.
-    5. Margin has no balance to compare: the owner's margin trades close what the owner is known to hold, then ours. What the account holds
-       of a pair is asked for by REST where the venue refuses an exit because nothing is there to close, and after each start. It counts
-       if two answers in a row agree, with nothing executed since the first; REST may be a minute behind the stream, so that after
-       a start both must be younger than that. Then what is missing is adjusted, the newest first (`take_margin`).
+    5. Margin has no balance to compare: see `fsm/margin.py`.
     6. What the venue holds back or cuts (funds, reduce-only) it counts for the account. It guards one position against a second order of
        its own only while that position is all that there is (`shared`).
     7. What an asset has grown by since an entry for it was sent, beyond what the owner is known to have traded, that entry has bought, as
@@ -27,43 +24,25 @@ Pure: time comes in. A restart begins with nothing and hears balances, orders an
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
 from typing import NamedTuple
 
 from events import facts as f
-from events.values import PositionSide, Side
+from events.values import Side
 
+from .holdings import ASK_AGAIN_MAX_NS, ASK_AGAIN_NS, SECOND_NS, OwnerTrade, net_of, newest_first, qty_of
+from .margin import Margin
 from .model import Order, Position
 
-SECOND_NS = 1_000_000_000
 # Executions and balances come in frames of two channels; what still differs after a second differs.
 GRACE_NS = SECOND_NS
-# How long an unproven difference waits for the next question; doubled each time up to a minute.
-ASK_AGAIN_NS, ASK_AGAIN_MAX_NS = 6 * SECOND_NS, 60 * SECOND_NS
 PAGE_AFTER_ANSWERS = 3
 # A balance that moves all the time puts each question off: what is missing for so long is told all the same.
 TOLD_NS = 30 * SECOND_NS
 TRADES_KEPT = 1_000
-# When to look at margin after a restart: REST may be a minute behind (K9), and what happened before the restart is not known.
-LOOK_AFTER_RESTART_NS = 61 * SECOND_NS
 NOTHING_LISTED: Mapping[str, Decimal] = MappingProxyType({})
-
-
-class OwnerTrade(NamedTuple):
-    """An execution of an order that is not ours."""
-
-    trade_id: str
-    symbol: str
-    base: str
-    side: Side
-    qty: Decimal
-    px: Decimal | None
-    fees: tuple[f.Fee, ...]
-    margin: bool
-    ts_event_ns: int
-    ts_recv_ns: int
 
 
 class _Balance(NamedTuple):
@@ -92,28 +71,6 @@ class Answer(NamedTuple):
 
     facts: tuple[tuple[str, f.ManualFillSeen | f.PositionAdjusted | f.BalanceShort], ...]
     unexplained: tuple[str, ...]
-
-
-class MarginAnswer(NamedTuple):
-    """What an answer about margin proves: facts by position. `differs`: sentences about what a second answer is awaited for."""
-
-    facts: tuple[tuple[str, f.PositionAdjusted], ...]
-    differs: tuple[str, ...]
-
-
-class _MarginQuestion:
-    """Whether the account holds a pair on margin as the positions say: `refused` are those whose exit found nothing to close.
-
-    An answer counts if it is younger than `from_ns`; `seen` is the last one that did, (when, net). `ask_ns` is when to ask.
-    """
-
-    __slots__ = ("ask_ns", "from_ns", "refused", "seen", "unanswered")
-
-    def __init__(self, from_ns: int, ask_ns: int) -> None:
-        self.from_ns, self.ask_ns = from_ns, ask_ns
-        self.refused: set[str] = set()
-        self.seen: tuple[int, Decimal] | None = None
-        self.unanswered = 0
 
 
 class _Question:
@@ -154,9 +111,7 @@ class Account:
         self._questions: dict[str, _Question] = {}
         self._trades: deque[OwnerTrade] = deque(maxlen=TRADES_KEPT)
         self._trade_ids: deque[str] = deque(maxlen=TRADES_KEPT)
-        self._owners_margin: dict[str, Decimal] = {}
-        self._margin_ns: dict[str, int] = {}
-        self._margin_questions: dict[str, _MarginQuestion] = {}
+        self.margin = Margin()
 
     def began(self, position_ids: Iterable[str]) -> None:
         """Note which positions a new life of the process begins with."""
@@ -233,35 +188,15 @@ class Account:
                 qty = (trade.qty if trade.side is Side.BUY else -trade.qty) - fees
                 self._owners[trade.base] = owners._replace(qty=max(Decimal(0), owners.qty + qty))
             return ()
-        self.take_margin_fill(trade.symbol, trade.ts_recv_ns)
-        sign = 1 if trade.side is Side.BUY else -1
-        net = self._owners_margin.get(trade.symbol, Decimal(0))
-        left = trade.qty - min(trade.qty, max(Decimal(0), -sign * net))
-        facts = []
-        for position in _newest_first(positions):
-            plan = position.plan
-            if not (plan.margin and plan.symbol == trade.symbol and plan.side.exit_side is trade.side):
-                continue
-            # No times: it is open as the trade is told, and our clock may have been set back since it was opened.
-            if not position.opened_ns or trade.trade_id in position.trade_ids:
-                continue
-            part = min(left, position.instrument.qty(position.held_lots))
-            if part > 0:
-                facts.append((position.position_id, _manual_fill(trade, part, trade.ts_recv_ns)))
-                left -= part
-        closed = sum((fact.last_qty for _, fact in facts), Decimal(0))
-        self._owners_margin[trade.symbol] = net + sign * (trade.qty - closed)
-        return tuple(facts)
+        return self.margin.take_trade(trade, positions)
 
     # --- the comparison -------------------------------------------------------------------------------------------------
 
     def deadline_ns(self) -> int | None:
         """Return when `due` has something to do, None if nothing is in question."""
-        if not self._questions and not self._margin_questions:
-            return None
         asks = [q.ask_ns for q in self._questions.values() if q.ask_ns is not None]
         asks += [q.since_ns + TOLD_NS for q in self._questions.values() if not q.is_told]
-        return min([*asks, *(q.ask_ns for q in self._margin_questions.values())], default=None)
+        return min([*asks, *self.margin.asks_ns()], default=None)
 
     def due(self, positions: Iterable[Position], now_ns: int) -> Due:
         """Judge what is settled by `now_ns`."""
@@ -290,71 +225,6 @@ class Account:
         ours = _spot_net(positions, asset)
         return max(Decimal(0), ours - known.qty)
 
-    # --- margin -------------------------------------------------------------------------------------------------------
-
-    def take_margin_fill(self, symbol: str, now_ns: int) -> None:
-        """Note that something was executed on margin: what was told of the pair before says nothing any more."""
-        self._margin_ns[symbol] = now_ns
-
-    def doubt_margin(self, symbol: str, refused: str, now_ns: int) -> None:
-        """Ask what the account holds of a pair on margin: an exit of position `refused` found nothing that it could close.
-
-        That is the venue's own word of this moment, so that answers need only be younger than the refusal, not by how late REST may be.
-        """
-        question = self._margin_questions.get(symbol)
-        if question is None or not question.refused:
-            question = self._margin_questions[symbol] = _MarginQuestion(now_ns, now_ns)
-        question.refused.add(refused)
-
-    def restarted(self, symbols: Iterable[str], now_ns: int) -> None:
-        """Ask, once REST cannot be older than the restart, what the account holds on margin of each of these pairs.
-
-        Also where we hold nothing: what the owner closes later is his own, and not of a position that is opened meanwhile.
-        """
-        for symbol in symbols:
-            self._margin_questions[symbol] = _MarginQuestion(now_ns, now_ns + LOOK_AFTER_RESTART_NS)
-
-    def margin_due(self, now_ns: int) -> bool:
-        """Return whether what the account holds on margin is to be asked for now."""
-        due = [question for question in self._margin_questions.values() if question.ask_ns <= now_ns]
-        for question in due:
-            # An answer may be lost, or the key may not ask for it at all.
-            question.ask_ns = now_ns + min(ASK_AGAIN_NS << question.unanswered, ASK_AGAIN_MAX_NS)
-            question.unanswered = min(question.unanswered + 1, 4)
-        return bool(due)
-
-    def take_margin(
-        self, holdings: Mapping[str, Decimal], positions: Iterable[Position], is_complete: bool, asked_ns: int, as_of_ns: int, now_ns: int
-    ) -> MarginAnswer:
-        """Take what the account holds of each pair, asked for at `asked_ns` and at worst as of `as_of_ns`.
-
-        `is_complete`: no execution is missing that would explain a difference.
-        """
-        facts: list[tuple[str, f.PositionAdjusted]] = []
-        differs: list[str] = []
-        known = tuple(positions)
-        for symbol in sorted(self._margin_questions):
-            question = self._margin_questions[symbol]
-            question.unanswered = 0
-            ours = [p for p in known if p.plan.margin and p.plan.symbol == symbol]
-            told_ns, bound_ns = asked_ns if question.refused else as_of_ns, max(question.from_ns, self._margin_ns.get(symbol, 0))
-            if told_ns <= bound_ns or not is_complete or any(_is_moving(p) for p in ours):
-                question.seen = None
-                question.ask_ns = max(now_ns + ASK_AGAIN_NS, bound_ns + asked_ns - told_ns + 1)
-                continue
-            net = holdings.get(symbol, Decimal(0))
-            short = _shortfall(ours, net, question.refused)
-            if question.seen is not None and question.seen[0] > bound_ns and question.seen[1] == net:
-                del self._margin_questions[symbol]
-                facts += [(p.position_id, _adjusted(p, part, net, now_ns)) for p, part in short]
-                self._owners_margin[symbol] = net - _net(ours) + sum((part * p.side.sign for p, part in short), Decimal(0))
-                continue
-            # What the venue itself has refused waits for the way out; without its word a list that lacks something gets more time to mend.
-            question.seen, question.ask_ns = (told_ns, net), now_ns + (ASK_AGAIN_NS if question.refused else ASK_AGAIN_MAX_NS)
-            told = f"is not held: the account has {net:f} {symbol} on margin, all in all"
-            differs += [f"{p.position_id}: {part:f} of {_qty(p):f} {told}" for p, part in short]
-        return MarginAnswer(tuple(facts), tuple(differs))
-
     # --- what is shared ---------------------------------------------------------------------------------------------------
 
     def shared(self, positions: Iterable[Position]) -> frozenset[str]:
@@ -373,12 +243,12 @@ class Account:
     def _has_more(self, position: Position) -> bool:
         plan, asset = position.plan, position.instrument.base
         if plan.margin:
-            return self._owners_margin.get(plan.symbol, Decimal(0)) * plan.side.sign > 0
+            return self.margin.owners_of(plan.symbol) * plan.side.sign > 0
         known = self._balances.get(asset)
         if known is None:
             return True
         told_late = sum((fill.qty for fill in self._not_in_balance.get(asset, {}).values()), Decimal(0))
-        return known.qty + told_late - _qty(position) >= position.instrument.qty(position.min_lots)
+        return known.qty + told_late - qty_of(position) >= position.instrument.qty(position.min_lots)
 
     # --- what an entry in question has bought -------------------------------------------------------------------------------
 
@@ -521,7 +391,7 @@ class Account:
 
     def _short(self, asset: str, positions: Sequence[Position], now_ns: int) -> list[tuple[str, f.BalanceShort]]:
         concerned = [p for p in positions if _is_spot_long(p, asset) and p.held_lots]
-        needed = sum((_qty(p) for p in concerned), Decimal(0))
+        needed = sum((qty_of(p) for p in concerned), Decimal(0))
         return [(p.position_id, self.short_of(asset, needed, Decimal(0), now_ns)) for p in concerned]
 
     def _explained(
@@ -529,17 +399,17 @@ class Account:
     ) -> list[tuple[str, f.ManualFillSeen | f.PositionAdjusted]]:
         out: list[tuple[str, f.ManualFillSeen | f.PositionAdjusted]] = []
         balance = self._balances[asset].qty
-        for position in sorted(_newest_first(p for p in positions if _is_spot_long(p, asset)), key=lambda p: not p.feeless):
-            part = left = min(missing, _qty(position))
+        for position in sorted(newest_first(p for p in positions if _is_spot_long(p, asset)), key=lambda p: not p.feeless):
+            part = left = min(missing, qty_of(position))
             for trade in [t for t in self._trades if t.base == asset and t.side is Side.SELL and _concerns(t, position)]:
                 taken = min(left, trade.qty)
                 if taken > 0:
-                    out.append((position.position_id, _manual_fill(trade, taken, now_ns)))
+                    out.append((position.position_id, trade.manual_fill(taken, now_ns)))
                     self._use(trade, taken)
                     left -= taken
             if left > 0 and adjusts:
                 evidence = f"the account holds {balance:f} {asset}, and no trade explains {left:f}"
-                fact = f.PositionAdjusted(ts_recv_ns=now_ns, open_qty=_qty(position) - part, reason="external", evidence=evidence)
+                fact = f.PositionAdjusted(ts_recv_ns=now_ns, open_qty=qty_of(position) - part, reason="external", evidence=evidence)
                 out.append((position.position_id, fact))
             missing -= part
         return out
@@ -547,7 +417,7 @@ class Account:
     def _use(self, trade: OwnerTrade, qty: Decimal) -> None:
         index = self._trades.index(trade)
         if qty < trade.qty:
-            self._trades[index] = trade._replace(qty=trade.qty - qty, fees=_shared(trade, trade.qty - qty))
+            self._trades[index] = trade._replace(qty=trade.qty - qty, fees=trade.fees_of(trade.qty - qty))
         else:
             del self._trades[index]
 
@@ -571,7 +441,7 @@ def _not_bought(positions: Iterable[Position], listed: Mapping[str, Decimal], no
 
 
 def _counted(position: Position, lots: int, evidence: str, now_ns: int) -> f.PositionAdjusted:
-    open_qty = _qty(position) + position.instrument.qty(lots) - position.instrument.qty(position.unheard_lots)
+    open_qty = qty_of(position) + position.instrument.qty(lots) - position.instrument.qty(position.unheard_lots)
     return f.PositionAdjusted(ts_recv_ns=now_ns, open_qty=open_qty, reason="balance", evidence=evidence, unheard=True)
 
 
@@ -602,77 +472,15 @@ def _least(asset: str, positions: Iterable[Position]) -> Decimal:
     return min(p.instrument.size_increment for p in positions if _is_spot_long(p, asset))
 
 
-def _net(positions: Iterable[Position]) -> Decimal:
-    return sum((_qty(p) * p.side.sign for p in positions), Decimal(0))
-
-
 def _spot_net(positions: Iterable[Position], asset: str) -> Decimal:
     """What positions add up to on spot: one that is short has sold what was the owner's, and buys it back."""
-    return _net(p for p in positions if p.instrument.base == asset and not p.plan.margin)
-
-
-def _is_moving(position: Position) -> bool:
-    """Whether an order that closes is out: what the account holds may change while it is asked for.
-
-    Not a stop that fired and was given up for whatever it did: nothing may ever tell of it, and the questions would have no end.
-    """
-    closing = position.open_orders("exit", "flatten", "take_profit")
-    return bool(closing) or any(o.is_triggered and not o.given_up for o in position.orders)
-
-
-def _shortfall(ours: Sequence[Position], net: Decimal, refused: Collection[str]) -> list[tuple[Position, Decimal]]:
-    """Return which positions of a pair hold more than the account, and how much: those whose exit was refused first, then the newest.
-
-    The account is held net. What it is beyond ours, on the other side, closed ours; and where the venue refuses an exit, nothing can
-    be closed but what is left on that side, whatever ours on the other side add up to.
-    """
-    out = []
-    for side in PositionSide:
-        mine = [p for p in ours if p.side is side and p.held_lots]
-        missing = max(Decimal(0), (_net(ours) - net) * side.sign)
-        if any(p.position_id in refused for p in mine):
-            missing = max(missing, sum((_qty(p) for p in mine), Decimal(0)) - max(Decimal(0), net * side.sign))
-        for position in sorted(_newest_first(mine), key=lambda p: p.position_id not in refused):
-            part = min(missing, _qty(position))
-            if part > 0:
-                out.append((position, part))
-                missing -= part
-    return out
-
-
-def _adjusted(position: Position, part: Decimal, net: Decimal, now_ns: int) -> f.PositionAdjusted:
-    evidence = f"twice in a row the account held {net:f} {position.plan.symbol} on margin, all in all"
-    return f.PositionAdjusted(ts_recv_ns=now_ns, open_qty=_qty(position) - part, reason="not held", evidence=evidence)
+    return net_of(p for p in positions if p.instrument.base == asset and not p.plan.margin)
 
 
 def _is_spot_long(position: Position, asset: str) -> bool:
     return position.instrument.base == asset and not position.plan.margin and position.side.sign > 0
 
 
-def _qty(position: Position) -> Decimal:
-    return position.instrument.qty(position.held_lots)
-
-
-def _newest_first(positions: Iterable[Position]) -> list[Position]:
-    return sorted(positions, key=lambda p: (p.opened_ns, p.position_id), reverse=True)
-
-
 def _concerns(trade: OwnerTrade, position: Position) -> bool:
     """Whether a trade can be about a position: made while it was open, and not booked in it."""
     return 0 < position.opened_ns <= trade.ts_recv_ns and trade.trade_id not in position.trade_ids
-
-
-def _shared(trade: OwnerTrade, qty: Decimal) -> tuple[f.Fee, ...]:
-    return trade.fees if qty == trade.qty else tuple(f.Fee(asset=fee.asset, qty=fee.qty * qty / trade.qty) for fee in trade.fees)
-
-
-def _manual_fill(trade: OwnerTrade, qty: Decimal, now_ns: int) -> f.ManualFillSeen:
-    return f.ManualFillSeen(
-        ts_event_ns=trade.ts_event_ns,
-        ts_recv_ns=now_ns,
-        trade_id=trade.trade_id,
-        side=trade.side,
-        last_qty=qty,
-        last_px=trade.px,
-        fees=_shared(trade, qty),
-    )

@@ -14,8 +14,9 @@ from msgspec import UNSET
 from events import facts as f
 from events.record import PositionEvent
 from events.values import Instrument, Side
-from fsm.account import Account, Due, OwnerTrade
+from fsm.account import Account, Due
 from fsm.desk import Desk
+from fsm.holdings import OwnerTrade
 from fsm.model import Position
 from fsm.monitor import Mismatch, Monitor
 from fsm.position import FLATTENING
@@ -104,7 +105,7 @@ class Custody:
     def take_own_fill(self, position: Position, fact: f.OrderFilled) -> None:
         """Note an execution of ours; one on margin moves no balance of the base asset, but what is held on margin."""
         if position.plan.margin:
-            self._account.take_margin_fill(position.plan.symbol, fact.ts_recv_ns)
+            self._account.margin.take_fill(position.plan.symbol, fact.ts_recv_ns)
         else:
             asset = position.instrument.base
             fees = sum((fee.qty for fee in fact.fees if fee.asset == asset), Decimal(0))
@@ -136,7 +137,7 @@ class Custody:
 
     def nothing_to_close(self, position: Position, now_ns: int) -> None:
         """Note that the venue refused an exit on margin because nothing is there that it could close."""
-        self._account.doubt_margin(position.plan.symbol, position.position_id, now_ns)
+        self._account.margin.doubt(position.plan.symbol, position.position_id, now_ns)
 
     def began(self) -> None:
         """Note that what is held now is from before this life of the process."""
@@ -145,15 +146,15 @@ class Custody:
     def restarted(self, symbols: Iterable[str], now_ns: int) -> None:
         """Note that what happened on margin before now is not known, of `symbols` and of what is held."""
         held = {position.plan.symbol for position in self._desk.positions.values() if position.plan.margin}
-        self._account.restarted(sorted({*symbols, *held}), now_ns)
+        self._account.margin.restarted(sorted({*symbols, *held}), now_ns)
 
     def margin_due(self, now_ns: int) -> bool:
         """Tell whether what the account holds on margin is to be asked for."""
-        return self._account.margin_due(now_ns)
+        return self._account.margin.due(now_ns)
 
     def take_margin(self, told: m.MarginHeld, is_complete: bool) -> Judged:
         """Take what the account holds on margin; return what is adjusted, and what differs and is asked for once more (A26)."""
-        answer = self._account.take_margin(
+        answer = self._account.margin.answer(
             dict(told.holdings), self._desk.positions.values(), is_complete, told.asked_ns, told.as_of_ns, told.ts_recv_ns
         )
         events = [event for key, fact in answer.facts for event in self._desk.take(fact, key)]

@@ -111,6 +111,10 @@ def sign_of(venue: dict[str, Any]) -> int:
     return -1 if venue.get("short") else 1
 
 
+def _said(budgets: dict[str, int]) -> str:
+    return " ".join(f"{what}{times}" if times > 1 else what for what, times in budgets.items())
+
+
 def _windows() -> list[Configuration]:
     out = []
     for venue, fields in VENUES.items():
@@ -148,8 +152,7 @@ def _singles() -> list[Configuration]:
     )  # fmt: skip
     for venue, fields in VENUES.items():
         for budgets in pairs:
-            name = " ".join(f"{k}{v}" if v > 1 else k for k, v in budgets.items())
-            out.append(Configuration(name=f"{venue}, {name}", **fields, budgets=budgets))
+            out.append(Configuration(name=f"{venue}, {_said(budgets)}", **fields, budgets=budgets))
     return out
 
 
@@ -211,16 +214,14 @@ def _adopted() -> list[Configuration]:
     )  # fmt: skip
     for venue in ("spot", "free"):
         for budgets in faults:
-            name = " ".join(f"{k}{v}" if v > 1 else k for k, v in budgets.items())
-            out.append(Configuration(name=f"adopted {venue}, {name}", adopted=True, **VENUES[venue], budgets=budgets))
+            out.append(Configuration(name=f"adopted {venue}, {_said(budgets)}", adopted=True, **VENUES[venue], budgets=budgets))
     # Lists that lack executions and an order, again and again: of a stop that rests, or whose end nobody was told of.
     again: tuple[dict[str, int], ...] = (
         {"unlisted": 9}, {"unlisted": 4, "exit": 1}, {"unlisted": 3, "cancel": 1, "lost": 1}, {"unlisted": 3, "price": 1, "lost": 1},
     )  # fmt: skip
     for venue in ("spot", "free", "margin short"):
         for budgets in again:
-            name = " ".join(f"{k}{v}" if v > 1 else k for k, v in budgets.items())
-            out.append(Configuration(name=f"adopted {venue}, {name}", adopted=True, lots=1, **VENUES[venue], budgets=budgets))
+            out.append(Configuration(name=f"adopted {venue}, {_said(budgets)}", adopted=True, lots=1, **VENUES[venue], budgets=budgets))
     return out
 
 
@@ -232,11 +233,11 @@ def _unguarded() -> list[Configuration]:
         {"truncated": 1, "cut": 1}, {"cancel": 1, "lost": 1}, {"price": 1, "lost": 1, "cut": 1},
     ):  # fmt: skip
         for means, amend in (("", True), (", no amend", False)):
-            name = f"attached free{means}, {' '.join(budgets)}"
+            name = f"attached free{means}, {_said(budgets)}"
             out.append(Configuration(name=name, attach=True, lots=1, amend=amend, **VENUES["free"], budgets=budgets))
     out.append(Configuration(name="attached free, two lots, cancel", attach=True, **VENUES["free"], budgets={"cancel": 1}))
     for budgets in ({"sell": 1, "exit": 1, "lost": 1}, {"sell": 1, "exit": 1, "reject": 1}):
-        out.append(Configuration(name=f"closed beyond, {' '.join(budgets)}", lots=1, **VENUES["free"], budgets=budgets))
+        out.append(Configuration(name=f"closed beyond, {_said(budgets)}", lots=1, **VENUES["free"], budgets=budgets))
     return out
 
 
@@ -248,8 +249,7 @@ def _doubles() -> list[Configuration]:
             {"lost": 2, "exit": 1}, {"crash": 1, "lost": 1, "exit": 1}, {"cut": 2, "exit": 1}, {"crash": 2, "exit": 1},
             {"cut": 1, "reject": 1, "price": 1}, {"truncated": 1, "cut": 1, "exit": 1}, {"tighten": 1, "price": 1, "lost": 1},
         ):  # fmt: skip
-            name = " ".join(f"{k}{v}" if v > 1 else k for k, v in budgets.items())
-            out.append(Configuration(name=f"{venue}, {name}", **fields, budgets=budgets))
+            out.append(Configuration(name=f"{venue}, {_said(budgets)}", **fields, budgets=budgets))
         out.append(
             Configuration(name=f"window {venue}, 2 lost", **fields, budgets={"lost": 2}, clock="venue", product_timing=True)
         )

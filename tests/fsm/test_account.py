@@ -5,7 +5,8 @@ from msgspec.structs import replace
 
 from events import facts as f
 from events.values import Side
-from fsm.account import GRACE_NS, TOLD_NS, Account, OwnerTrade
+from fsm.account import GRACE_NS, TOLD_NS, Account
+from fsm.holdings import OwnerTrade
 from fsm.model import Position
 from tests.fsm.stage import MARGIN, D, Stage
 
@@ -197,10 +198,10 @@ def test_a_stop_that_fired_and_was_given_up_keeps_no_answer_about_margin_from_co
 
     def told(at_s: int, held: Position) -> list[str]:
         at_ns = at_s * SECOND
-        answer = account.take_margin({"BTC/USD": D("0.6")}, [held], True, at_ns, at_ns, at_ns)
+        answer = account.margin.answer({"BTC/USD": D("0.6")}, [held], True, at_ns, at_ns, at_ns)
         return [str(fact.open_qty) for _, fact in answer.facts]
 
-    account.restarted(["BTC/USD"], SECOND)
+    account.margin.restarted(["BTC/USD"], SECOND)
     assert [told(at_s, stage.position) for at_s in (70, 140, 210)] == [[], [], []]
     assert [told(at_s, position) for at_s in (280, 350)] == [[], ["0.600"]]
 

@@ -326,18 +326,18 @@ def test_a26_two_answers_with_an_execution_between_them_are_one() -> None:
     key = stage.position.position_id
 
     def told(at_s: int, qty: str, late_s: int = 60) -> list[str]:
-        answer = account.take_margin({SYMBOL: D(qty)}, [stage.position], True, at_s * SECOND, (at_s - late_s) * SECOND, at_s * SECOND)
+        answer = account.margin.answer({SYMBOL: D(qty)}, [stage.position], True, at_s * SECOND, (at_s - late_s) * SECOND, at_s * SECOND)
         return [str(fact.open_qty) for _, fact in answer.facts]
 
-    account.doubt_margin(SYMBOL, key, 100 * SECOND)
+    account.margin.doubt(SYMBOL, key, 100 * SECOND)
     assert told(100, "0") == []
     assert told(101, "0") == []
-    account.take_margin_fill(SYMBOL, 105 * SECOND)
+    account.margin.take_fill(SYMBOL, 105 * SECOND)
     assert told(107, "0") == []
     assert told(113, "-0.4") == []
     assert told(119, "-0.4") == ["0.400"]
     # Without the venue's own word REST must be younger than it may be late.
-    account.restarted([SYMBOL], 200 * SECOND)
+    account.margin.restarted([SYMBOL], 200 * SECOND)
     assert account.deadline_ns() == 261 * SECOND
     assert told(210, "-0.4") + told(250, "-0.4") + told(259, "-0.4") == []
     assert told(262, "-0.4") == []
@@ -346,8 +346,8 @@ def test_a26_two_answers_with_an_execution_between_them_are_one() -> None:
 
 def test_a26_a_question_that_nobody_answers_is_asked_ever_less_often() -> None:
     account = Account()
-    account.doubt_margin(SYMBOL, "hf1", 0)
-    asked = [at_s for at_s in range(300) if account.margin_due(at_s * SECOND)]
+    account.margin.doubt(SYMBOL, "hf1", 0)
+    asked = [at_s for at_s in range(300) if account.margin.due(at_s * SECOND)]
     assert asked == [0, 6, 18, 42, 90, 150, 210, 270]
 
 
@@ -357,9 +357,9 @@ def test_a26_of_several_positions_the_one_that_was_refused_gives_first_then_the_
     def given(net: str, *refused: str) -> dict[str, str]:
         account = Account()
         for key in refused:
-            account.doubt_margin(SYMBOL, key, SECOND)
+            account.margin.doubt(SYMBOL, key, SECOND)
         for at_s in (2, 8):
-            answer = account.take_margin({SYMBOL: D(net)}, positions, True, at_s * SECOND, 0, at_s * SECOND)
+            answer = account.margin.answer({SYMBOL: D(net)}, positions, True, at_s * SECOND, 0, at_s * SECOND)
         return {key: f"{fact.open_qty:f}" for key, fact in answer.facts}
 
     assert given("-1.5", "hf1") == {"hf1": "0.000", "hf3": "0.500"}
@@ -372,9 +372,9 @@ def test_a26_a_long_and_a_short_of_one_pair_are_held_net_and_the_refused_one_end
     long = replace(Stage(PositionSide.LONG, MARGIN).protected("1.0").position, position_id="hf1")
     short = replace(Stage(PositionSide.SHORT, MARGIN, qty=D("0.4")).protected("0.4").position, position_id="hf2")
     account = Account()
-    account.doubt_margin(SYMBOL, "hf2", SECOND)
+    account.margin.doubt(SYMBOL, "hf2", SECOND)
     for at_s in (2, 8):
-        answer = account.take_margin({SYMBOL: D("0.6")}, [long, short], True, at_s * SECOND, 0, at_s * SECOND)
+        answer = account.margin.answer({SYMBOL: D("0.6")}, [long, short], True, at_s * SECOND, 0, at_s * SECOND)
     assert [(key, f"{fact.open_qty:f}") for key, fact in answer.facts] == [("hf2", "0.000")]
 
 
