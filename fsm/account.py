@@ -194,9 +194,12 @@ class Account:
 
     def deadline_ns(self) -> int | None:
         """Return when `due` has something to do, None if nothing is in question."""
+        margin_ns = self.margin.deadline_ns()
+        if not self._questions:
+            return margin_ns
         asks = [q.ask_ns for q in self._questions.values() if q.ask_ns is not None]
         asks += [q.since_ns + TOLD_NS for q in self._questions.values() if not q.is_told]
-        return min([*asks, *self.margin.asks_ns()], default=None)
+        return min(asks if margin_ns is None else [*asks, margin_ns], default=None)
 
     def due(self, positions: Iterable[Position], now_ns: int) -> Due:
         """Judge what is settled by `now_ns`."""

@@ -12,7 +12,7 @@ Rules
 Pure: time comes in.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -101,9 +101,9 @@ class Margin:
         for symbol in symbols:
             self._questions[symbol] = _Question(now_ns, now_ns + LOOK_AFTER_RESTART_NS)
 
-    def asks_ns(self) -> Iterator[int]:
-        """Yield when `due` has something to do, one time a pair in question."""
-        return (question.ask_ns for question in self._questions.values())
+    def deadline_ns(self) -> int | None:
+        """Return when `due` has something to do, None if nothing is in question."""
+        return min(question.ask_ns for question in self._questions.values()) if self._questions else None
 
     def due(self, now_ns: int) -> bool:
         """Return whether what the account holds is to be asked for now."""
