@@ -62,6 +62,7 @@ class Held(NamedTuple):
         return self.entered - self.exited - self.fees
 
 
+Pair = tuple[str, bool]  # the symbol, and whether on margin
 _NOTHING = Held(Decimal(0), Decimal(0), Decimal(0))
 
 
@@ -80,6 +81,10 @@ class VenueBooks:
         self.flattening: set[str] = set()
         # What came to life behind the end of a position is protected and closed by another one: together they are one matter.
         self.root_of: dict[str, str] = {}
+        # The symbol of each position, and whether it is on margin.
+        self.pair_of: dict[str, Pair] = {}
+        # What the orders of a position have closed of others: on margin the account is held net.
+        self.beyond: Counter[str] = Counter()
         self._read = 0
 
     def owner_of(self, order_id: str) -> str:
@@ -107,6 +112,7 @@ class VenueBooks:
                 continue
             self.owner_of_fill[fill.exec_id] = owner
             self.minimum[owner] = fill.pair.instrument.min_qty
+            self.pair_of[owner] = fill.pair.symbol, self.exchange.orders[fill.order_id].margin
             fresh.append(fill)
             held = self.held.get(owner, _NOTHING)
             side = sides.get(owner)
@@ -117,7 +123,23 @@ class VenueBooks:
                 self.held[owner] = held._replace(entered=held.entered + fill.qty, fees=held.fees + fee)
             else:
                 self.held[owner] = held._replace(exited=held.exited + fill.qty, fees=held.fees + fee)
+                self._close_beyond(owner, fill.qty, sides)
         return fresh
+
+    def _close_beyond(self, owner: str, qty: Decimal, sides: dict[str, PositionSide]) -> None:
+        """Take what an order on margin has closed beyond its own position off the newest others of that side: those are what was there."""
+        _, margin = pair = self.pair_of[owner]
+        beyond = min(qty, self.held[owner].exited - self.held[owner].entered)
+        for other in reversed(self.held):
+            if not margin or beyond <= 0:
+                return
+            if other == owner or self.pair_of[other] != pair or sides.get(other) is not sides.get(owner):
+                continue
+            mine, its = self.held[owner], self.held[other]
+            part = max(Decimal(0), min(beyond, its.net))
+            self.held[owner], self.held[other] = mine._replace(exited=mine.exited - part), its._replace(exited=its.exited + part)
+            self.beyond[owner] += part  # type: ignore[assignment]
+            beyond -= part
 
     def bare(self) -> dict[str, Decimal]:
         """Return what each position holds that no open stop of its own covers; what is below the smallest order does not count."""
@@ -229,8 +251,9 @@ class Watch:
             entered = held.entered - held.fees
             if entered > planned and not held.exited > held.entered and owner not in self.books.root_of.values():
                 self.say(now_ns, "I2", f"{owner}: {entered} entered at the venue, {planned} were planned")
-            if held.exited > held.entered and not self._has_hand:
-                self.say(now_ns, "I2", f"{owner}: {held.exited} left at the venue, {held.entered} had entered")
+            exited = held.exited + self.books.beyond[owner]
+            if exited > held.entered and not self._has_hand:
+                self.say(now_ns, "I2", f"{owner}: {exited} left at the venue, {held.entered} had entered")
 
     def look_at_desk(self, desk: Desk, now_ns: int) -> None:
         """See whether a step of the core broke what it asserts itself."""
