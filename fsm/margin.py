@@ -1,7 +1,8 @@
 """What the account holds on margin, which no balance tells: what its owner closed of ours, and what is not there any more (A26, P24).
 
 Rules
-    1. The account is held net per pair. The owner's trades close what the owner is known to hold, then ours, the newest first.
+    1. The account is held net per pair. The owner's trades close what the owner is known to hold, then ours, the newest first; what an
+       earlier life of the process has booked of a trade, in whatever position, is booked.
     2. What the account holds of a pair is asked for by REST where the venue refuses an exit because nothing is there to close, and after
        each start: what happened before it is not known.
     3. An answer counts if nothing is out or was executed since it was asked for that would change it. REST may be a minute behind the
@@ -49,12 +50,17 @@ class _Question:
 
 
 class Margin:
-    """What is known of one account's holdings on margin. A restart begins with nothing."""
+    """What is known of one account's holdings on margin. A restart begins with nothing but what the log has booked."""
 
     def __init__(self) -> None:
         self._owners: dict[str, Decimal] = {}
         self._moved_ns: dict[str, int] = {}
         self._questions: dict[str, _Question] = {}
+        self._booked: Mapping[str, Decimal] = {}
+
+    def recall(self, booked: Mapping[str, Decimal]) -> None:
+        """Take how much of the owner's trades a life before this one has booked, by trade: they are told anew."""
+        self._booked = booked
 
     def owners_of(self, symbol: str) -> Decimal:
         """Return what the owner is known to hold of a pair, below zero where he is short."""
@@ -69,7 +75,8 @@ class Margin:
         self.take_fill(trade.symbol, trade.ts_recv_ns)
         sign = 1 if trade.side is Side.BUY else -1
         net = self.owners_of(trade.symbol)
-        left = trade.qty - min(trade.qty, max(Decimal(0), -sign * net))
+        booked = min(trade.qty, self._booked.get(trade.trade_id, Decimal(0)))
+        left = min(trade.qty - booked, trade.qty - min(trade.qty, max(Decimal(0), -sign * net)))
         facts = []
         for position in newest_first(positions):
             plan = position.plan
@@ -82,7 +89,7 @@ class Margin:
             if part > 0:
                 facts.append((position.position_id, trade.manual_fill(part, trade.ts_recv_ns)))
                 left -= part
-        closed = sum((fact.last_qty for _, fact in facts), Decimal(0))
+        closed = sum((fact.last_qty for _, fact in facts), booked)
         self._owners[trade.symbol] = net + sign * (trade.qty - closed)
         return tuple(facts)
 

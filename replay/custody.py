@@ -90,17 +90,21 @@ class Custody:
         return self._account.entering(wanted.instrument.base, self._desk.positions.values())
 
     def recall(self, events: Iterable[PositionEvent]) -> None:
-        """Take from a log what was the owner's when an entry was sent that is in question.
+        """Take from a log what was the owner's when an entry was sent that is in question, and what is booked of the owner's trades.
 
-        Not for one that rests: while it did, what the account got was the owner's, and the log does not tell of it.
+        Not for an entry that rests: while it did, what the account got was the owner's, and the log does not tell of it.
         """
         owned: dict[str, f.Owned] = {}
+        booked: dict[str, Decimal] = {}
         for event in events:
+            if isinstance(event.fact, f.ManualFillSeen):
+                booked[event.fact.trade_id] = booked.get(event.fact.trade_id, Decimal(0)) + event.fact.last_qty
             if isinstance(event.fact, f.PositionRequested) and event.fact.owned is not UNSET:
                 position = self._desk.positions.get(event.position_id)
                 if position is not None and any(not o.accepted_ns or o.order_type == "market" for o in position.open_orders("entry")):
                     owned[position.instrument.base] = event.fact.owned
         self._account.recall(owned)
+        self._account.margin.recall(booked)
 
     def take_own_fill(self, position: Position, fact: f.OrderFilled) -> None:
         """Note an execution of ours; one on margin moves no balance of the base asset, but what is held on margin."""

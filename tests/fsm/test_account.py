@@ -228,6 +228,15 @@ def test_a_margin_trade_of_the_owner_closes_what_it_reverses_of_ours_and_nothing
     assert [(fact.last_qty, fact.fees[0].qty) for _, fact in facts] == closed
 
 
+@pytest.mark.parametrize(("booked", "closed"), [("1.0", []), ("0.7", [D("0.3")])], ids=["all of it", "a part"])
+def test_what_an_earlier_life_has_booked_of_a_margin_trade_of_the_owner_closes_nothing_of_a_later_one(booked: str, closed: list) -> None:
+    account, stage = Account(), Stage(capabilities=MARGIN).protected("1.0")
+    account.margin.recall({"X1": D(booked)})
+    facts = account.take_trade(owners(stage.now_ns), [stage.position])
+    assert [fact.last_qty for _, fact in facts] == closed
+    assert account.margin.owners_of("BTC/USD") == 0
+
+
 @pytest.mark.parametrize(("told", "shared"), [("0.901", False), ("0.902", True)])
 def test_what_was_bought_behind_a_balance_counts_towards_what_the_owner_holds_beside(told: str, shared: bool) -> None:
     """The smallest order is 0.002: with the 0.1 that the balance lacks there is that much beside the position, or less."""

@@ -130,6 +130,23 @@ def test_a26_a_margin_position_closed_by_its_owner_shrinks_at_once(side: Positio
 
 
 @both_sides
+def test_a26_what_the_owner_closed_of_a_margin_position_that_has_ended_is_not_taken_off_a_later_one_after_a_restart(
+    side: PositionSide,
+) -> None:
+    floor = Floor()
+    ended = floor.protected(side, margin=True)
+    floor.by_hand(side.exit_side.value, "0.5", margin=True)
+    floor.wait(2)
+    assert floor.state(ended) == "Closed"
+    position_id = floor.protected(side, margin=True)
+    floor.kill()
+    floor.wait(5)
+    assert (floor.state(position_id), abs(floor.at_venue())) == ("Protected", D("0.5"))
+    assert [text.split()[-1] for text in floor.resting()] == ["0.5"]
+    assert replayed(floor)
+
+
+@both_sides
 def test_a26_an_owner_who_closes_what_he_opened_himself_on_margin_touches_nothing_of_ours(side: PositionSide) -> None:
     floor = Floor()
     position_id = floor.protected(side, margin=True)
