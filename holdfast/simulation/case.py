@@ -22,6 +22,8 @@ from venues.simulated.settings import VenueSettings
 SCHEMA = "holdfast-simulation.1"
 SYMBOLS = ("BTC/USD", "ETH/USD")
 START_PX = {"BTC/USD": Decimal(60_000), "ETH/USD": Decimal(3_000)}
+# In how many lives the owner sells what a position of ours holds.
+SALES_RATE = 0.05
 # Time limits short enough for what a life of half a minute can hold; the others live with the usual ones.
 _SHORT = Timing(
     ack_timeout_ms=3_000,
@@ -61,6 +63,7 @@ HappeningKind = Literal[
     "cancel_by_hand",  # the owner cancels our open order `number`
     "expire",  # our open order `number` expires at the venue
     "trade_by_hand",  # the owner trades `number` basis points of what is his own
+    "sell_by_hand",  # the owner closes `number + 1` tenths of what our position `number` holds; with an even one he cancels its stops first
     "move_funds",  # the owner withdraws a tenth of what is his own, or deposits as much, of the first symbol's base asset or its quote
 ]
 
@@ -133,6 +136,7 @@ def draw(seed: int) -> Case:
     wishes = [_wish(rng, number, opening.at_ms, faults_end_ms) for number, opening in enumerate(openings) if rng.random() < 0.5]
     intensity = rng.choice((0, 1, 1, 2, 2, 3, 5))
     happenings = [x for _ in range(rng.randint(0, 4 * intensity) if intensity else 0) for x in _happenings(rng, faults_end_ms)]
+    happenings += _sales(Random(f"sales {seed}"), faults_end_ms)
     return Case(
         seed=seed,
         symbols=symbols,
@@ -232,6 +236,14 @@ def _happenings(rng: Random, end_ms: int) -> list[Happening]:
     if rng.random() < 0.25:
         return [first, _happening(rng, min(end_ms - 1, at_ms + rng.choice((0, 1, 30, 300, 1_500))))]
     return [first]
+
+
+def _sales(rng: Random, end_ms: int) -> list[Happening]:
+    """Draw, seldom, an owner who sells what positions of ours hold. From a generator of its own: all else of a seed is as without it."""
+    if rng.random() >= SALES_RATE:
+        return []
+    times = [rng.randint(1_000, end_ms - 1) for _ in range(rng.randint(1, 2))]
+    return [Happening(at_ms=at_ms, kind="sell_by_hand", number=rng.randint(0, 9)) for at_ms in times]
 
 
 def _happening(rng: Random, at_ms: int) -> Happening:

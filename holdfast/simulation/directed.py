@@ -42,6 +42,7 @@ _RACES = tuple(
 )  # fmt: skip
 _CANCELS = (("cancel_by_hand", ""),)
 _HANDS = (*_CANCELS, ("trade_by_hand", ""))
+_SALES = (("sell_by_hand", ""),)
 _EXPIRIES = (("expire", ""),)
 _FEES = tuple(
     ("fault", text)
@@ -65,6 +66,7 @@ DIRECTIONS: Mapping[str, Direction] = {
     "funds": Direction(
         ("tighten", "exit"), (("move_funds", ""), ("move_funds", ""), ("trade_by_hand", ""), *_REFUSALS, *_DOUBT), 400,
     ),
+    "sold": Direction(("tighten", "exit_patient", "exit"), (*_SALES * 4, *_CANCELS, *_RACES, *_DOUBT, ("kill", ""), ("cut", "")), 500),
     "taken": Direction(("protect", "tighten", "protect", "protect", "exit"), (*_CANCELS, *_CANCELS, *_HANDS, *_DOUBT), 400),
     "races": Direction(("tighten", "exit_patient", "exit"), (*_RACES, *_RACES, ("kill", ""), ("cut", "")), 500),
     "expired": Direction(

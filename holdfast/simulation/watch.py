@@ -7,7 +7,8 @@
     I14         no position makes more than `EVENTS_A_MINUTE` events within a minute: every loop with a venue is bounded
     broken      the core's own assertions (`desk.broken`: I1, I2, I3, I5)
 
-The venue's books are read, never the engine's idea of them. What the owner trades by hand is told apart by the orders' ids.
+The venue's books are read, never the engine's idea of them. What the owner trades by hand is told apart by the orders' ids. What he
+sells of ours is taken off all positions of the pair together: of which one it was, nobody at the venue can tell.
 """
 
 import re
@@ -85,6 +86,8 @@ class VenueBooks:
         self.pair_of: dict[str, Pair] = {}
         # What the orders of a position have closed of others: on margin the account is held net.
         self.beyond: Counter[str] = Counter()
+        # What the owner has sold of what positions of a pair held, and whether they were long.
+        self.taken: dict[Pair, tuple[Decimal, bool]] = {}
         self._read = 0
 
     def owner_of(self, order_id: str) -> str:
@@ -97,7 +100,45 @@ class VenueBooks:
 
     def family_of(self, position_id: str) -> list[str]:
         """Return a position and those that took over what came to life behind its end."""
-        return [position_id, *(heir for heir, root in self.root_of.items() if root == position_id)]
+        members = [position_id]
+        if (pair := self.pair_of.get(position_id)) in self.taken:
+            members = [key for key in sorted(self.pair_of) if self.pair_of[key] == pair]
+        return [*members, *(heir for heir, root in self.root_of.items() if root in members)]
+
+    def sum_of(self, pair: Pair) -> Decimal:
+        """Return what the positions of a pair hold by their own orders, less what the owner has sold of it."""
+        taken, _ = self.taken.get(pair, (Decimal(0), True))
+        return sum((held.net for key, held in self.held.items() if self.pair_of[key] == pair), -taken)
+
+    def there(self, pair: Pair, is_long: bool) -> Decimal:
+        """Return what the account holds of a pair on that side, below zero where it is on the other one."""
+        symbol, margin = pair
+        instrument, account = self.exchange.pairs[symbol].instrument, self.exchange.account
+        if not margin:
+            return account.balances[instrument.base]
+        lots = account.positions[symbol].lots if symbol in account.positions else 0
+        return instrument.qty(lots if is_long else -lots)
+
+    def take_sale(self, pair: Pair, is_long: bool) -> None:
+        """Note what is less than what our positions hold, now that the owner has sold."""
+        missing = self.sum_of(pair) - self.there(pair, is_long)
+        if missing > 0:
+            taken, _ = self.taken.get(pair, (Decimal(0), is_long))
+            self.taken[pair] = taken + missing, is_long
+
+    def left_of(self, position_id: str) -> Decimal:
+        """Return what the venue still holds of a position; where the owner has sold of its pair, of all positions of the pair."""
+        pair = self.pair_of[position_id]
+        return self._left_in(pair) if pair in self.taken else self.held[position_id].net
+
+    def _left_in(self, pair: Pair) -> Decimal:
+        """Return what is left of a pair of which the owner has sold: by our orders, and no more than the account holds.
+
+        An order of ours that was under way as he sold, or whose engine had not heard of it, may close what is not there any more.
+        """
+        taken, is_long = self.taken[pair]
+        left = min(self.sum_of(pair), self.there(pair, is_long))
+        return Decimal(0) if -taken <= left < 0 else left
 
     def read(self, sides: dict[str, PositionSide]) -> list[Fill]:
         """Take the executions that are new; `sides` names the side of each position. Return those of ours."""
@@ -152,6 +193,12 @@ class VenueBooks:
             least, held = self.minimum[owner], self.held[owner].net
             if held >= least and held - covered[owner] >= least:
                 found[owner] = held - covered[owner]
+        for pair in self.taken:
+            ours = [key for key in found if self.pair_of[key] == pair]
+            stops = sum((covered[key] for key in self.pair_of if self.pair_of[key] == pair), Decimal(0))
+            if ours and self._left_in(pair) - stops < self.minimum[ours[0]]:
+                for key in ours:
+                    del found[key]
         return found
 
     def ours_open(self) -> list[str]:

@@ -25,6 +25,7 @@ import structlog
 from events.errors import HoldfastError, Tampered, VenueProblem
 from events.record import bytes_from
 from events.store import Store, open_store
+from events.values import PositionSide
 from fsm.position import HALTED, LIVE_STATES
 from holdfast.assembly import Assembled, Parts, assemble
 from projections.books import Books
@@ -157,7 +158,7 @@ class World:
             settings=case.settings,
             seed=case.seed,
         )
-        has_hand = any(h.kind == "trade_by_hand" for h in case.happenings)
+        has_hand = any(h.kind in ("trade_by_hand", "sell_by_hand") for h in case.happenings)
         self.watch = Watch(self.venue.exchange, case.audit_interval_s + 30, has_hand)
         self.url = ""
         self.life: _Life | None = None
@@ -500,7 +501,9 @@ class World:
         return True
 
     def _trade_by_hand(self, happening: Happening) -> bool:
-        """The owner trades some of what was his before we came."""
+        """The owner trades some of what was his before we came. Once he has sold what is ours nobody can tell any more whose is what."""
+        if self.watch.books.taken:
+            return False
         instrument = pair_of(self.case.symbols[0]).instrument
         own = self.case.settings.balances.get(instrument.base, Decimal(0))
         side = "sell" if happening.number % 2 and own else "buy"
@@ -511,7 +514,38 @@ class World:
             return False
         return True
 
+    def _sell_by_hand(self, happening: Happening) -> bool:
+        """The owner closes at market a part of what a position of ours holds: on spot, all that is his own beside goes first."""
+        self.watch.look_at_books(self.loop.now_ns)
+        books = self.watch.books
+        held = [key for key in sorted(books.held) if books.held[key].net >= books.minimum[key] and key in self.watch.sides]
+        if not held:
+            return False
+        key = held[happening.number % len(held)]
+        symbol, margin = pair = books.pair_of[key]
+        instrument = pair_of(symbol).instrument
+        is_long = self.watch.sides[key] is PositionSide.LONG
+        if happening.number % 2 == 0:
+            for order in [o for o in self.venue.exchange.open_orders() if books.owner_of(o.order_id) == key and o.buying != is_long]:
+                with contextlib.suppress(HoldfastError):
+                    self.venue.cancel_by_hand(order.order_id)
+            # What was to be cancelled may have executed in that moment.
+            self.watch.look_at_books(self.loop.now_ns)
+        lots = instrument.floor_lots(books.held[key].net * (happening.number + 1) / 10)
+        there = books.there(pair, is_long)
+        beside = instrument.floor_lots(max(Decimal(0), there - books.sum_of(pair)))
+        qty = min(instrument.qty(max(lots, instrument.min_lots) + beside), instrument.qty(instrument.floor_lots(max(Decimal(0), there))))
+        try:
+            self.venue.trade_by_hand(symbol, "sell" if is_long else "buy", qty, margin=margin)
+        except HoldfastError:
+            return False
+        self.watch.look_at_books(self.loop.now_ns)
+        books.take_sale(pair, is_long)
+        return True
+
     def _move_funds(self, happening: Happening) -> bool:
+        if self.watch.books.taken:
+            return False
         instrument = pair_of(self.case.symbols[0]).instrument
         asset = (instrument.base, instrument.quote)[happening.number // 2 % 2]
         own = self.case.settings.balances.get(asset, Decimal(0))
@@ -573,7 +607,7 @@ class World:
             if position.state in LIVE_STATES and position.state != HALTED:
                 self.watch.say(now_ns, "I13", f"{key} has not ended: {position.state}")
         for key in sorted(self.watch.books.held):
-            left = self.watch.books.held[key].net
+            left = self.watch.books.left_of(key)
             if abs(left) >= self.watch.books.minimum[key] and not self._halted().intersection(self.watch.books.family_of(key)):
                 self.watch.say(now_ns, "I13", f"{key} has ended, and the venue still holds {left} of it")
         for life in self.sessions:
@@ -679,5 +713,6 @@ _HAPPENINGS: dict[str, Callable[[World, Happening], bool | None]] = {
     "cancel_by_hand": World._cancel_by_hand,
     "expire": World._expire,
     "trade_by_hand": World._trade_by_hand,
+    "sell_by_hand": World._sell_by_hand,
     "move_funds": World._move_funds,
 }

@@ -14,6 +14,10 @@ TAKEN: dict[str, tuple[Step, ...]] = {
     "refused": (("Abandoned", "OrderRejected", "Abandoned"), ("CancelPending", "OrderRejected", "Abandoned")),
     "resting": (("MakerExiting", "ExitRequested", "MakerExiting"),),
     "funds": (("MarketExiting", "BalanceShort", "MarketExiting"),),
+    "sold": (
+        ("Protected", "ManualFillSeen", "Resizing"), ("Protected", "ManualFillSeen", "CancelPending"),
+        ("Reconciling", "ManualFillSeen", "Reconciling"), ("CancelPending", "ManualFillSeen", "CancelPending"),
+    ),
     "taken": (
         ("AwaitingOwner", "ProtectionRequested", "ProtectionPending"), ("Protected", "ProtectionRequested", "Protected"),
         ("AwaitingOwner", "ExitRequested", "MarketExiting"),
