@@ -35,6 +35,7 @@ from events.values import Side
 from .holdings import ASK_AGAIN_MAX_NS, ASK_AGAIN_NS, SECOND_NS, OwnerTrade, net_of, newest_first, qty_of
 from .margin import Margin
 from .model import Order, Position
+from .position import HALTED
 
 # Executions and balances come in frames of two channels; what still differs after a second differs.
 GRACE_NS = SECOND_NS
@@ -225,7 +226,8 @@ class Account:
         known = self._balances.get(asset)
         if known is None or self._not_in_balance.get(asset):
             return Decimal(0)
-        ours = _spot_net(positions, asset)
+        live = tuple(positions)
+        ours = _spot_net(live, asset) - _sold_beyond(live, asset)
         return max(Decimal(0), ours - known.qty)
 
     # --- what is shared ---------------------------------------------------------------------------------------------------
@@ -478,6 +480,12 @@ def _least(asset: str, positions: Iterable[Position]) -> Decimal:
 def _spot_net(positions: Iterable[Position], asset: str) -> Decimal:
     """What positions add up to on spot: one that is short has sold what was the owner's, and buys it back."""
     return net_of(p for p in positions if p.instrument.base == asset and not p.plan.margin)
+
+
+def _sold_beyond(positions: Iterable[Position], asset: str) -> Decimal:
+    """What orders of ours have sold beyond their own position, and a reverse is to buy back (P24): no other position lacks it."""
+    sold = (p for p in positions if _is_spot_long(p, asset) and p.state != HALTED)
+    return sum((p.instrument.qty(p.reverse_lots) for p in sold), Decimal(0))
 
 
 def _is_spot_long(position: Position, asset: str) -> bool:

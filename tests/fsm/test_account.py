@@ -206,6 +206,14 @@ def test_a_stop_that_fired_and_was_given_up_keeps_no_answer_about_margin_from_co
     assert [told(at_s, position) for at_s in (280, 350)] == [[], ["0.600"]]
 
 
+def test_what_an_order_of_ours_sold_beyond_its_position_and_is_bought_back_is_missing_of_no_other_one() -> None:
+    account, held = Account(), Stage().protected("1.0").position
+    over = replace(held, position_id="hf000002", state="Flattening", exited_lots=held.filled_lots + held.instrument.floor_lots(D("0.4")))
+    account.take_balance("BTC", D("0.6"), None, 10 * SECOND, 10 * SECOND)
+    assert account.missing_of("BTC", [held, over]) == 0
+    assert account.missing_of("BTC", [held, replace(over, state="Halted")]) == D("0.4")
+
+
 def owners(at_ns: int, symbol: str = "BTC/USD", side: Side = Side.SELL, qty: str = "1.0", *, margin: bool = True) -> OwnerTrade:
     fees = (f.Fee(asset="USD", qty=D("0.8")),)
     return OwnerTrade("X1", symbol, symbol[:3], side, D(qty), D(100), fees, margin, at_ns, at_ns)
