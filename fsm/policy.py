@@ -22,6 +22,7 @@ from .position import (
     EXIT_ATTEMPTS,
     PROTECT_ATTEMPTS,
     PROTECTION_PENDING,
+    is_to_wait,
     looser,
     misaligned,
     trims,
@@ -287,13 +288,18 @@ def _trim(d: Draft) -> Commands:
 
 
 def _cancel_rest(d: Draft) -> Commands:
-    """Cancel every own order that could still fill and is not being cancelled yet; ask where there is no proof."""
+    """Cancel every own order that could still fill and is not being cancelled yet; ask where there is no proof.
+
+    A stop stays while the exit has to wait, also one of which there is no proof that it rests: it may be all that there is.
+    """
     unproven = d.position.unseen_child_lots >= d.position.min_lots
     for order in d.position.open_orders():
         if order.is_triggered and d.position.exit_reason != "stop_unfilled":
             # An executing stop is the exit; it is called back only when it has not filled in time.
             continue
         unproven = unproven or order.status in (UNKNOWN, ENDED) or order.cancel_refused
+        if _stays_meanwhile(d, order):
+            continue
         if order.pending != "cancel" and not order.cancel_refused and order.status != ENDED:
             yield _cancel(d, order)
     if unproven:
@@ -309,10 +315,16 @@ def _cancel_again(d: Draft) -> Commands:
     stays = d.position.state == ENTRY_CANCEL_PENDING and d.position.is_tradable
     for order in d.position.open_orders():
         market = order.order_type == "market"
-        if _is_called_back(d, order) or (stays and order.role == "stop"):
+        if _is_called_back(d, order) or (stays and order.role == "stop") or _stays_meanwhile(d, order):
             continue
         if order.status in (LIVE, TRIGGERED) or (order.status in (UNKNOWN, SUBMITTED) and not market):
             yield _cancel(d, order)
+
+
+def _stays_meanwhile(d: Draft, order: Order) -> bool:
+    p = d.position
+    stops = order.role == "stop" and not order.is_triggered and not order.called_back
+    return stops and is_to_wait(p) and p.is_tradable and not p.reverse_lots
 
 
 def _is_called_back(d: Draft, order: Order) -> bool:

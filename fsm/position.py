@@ -443,7 +443,7 @@ def _way_out(position: Position, open_orders: tuple[Any, ...], reason: str) -> s
     executing = [o for o in open_orders if o.is_triggered]
     if executing and reason != "stop_unfilled":
         return "STOP_OUT" if len(executing) == len(open_orders) else "BLOCKED"
-    if _is_to_wait(position) and any(o.protects_lots and o.pending != "cancel" for o in open_orders):
+    if is_to_wait(position) and any(o.protects_lots and o.pending != "cancel" for o in open_orders):
         return "WAITING"
     resting = [o for o in open_orders if o.role == "take_profit"]
     if resting:
@@ -460,8 +460,8 @@ def _way_out(position: Position, open_orders: tuple[Any, ...], reason: str) -> s
     return "CLEAR"
 
 
-def _is_to_wait(position: Position) -> bool:
-    """Whether an exit has to wait, if a stop stands meanwhile.
+def is_to_wait(position: Position) -> bool:
+    """Return whether an exit has to wait, if a stop stands meanwhile; what may be one is not called back before.
 
     The venue takes none, or what is held is known by a balance alone: it may be what the owner has paid in, and the entry may
     have no end that can be proven for as long as lists are cut and REST is away. What the venue has stated as executed is no doubt.
@@ -659,7 +659,7 @@ def _ladder(position: Position, fact: Any) -> str:
 
 
 def _upkeep(position: Position, fact: Any) -> str:
-    if position.exit_reason and _is_to_wait(position):
+    if position.exit_reason and is_to_wait(position):
         return "WAITING"
     if position.shadow_ns and fact.ts_recv_ns - position.shadow_ns >= position.plan.timing.trigger_timeout_ms * 1_000_000:
         return "SHADOW_FIRED"

@@ -30,6 +30,8 @@ _FILLED = frozenset({
 _WAITS = frozenset({s.RECONCILING, s.HALTED})
 # Facts that change neither what is held nor what an order is.
 _QUIET = frozenset({"AmendRejected", "ExitRequested", "LevelCrossed", "MarketModeChanged", "DeadlinePassed", *s.SNAPSHOT})
+# With these an entry may have ended of which only a balance told that it had bought.
+_ENTRY_ENDS = frozenset({"OrderNotSent", "OrderNotFound", "OrderCanceled", "OrderExpired", "OrderCompleted", "PositionAdjusted"})
 # The questions of where the evidence is that a quiet fact finds in a state; every other answer leads out of it.
 _HOME: Mapping[tuple[str, str], frozenset[str]] = {
     (s.PROTECTION_PENDING, "situation"): frozenset({"BARE", "SHORT"}),
@@ -83,9 +85,10 @@ LAWS: tuple[Law, ...] = (
     ),
     Law(
         "what has filled was not never filled",
-        "these states are entered with a fill or an adoption, and fills are not taken back",
+        "these states are entered with a fill, an adoption or the word of a balance, and only that word is taken back",
         lambda state, fact, given, where: (
-            state in _FILLED and (where == "NEVER" or (where == "SENT" and (fact in _QUIET or fact == "OrderRejected")))
+            state in _FILLED
+            and ((where == "NEVER" and fact not in _ENTRY_ENDS) or (where == "SENT" and (fact in _QUIET or fact == "OrderRejected")))
         ),
     ),
     Law(

@@ -233,3 +233,35 @@ def test_a13_a_better_stop_that_rests_before_the_old_one_goes_is_tried_also_whil
     tighten = (TightenStep(profit_bps=100, trail_offset_bps=100),)
     stage = told(Stage(side, BESIDE, tighten=tighten).protected(), "cancel_only").price(101)
     assert_decision(stage, "Tightening", "submit stop 1.0 trail 100")
+
+
+@SHUT
+@both_sides
+def test_a13_a_stop_that_lists_lack_is_not_called_back_for_an_exit_that_has_to_wait(side: PositionSide, mode: f.VenueMode) -> None:
+    stage = told(Stage(side).protected(), mode).wait(1_000).snapshot(complete=False).wait(100).snapshot(complete=False)
+    stage.leave("time_stop")
+    assert_decision(stage, "CancelPending")
+    stage.wait(10_000)
+    assert not [text for text in stage.said() if "cancel stop" in text]
+    stage.accepted("stop").snapshot("stop", complete=False)
+    assert stage.state == "Protected"
+    told(stage, "online")
+    assert_decision(stage, "CancelPending", "cancel stop")
+
+
+@SHUT
+@both_sides
+def test_a13_a_stop_that_lists_lack_is_called_back_as_soon_as_the_market_takes_the_exit(side: PositionSide, mode: f.VenueMode) -> None:
+    stage = told(Stage(side).protected(), mode).wait(1_000).snapshot(complete=False).wait(100).snapshot(complete=False)
+    stage.leave("time_stop")
+    told(stage, "online")
+    assert_decision(stage, "CancelPending", "cancel stop")
+
+
+@SHUT
+@both_sides
+def test_a13_a_stop_that_is_on_its_way_is_not_called_back_for_an_exit_that_has_to_wait(side: PositionSide, mode: f.VenueMode) -> None:
+    stage = told(Stage(side).entered(), mode).leave("time_stop")
+    assert_decision(stage, "CancelPending")
+    stage.accepted("stop")
+    assert_decision(stage, "Protected")
