@@ -51,7 +51,7 @@ def _send_exits_twice() -> contextlib.AbstractContextManager[None]:
     def make(original: Any) -> Any:
         async def send(engine: Any, outgoing: Any) -> None:
             await original(engine, outgoing)
-            command = outgoing.command
+            command = None if isinstance(outgoing, str) else outgoing.command
             if isinstance(command, c.SubmitOrder) and command.role == "exit":
                 twin = outgoing.frame.replace(command.client_order_id, command.client_order_id[:-1] + "z")
                 await engine._session.send(twin)

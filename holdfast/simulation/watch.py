@@ -86,6 +86,10 @@ class VenueBooks:
         self.pair_of: dict[str, Pair] = {}
         # What the orders of a position have closed of others: on margin the account is held net.
         self.beyond: Counter[str] = Counter()
+        # What orders of others have closed of a position, less what its own have closed of others.
+        self.by_others: Counter[str] = Counter()
+        # What the stops of a position have closed, and what its other orders have.
+        self._closed: Counter[tuple[str, bool]] = Counter()
         # What the owner has sold of what positions of a pair held, and whether they were long.
         self.taken: dict[Pair, tuple[Decimal, bool]] = {}
         self._read = 0
@@ -164,6 +168,7 @@ class VenueBooks:
                 self.held[owner] = held._replace(entered=held.entered + fill.qty, fees=held.fees + fee)
             else:
                 self.held[owner] = held._replace(exited=held.exited + fill.qty, fees=held.fees + fee)
+                self._closed[owner, self.exchange.orders[fill.order_id].order_type in STOPS] += fill.qty  # type: ignore[assignment]
                 self._close_beyond(owner, fill.qty, sides)
         return fresh
 
@@ -180,7 +185,14 @@ class VenueBooks:
             part = max(Decimal(0), min(beyond, its.net))
             self.held[owner], self.held[other] = mine._replace(exited=mine.exited - part), its._replace(exited=its.exited + part)
             self.beyond[owner] += part  # type: ignore[assignment]
+            self.by_others[other] += part  # type: ignore[assignment]
+            self.by_others[owner] -= part  # type: ignore[assignment]
             beyond -= part
+
+    def has_doubled(self, position_id: str) -> bool:
+        """Whether a position closed of others what its exits alone, or its stops alone, closed beyond what it had."""
+        entered = self.held[position_id].entered
+        return self.beyond[position_id] > 0 and any(self._closed[position_id, is_stop] > entered for is_stop in (False, True))
 
     def bare(self) -> dict[str, Decimal]:
         """Return what each position holds that no open stop of its own covers; what is below the smallest order does not count."""

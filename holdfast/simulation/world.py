@@ -6,7 +6,6 @@ what is held gets covered, positions end when they are asked to, and its books a
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import shutil
 import tempfile
@@ -22,25 +21,18 @@ from typing import Any
 import msgspec
 import structlog
 
-from events.errors import HoldfastError, Tampered, VenueProblem
-from events.record import bytes_from
-from events.store import Store, open_store
+from events.errors import HoldfastError, VenueProblem
 from events.values import PositionSide
-from fsm.position import HALTED, LIVE_STATES
+from fsm.position import HALTED
 from holdfast.assembly import Assembled, Parts, assemble
-from projections.books import Books
-from projections.catchup import CatchUp
-from projections.fills import row_from
 from replay.intents import ExitPosition, HaltPosition, OpenPosition, ProtectPosition, TightenPosition
-from replay.lines import parts_of
-from replay.replay import replay
-from replay.session import is_begun
 from venues.clock import Clock
 from venues.simulated import MarketFeed, SimulatedVenue
 from venues.simulated.pairs import pair_of
 
 from .case import START_PX, Case, Happening, Opening, Wish
 from .disk import SimulatedDisk
+from .judge import Judge, Session
 from .loop import VirtualLoop
 from .market import ticks_of
 from .network import Network
@@ -94,7 +86,8 @@ def simulate(case: Case, *, with_replay: bool = True, patience_s: float = END_S)
         asyncio.set_event_loop(loop)
         with silence():
             loop.run_until_complete(world.run())
-            world.judge(with_replay)
+            sessions = [Session(life.session, life.lost_power) for life in world.sessions]
+            world.judge.judge(sessions, was_paged=bool(world.pages), with_replay=with_replay, now_ns=loop.now_ns)
     except Exception as problem:
         world.watch.say(loop.now_ns, "program", f"{type(problem).__name__}: {problem}")
     finally:
@@ -137,7 +130,7 @@ class _Life:
 
 
 class World:
-    """Everything that one case needs. `run` lives it, `judge` looks at what is left, `lived` tells."""
+    """Everything that one case needs. `run` lives it, its `judge` looks at what is left, `lived` tells."""
 
     def __init__(self, case: Case, folder: Path, loop: VirtualLoop, patience_s: float) -> None:
         self.case, self.folder, self.loop, self.patience_s = case, folder, loop, patience_s
@@ -170,11 +163,7 @@ class World:
         self.refused = 0
         self.pages: Counter[str] = Counter()
         self.injected: Counter[str] = Counter()
-        self.books = Books()
-        self.log_hash = ""
-        self.events = 0
-        self.ends: Counter[str] = Counter()
-        self.replayed = self.unpriced = 0
+        self.judge = Judge(folder, self.watch)
 
     # --- the course -----------------------------------------------------------------------------------------------------
 
@@ -574,89 +563,6 @@ class World:
         bare = ", ".join(f"{key} {qty}" for key, qty in self.watch.books.bare().items())
         return f"link {link}, positions: {held or 'none'}; bare at the venue: {bare or 'nothing'}"
 
-    # --- judgement --------------------------------------------------------------------------------------------------------------
-
-    def judge(self, with_replay: bool) -> None:
-        """Look at what is left: the books against the venue's, no order that outlived its position, sessions that replay alike."""
-        now_ns = self.loop.now_ns
-        self.watch.look_at_books(now_ns)
-        if ours := self.watch.books.ours_open():
-            self.watch.say(now_ns, "I5", f"orders outlived their positions: {', '.join(ours)}")
-        with open_store(str(self.folder / "events.db"), create=False) as store:
-            self._judge_log(store, now_ns)
-        if with_replay:
-            for life in self.sessions:
-                self._replay(life, now_ns)
-
-    def _judge_log(self, store: Store, now_ns: int) -> None:
-        digest = hashlib.sha256()
-        # What the disk refused is told with the folder's name, and that is another one in each run.
-        here = str(self.folder).encode()
-        for event in store.all_events():
-            self.events += 1
-            digest.update(bytes_from(event).replace(here, b"") + b"\n")
-        catch_up = CatchUp(store)
-        catch_up.run()
-        self.books = catch_up.books
-        if not self.books.ledger.is_balanced:
-            self.watch.say(now_ns, "I9", "the ledger does not balance")
-        self._compare_fills(now_ns)
-        for key in sorted(self.books.positions):
-            position = self.books.positions[key]
-            self.ends[position.state] += 1
-            if position.state in LIVE_STATES and position.state != HALTED:
-                self.watch.say(now_ns, "I13", f"{key} has not ended: {position.state}")
-        for key in sorted(self.watch.books.held):
-            left = self.watch.books.left_of(key)
-            if abs(left) >= self.watch.books.minimum[key] and not self._halted().intersection(self.watch.books.family_of(key)):
-                self.watch.say(now_ns, "I13", f"{key} has ended, and the venue still holds {left} of it")
-        for life in self.sessions:
-            digest.update(_bodies(life.session).replace(here, b""))
-        digest.update(repr([(f.exec_id, f.qty, f.px, f.fee) for f in self.watch.books.fills.values()]).encode())
-        self.log_hash = digest.hexdigest()[:16]
-
-    def _halted(self) -> set[str]:
-        return {key for key, position in self.books.positions.items() if position.state == HALTED and self.pages}
-
-    def _compare_fills(self, now_ns: int) -> None:
-        """Every execution of ours at the venue is in the books once, and nothing else is."""
-        venue = self.watch.books
-        booked: Counter[str] = Counter()
-        for key in sorted(self.books.pnl.positions):
-            for fill in self.books.pnl.positions[key].fills:
-                if fill.source != "order":
-                    continue
-                booked[fill.trade_id] += 1
-                known = venue.fills.get(fill.trade_id)
-                row = row_from(fill)
-                if known is not None and row.last_px is None:
-                    self.unpriced += 1
-                elif known is not None and (row.last_qty, row.last_px) != (known.qty, known.px):
-                    what = f"{row.last_qty} at {row.last_px} instead of {known.qty} at {known.px}"
-                    self.watch.say(now_ns, "I9", f"{key}: execution {fill.trade_id} is booked as {what}")
-        for exec_id in sorted(venue.owner_of_fill):
-            if booked[exec_id] != 1:
-                there = venue.fills[exec_id]
-                what = f"{there.order_id} {'buy' if there.buying else 'sell'} {there.qty}"
-                owner = venue.owner_of_fill[exec_id]
-                self.watch.say(now_ns, "I9", f"{owner}: execution {exec_id} ({what}) is booked {booked[exec_id]} times")
-        for exec_id in sorted(booked.keys() - venue.owner_of_fill.keys()):
-            self.watch.say(now_ns, "I9", f"execution {exec_id} is booked, and the venue knows nothing of it")
-
-    def _replay(self, life: _Life, now_ns: int) -> None:
-        if life.lost_power and not is_begun(life.session):
-            return  # the power was lost within its first write: nothing was recorded in it
-        try:
-            verdict = replay(life.session)
-        except Tampered as problem:
-            # A loss of power may take records that an anchor names; nothing else may.
-            if not life.lost_power:
-                self.watch.say(now_ns, "I10", str(problem).replace(str(self.folder), ""))
-            return
-        self.replayed += 1
-        if not verdict.identical:
-            self.watch.say(now_ns, "I10", f"session {life.session.name} diverged: {verdict.divergence}")
-
     def lived(self) -> Lived:
         """Return what this life showed."""
         injected = Counter({**self.venue.faults.counts, **self.injected})
@@ -665,27 +571,21 @@ class World:
         return Lived(
             seed=self.case.seed,
             violations=self.watch.violations,
-            log_hash=self.log_hash,
-            positions=len(self.books.positions),
+            log_hash=self.judge.log_hash,
+            positions=len(self.judge.books.positions),
             refused=self.refused,
-            ends=self.ends,
+            ends=self.judge.ends,
             lives=len(self.sessions),
-            events=self.events,
+            events=self.judge.events,
             simulated_s=self.loop.time(),
             injected=injected,
             transitions=self.watch.transitions,
             rows=self.watch.rows,
             pages=self.pages,
-            replayed=self.replayed,
-            unpriced=self.unpriced,
+            replayed=self.judge.replayed,
+            unpriced=self.judge.unpriced,
             bare_ms_max=self.watch.bare_ms_max,
         )
-
-
-def _bodies(session: Path) -> bytes:
-    """Return what was recorded, without what names the machine and its versions."""
-    lines = session.read_bytes().split(b"\n")[1:]
-    return b"\n".join(parts[0] for line in lines if (parts := parts_of(line + b"\n")) is not None)
 
 
 def _nothing() -> None:
