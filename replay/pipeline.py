@@ -213,13 +213,16 @@ class Pipeline:
         answer = answer_from(data)
         asked_ns = self._steady.asked(answer.asked_ns, ts_recv_ns)
         told = m.QuestionAnswered(number=answer.number, asked_ns=asked_ns, ts_recv_ns=ts_recv_ns, text=answer.text, problem=answer.problem)
-        for item in self.translator.lookups.answered(told):
+        self._looked_up(made, self.translator.lookups.answered(told), ts_recv_ns, source)
+        # Whoever asked reads the executions of what has ended by himself.
+        self._ended.clear()
+
+    def _looked_up(self, made: Made, items: Iterable[f.AnyFact | m.AnyMessage], ts_recv_ns: int, source: str) -> None:
+        for item in items:
             if isinstance(item, f.Fact):
                 self._fact(made, item)
             else:
                 self._message(made, item, ts_recv_ns, source)
-        # Whoever asked reads the executions of what has ended by himself.
-        self._ended.clear()
 
     def _fact(self, made: Made, fact: f.AnyFact) -> None:
         """Take a venue's word about an order of ours, and what it means for the account and for what has ended."""
@@ -421,6 +424,7 @@ class Pipeline:
                 self.custody.restarted(self.settings.symbols, ts_recv_ns)
             self._markets.away(ts_recv_ns)
             made.events += self.desk.take_all(f.ChannelClosed(ts_recv_ns=ts_recv_ns, reason="restart", epoch=intent.epoch))
+            self._looked_up(made, self.translator.lookups.without_ledger(ts_recv_ns), ts_recv_ns, PRIVATE)
         elif isinstance(intent, ExitAll):
             self._exit_all(made, intent, ts_recv_ns)
         elif isinstance(intent, BarsRecalled):

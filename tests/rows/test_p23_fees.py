@@ -1,6 +1,7 @@
 """P23: the fee of an entry was taken of what was bought, and only REST tells of the execution: which does not say so (N17)."""
 
 import pytest
+from msgspec.structs import replace
 
 from events import facts as f
 from holdfast.scenario.floor import Floor, replayed
@@ -96,6 +97,17 @@ def test_p23_a_restart_asks_the_ledger_again() -> None:
     assert fees(floor, position_id) == ["", "BTC"]
     assert floor.resting() == ["trailing-stop sell 0.19948"]
     assert replayed(floor)
+
+
+def test_p23_a_process_that_asks_nothing_by_rest_counts_a_fee_that_its_last_life_asked_for_as_of_the_quote_asset() -> None:
+    floor, position_id = opened("rest_refused/on=rest:Ledgers/p=1/count=99")
+    floor.wait(3)
+    assert fees(floor, position_id) == [""]
+    floor.settings = replace(floor.settings, asks_rest=False, asks_ledgers=False, asks_missing=False)
+    floor.kill()
+    floor.wait(1)
+    assert fees(floor, position_id) == ["", "USD"]
+    assert floor.alerts.count("FEE_ASSET_UNKNOWN") == 1
 
 
 def test_p23_a_key_without_the_permission_counts_the_fee_as_of_the_quote_asset_and_says_so() -> None:

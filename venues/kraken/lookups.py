@@ -174,6 +174,12 @@ class Lookups:
             self._waiting.appendleft(_Walk(since_ns, gap_ns=gap_ns))
             self._next(now_ns)
 
+    def without_ledger(self, now_ns: int) -> list[Output]:
+        """Return what is told of fees that a life before this one had the ledger asked for, where this one does not ask it."""
+        if self._orders.asks_ledgers:
+            return []
+        return self._given_up(tuple(self._orders.feeless), "the ledger is not asked any more", now_ns)
+
     def next_due_ns(self) -> int | None:
         """Return when something is to be asked that REST could not tell yet: what closes a gap, or in which asset a fee was taken."""
         due = [] if self._again is None else [self._again[0]]

@@ -163,8 +163,7 @@ class KrakenTranslator:
         for client_order_id, venue_order_id in orders:
             self._orders.bind(client_order_id, venue_order_id)
         self._orders.restore_trades(trade_ids, behind_gap)
-        if self._orders.asks_ledgers:
-            self._orders.feeless.update((fact.trade_id, (symbol, fact)) for symbol, fact in feeless)
+        self._orders.feeless.update((fact.trade_id, (symbol, fact)) for symbol, fact in feeless)
 
     @property
     def is_settled(self) -> bool:
