@@ -30,7 +30,8 @@ def command(
     direction: Annotated[
         str,
         Parameter(
-            help="Plenty of one kind of trouble on top: halted, hands, shut, refused, resting, sold, taken, funds, races, expired or fees.",
+            help="Plenty of one kind of trouble on top: halted, hands, shut, refused, resting, sold, taken, funds, races, "
+            "expired, ranges or fees.",
             show_default=False,
         ),
     ] = "",

@@ -24,6 +24,9 @@ SYMBOLS = ("BTC/USD", "ETH/USD")
 START_PX = {"BTC/USD": Decimal(60_000), "ETH/USD": Decimal(3_000)}
 # In how many lives the owner sells what a position of ours holds.
 SALES_RATE = 0.05
+# The kind of market is known after five quarters of an hour, and looked at with each new minute: behind this lead, 10 s later. It costs
+# as much as a dozen lives.
+LEAD_S, LEAD_RATE = 4_530, 0.002
 # Time limits short enough for what a life of half a minute can hold; the others live with the usual ones.
 _SHORT = Timing(
     ack_timeout_ms=3_000,
@@ -106,7 +109,10 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One simulated life. `faults_end_ms`: from then on nothing goes wrong any more."""
+    """One simulated life. `faults_end_ms`: from then on nothing goes wrong any more.
+
+    `lead_s`: for so long the market trades, and the engine listens, before all that is told here: its times count from then.
+    """
 
     schema: str = SCHEMA
     seed: int
@@ -121,6 +127,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     wishes: tuple[Wish, ...] = ()
     happenings: tuple[Happening, ...] = ()
     dead_man_secs: int = 0
+    lead_s: int = 0
 
 
 def draw(seed: int) -> Case:
@@ -158,6 +165,7 @@ def draw(seed: int) -> Case:
         wishes=tuple(sorted(wishes, key=lambda w: w.at_ms)),
         happenings=tuple(sorted(happenings, key=lambda h: h.at_ms)),
         dead_man_secs=rng.choice((0, 0, 3, 10)),
+        lead_s=LEAD_S if Random(f"lead {seed}").random() < LEAD_RATE else 0,
     )
 
 

@@ -12,17 +12,23 @@ import msgspec
 
 from events.errors import BadInput
 
-from .case import Case, Happening, Opening, Wish, draw
+from .case import LEAD_S, Case, Happening, Opening, Wish, draw
 
 
 class Direction(NamedTuple):
-    """`wishes` of each position one after another, `happenings` (kind, and the fault or the mode) some `every_ms`."""
+    """`wishes` of each position one after another, `happenings` (kind, and the fault or the mode) some `every_ms`.
+
+    `plan` and `levels` are laid over each opening, `every_other` over each second one; `lead_s` as in `Case`, all openings just before
+    the new minute behind it.
+    """
 
     wishes: tuple[str, ...]
     happenings: tuple[tuple[str, str], ...]
     every_ms: int
     plan: Mapping[str, Any] = {}
     levels: Mapping[str, int] = {}
+    lead_s: int = 0
+    every_other: Mapping[str, Any] = {}
 
 
 def _refused(text: str) -> str:
@@ -72,6 +78,13 @@ DIRECTIONS: Mapping[str, Direction] = {
     "expired": Direction(
         ("tighten", "exit_patient", "halt", "exit"), (*_EXPIRIES * 6, *_RACES, *_DOUBT), 300, {"entry_type": "limit"}, {"entry_bps": -2},
     ),
+    # All of it around the new minute, with which the kind of market is looked at.
+    "ranges": Direction(
+        (), (*_DOUBT, *_RACES, *_CANCELS * 3, *_SALES, ("cut", "")), 900,
+        {"strategy": "ignition", "trail_auto": False, "attach_stop": False, "trail_style": "engine", "trail_offset_bps": 80,
+         "trail_activation_bps": 3, "time_stop_secs": None},
+        lead_s=LEAD_S, every_other={"trail_activation_bps": 60},
+    ),
     "fees": Direction(("tighten", "exit"), (*_FEES, ("kill", ""), ("cut", ""), ("trade_by_hand", "")), 500),
 }  # fmt: skip
 
@@ -90,6 +103,11 @@ def drawn(seed: int, direction: str = "") -> Case:
     if not direction:
         return case
     towards, rng = DIRECTIONS[direction], Random(f"{direction} {seed}")
+    if towards.lead_s:
+        openings = [msgspec.structs.replace(x, at_ms=rng.randint(5_000, 9_950)) for x in case.openings]
+        end_ms = max(14_000, case.faults_end_ms)
+        openings.sort(key=lambda o: o.at_ms)
+        case = msgspec.structs.replace(case, openings=tuple(openings), lead_s=towards.lead_s, faults_end_ms=end_ms)
     happenings = list(case.happenings)
     for at_ms in range(rng.randint(300, 900), case.faults_end_ms, towards.every_ms):
         kind, text = rng.choice(towards.happenings)
@@ -103,11 +121,12 @@ def drawn(seed: int, direction: str = "") -> Case:
             wishes.append(Wish(at_ms=at_ms, number=number, kind=kind))  # type: ignore[arg-type]
     return msgspec.structs.replace(
         case,
-        openings=tuple(_led(opening, towards) for opening in case.openings),
+        openings=tuple(_led(opening, towards, number % 2 == 1) for number, opening in enumerate(case.openings)),
         wishes=tuple(sorted(wishes, key=lambda w: w.at_ms)),
         happenings=tuple(sorted(happenings, key=lambda h: h.at_ms)),
     )
 
 
-def _led(opening: Opening, towards: Direction) -> Opening:
-    return msgspec.structs.replace(opening, plan=msgspec.structs.replace(opening.plan, **towards.plan), **towards.levels)
+def _led(opening: Opening, towards: Direction, is_other: bool) -> Opening:
+    fields = {**towards.plan, **(towards.every_other if is_other else {})}
+    return msgspec.structs.replace(opening, plan=msgspec.structs.replace(opening.plan, **fields), **towards.levels)

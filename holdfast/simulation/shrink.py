@@ -49,6 +49,8 @@ def _candidates(case: Case) -> Iterator[Case]:
     if case.faults_end_ms > 4_000:
         end_ms = case.faults_end_ms * 2 // 3
         yield replace(case, faults_end_ms=end_ms, happenings=tuple(h for h in case.happenings if h.at_ms < end_ms))
+    if case.lead_s:
+        yield replace(case, lead_s=0)
     if case.piece_bytes:
         yield replace(case, piece_bytes=0)
     if case.latency_ms != (1, 20):

@@ -144,7 +144,7 @@ class World:
         pairs = [pair_of(symbol) for symbol in case.symbols]
         self.venue = SimulatedVenue(
             [
-                MarketFeed(pair, ticks_of(market, pair.instrument, START_PX[pair.symbol], START_NS))
+                MarketFeed(pair, ticks_of(market, pair.instrument, START_PX[pair.symbol], START_NS, case.lead_s))
                 for pair, market in zip(pairs, case.markets, strict=True)
             ],
             clock=self.clock,
@@ -179,7 +179,7 @@ class World:
         ]
         tasks = [asyncio.create_task(one) for one in todo]
         try:
-            await asyncio.sleep(self.case.faults_end_ms / 1_000)
+            await asyncio.sleep(self.case.lead_s + self.case.faults_end_ms / 1_000)
             await self._calm_down()
             await asyncio.gather(*tasks)
             await self._until(self._is_covered, min(COVER_S, self.patience_s), "what is held is covered")
@@ -199,7 +199,7 @@ class World:
             await self.venue.stop()
 
     async def _at(self, at_ms: int, act: Callable[[], Awaitable[None]]) -> None:
-        await asyncio.sleep(at_ms / 1_000 - self.loop.time())
+        await asyncio.sleep(self.case.lead_s + at_ms / 1_000 - self.loop.time())
         await act()
 
     async def _look(self) -> None:
