@@ -18,7 +18,7 @@ TAKEN: dict[str, tuple[Step, ...]] = {
         ("Protected", "ManualFillSeen", "Resizing"), ("Protected", "ManualFillSeen", "CancelPending"),
         ("Reconciling", "ManualFillSeen", "Reconciling"), ("CancelPending", "ManualFillSeen", "CancelPending"),
     ),
-    "ranges": (("Protected", "MarketModeChanged", "Protected"), ("Protected", "MarketModeChanged", "CancelPending")),
+    "ranges": (("Protected", "MarketModeChanged", "Protected"),),
     "taken": (
         ("AwaitingOwner", "ProtectionRequested", "ProtectionPending"), ("Protected", "ProtectionRequested", "Protected"),
         ("AwaitingOwner", "ExitRequested", "MarketExiting"),
