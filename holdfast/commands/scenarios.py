@@ -89,6 +89,7 @@ def _print(found: "Sequence[Row]", struck: "Sequence[FaultRow]", output: Format)
             **{name: getattr(row, name) for name in COLUMNS[:-1]},
             "runs": other.runs,
             "broken": other.broken,
+            "beyond": other.beyond,
             "worst_ms": other.worst_ms,
             "worst_bound_ms": other.bound_ms,
             "worst_by": other.worst_by,
@@ -101,4 +102,5 @@ def _print(found: "Sequence[Row]", struck: "Sequence[FaultRow]", output: Format)
     print_rows(lines, output, [name for name in lines[0] if name not in ("about", "problems")] if lines else None)
     if output == "table":
         runs, broken = sum(row.runs for row in struck), sum(row.broken for row in struck)
-        sys.stdout.write(f"\n{runs} runs with a fault, something broke in {broken}\n")
+        beyond = sum(row.beyond for row in struck)
+        sys.stdout.write(f"\n{runs} runs with a fault, something broke in {broken}; {beyond} went beyond their bound\n")

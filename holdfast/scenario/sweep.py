@@ -20,8 +20,9 @@ import msgspec
 
 from events.values import PositionSide
 from fsm.coverage import unprotected_lots
+from fsm.model import HOLD_MAX_MS
 from fsm.monitor import BOUND_NS
-from fsm.position import MAKER_EXITING, TAKE_PROFIT_WORKING
+from fsm.position import AWAITING_OWNER, MAKER_EXITING, TAKE_PROFIT_WORKING
 from replay.output import Output
 from venues.simulated.faults import ArmedFault, Faults
 from venues.simulated.settings import System
@@ -142,13 +143,15 @@ class Struck(NamedTuple):
 class FaultRow(msgspec.Struct, frozen=True, kw_only=True):
     """What came of one scenario and side with faults: how many runs, in how many something broke, and the worst of them.
 
-    `worst_ms` is the longest time without protection, `worst_by` the fault and which message it struck, from 0.
+    `worst_ms` is the longest time without protection, `worst_by` the fault and which message it struck, from 0, `bound_ms` what that run
+    allows. `beyond` runs were longer than theirs allow: a person was told, or it is a problem.
     """
 
     scenario: str
     side: PositionSide
     runs: int
     broken: int
+    beyond: int
     worst_ms: int
     worst_by: str
     bound_ms: int
@@ -313,9 +316,10 @@ def fault_rows(found: Sequence[Struck]) -> list[FaultRow]:
                 side=side,
                 runs=len(runs),
                 broken=sum(bool(x.problems) for x in runs),
+                beyond=sum(x.bare_ms > bound_of(x.case) for x in runs),
                 worst_ms=worst.bare_ms,
                 worst_by=_shown(worst.case) if worst.bare_ms else "",
-                bound_ms=max(bound_of(x.case) for x in runs),
+                bound_ms=bound_of(worst.case),
                 problems=tuple(f"{_shown(x.case)}: {problem}" for x in runs for problem in x.problems),
             )
         )
@@ -327,6 +331,30 @@ def _shown(case: Case) -> str:
 
 
 def bound_of(case: Case) -> int:
-    """Return the longest time without protection that a case allows, in ms: the script's, what the fault lasts, and the alarm's."""
+    """Return the longest time without protection that a case allows, in ms: what its scenario does, how long the fault lasts, the alarm's.
+
+    What a scenario does is the longest of its own bound, of the time for which it keeps the link or the process away (what is bare then
+    stays so: nothing can be sent), and of a hold, where the owner is asked in it.
+    """
     operator = next(x for x in OPERATORS if x.name == case.operator)
-    return bound_ms(case.scenario) + int(operator.lasts_s * 1_000) + BOUND_NS // 1_000_000
+    own_ms = max(bound_ms(case.scenario), away_ms(case.scenario), HOLD_MAX_MS if _asks_owner(case.scenario) else 0)
+    return own_ms + int(operator.lasts_s * 1_000) + BOUND_NS // 1_000_000
+
+
+def away_ms(scenario: Scenario) -> int:
+    """Return the longest time for which a scenario keeps the link cut or the process down, in ms."""
+    longest_ns = away_ns = 0
+    is_away = False
+    for step in scenario.steps:
+        for clause in step.clauses if step.mark == "!" else ():
+            if clause.word in ("cut", "breaks", "down", "live", "start"):
+                is_away = clause.word not in ("live", "start")
+                away_ns = away_ns if is_away else 0
+            elif clause.word in ("wait", "silence") and is_away:
+                away_ns += int(str(clause.values["TIME"]))
+                longest_ns = max(longest_ns, away_ns)
+    return longest_ns // 1_000_000
+
+
+def _asks_owner(scenario: Scenario) -> bool:
+    return any(clause.values.get("WORD") == AWAITING_OWNER for step in scenario.steps if step.mark == "=" for clause in step.clauses)

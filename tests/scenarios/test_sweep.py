@@ -10,8 +10,9 @@ from holdfast.cli import main
 from holdfast.scenario import sweep
 from holdfast.scenario.floor import Floor
 from holdfast.scenario.run import Play
-from holdfast.scenario.sweep import OPERATORS, Case, cases, run
+from holdfast.scenario.sweep import OPERATORS, Case, bound_of, cases, run
 from holdfast.scenario.table import scenarios
+from holdfast.scenario.text import scenario_from
 from venues.simulated.faults import FAULTS
 
 
@@ -67,6 +68,20 @@ def test_a_look_that_is_left_out_would_have_seen_nothing_new(monkeypatch: pytest
     monkeypatch.setattr(Play, "_look", always)
     assert [run(case) for case in chosen] == found
     assert looked[False] > looked[True]
+
+
+def bound_s(text: str, operator: str) -> int:
+    scenario = scenario_from(f"name: T1 something\nsource: T1\n\n{text}= unprotected 5 s\n", "T1.scenario")
+    return bound_of(Case(scenario, PositionSide.LONG, operator, 0)) // 1_000
+
+
+def test_a_bound_counts_what_the_scenario_does_how_long_the_fault_lasts_and_the_alarm() -> None:
+    assert bound_s("! open\n! wait 40 s\n", "drop_frame") == 5 + 30
+    assert bound_s("! open\n! wait 40 s\n", "mode_maintenance") == 5 + 20 + 30
+    # Nothing can be sent over a link that the scenario cuts, or by a process that it kills.
+    assert bound_s("! cut\n! wait 40 s\n! wait 20 s\n! live\n! wait 90 s\n! down\n! wait 10 s\n! start\n", "drop_frame") == 60 + 30
+    # A hold lasts until its time is up, where the fault takes what would end it before.
+    assert bound_s("! open\n! owner cancels stop\n= AwaitingOwner\n", "drop_frame") == 60 + 30
 
 
 def test_runs_go_in_rounds_through_all_scenarios_and_come_back_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
