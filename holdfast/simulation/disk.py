@@ -36,6 +36,8 @@ class SimulatedDisk(Disk):
         self.is_dead = False
         self.trouble: dict[str, list[str]] = {}
         self.struck: Counter[str] = Counter()
+        # A commit is under way that stalls.
+        self.is_stalling = False
         self.stall_s: list[float] = []
         self._dies_after: int | None = None
         self._dies_before = False
@@ -46,6 +48,7 @@ class SimulatedDisk(Disk):
         """Draw how long the next commit takes."""
         if self.stall_s:
             self.struck["commit_stalls"] += 1
+            self.is_stalling = True
             return self.stall_s.pop(0)
         return 0.0002 + self._rng.random() * (0.004 if self._rng.random() < 0.9 else 0.05)
 
@@ -93,6 +96,7 @@ class SimulatedDisk(Disk):
             connection.rollback()
             return
         self.commits += 1
+        self.is_stalling = False
         if self._dies_after is not None:
             self._dies_after -= 1
             if self._dies_after <= 0:

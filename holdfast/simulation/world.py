@@ -231,7 +231,8 @@ class World:
             life.disk.trouble.clear()
             life.disk.stall_s.clear()
             life.disk.die_at_commit(0, False, _nothing)
-            if life.assembled.writer.failure is not None:
+            # A commit that still stalls would be given up long after everything is mended, and what follows it be spooled for a next life.
+            if life.assembled.writer.failure is not None or life.disk.is_stalling:
                 await self._stop()
         while self._is_stopping:  # noqa: ASYNC110, a look now and then will do
             await asyncio.sleep(0.1)
