@@ -23,10 +23,10 @@ SCHEMA = "holdfast-simulation.1"
 SYMBOLS = ("BTC/USD", "ETH/USD")
 START_PX = {"BTC/USD": Decimal(60_000), "ETH/USD": Decimal(3_000)}
 # In how many lives the owner sells what a position of ours holds.
-SALES_RATE = 0.05
+SALES_RATE = 0.03
 # The kind of market is known after five quarters of an hour, and looked at with each new minute: behind this lead, 10 s later. It costs
-# as much as a dozen lives.
-LEAD_S, LEAD_RATE = 4_530, 0.002
+# as much as two dozen seeds.
+LEAD_S, LEAD_RATE = 4_530, 0.0005
 # Time limits short enough for what a life of half a minute can hold; the others live with the usual ones.
 _SHORT = Timing(
     ack_timeout_ms=3_000,
