@@ -6,11 +6,12 @@ A harness that cannot fail proves nothing. Each plant breaks one rule of the eng
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import patch
 
 from events import commands as c
 
 from .case import draw
-from .world import simulate
+from .world import Lived, simulate
 
 # Seeds are tried in order until one of them finds the mistake.
 SEEDS = range(1, 41)
@@ -33,16 +34,11 @@ def _forget_second_fill() -> contextlib.AbstractContextManager[None]:
 
 
 def _send_no_stop() -> contextlib.AbstractContextManager[None]:
-    from holdfast.engine import Engine
+    from fsm.position import ANSWERS
 
-    def make(original: Any) -> Any:
-        async def send(engine: Any, outgoing: Any) -> None:
-            if not (isinstance(outgoing.command, c.SubmitOrder) and outgoing.command.role == "stop"):
-                await original(engine, outgoing)
-
-        return send
-
-    return _swapped(Engine, "_send", make)
+    # The stop is left out where it is decided: one that is lost on its way to the venue the engine's own clocks make good.
+    right = ANSWERS["situation"]
+    return patch.dict(ANSWERS, situation=lambda p, fact: "COVERED" if (given := right(p, fact)) == "BARE" else given)
 
 
 def _send_exits_twice() -> contextlib.AbstractContextManager[None]:
@@ -82,6 +78,13 @@ PLANTS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
 
 
 def found_by(name: str) -> int | None:
-    """Return the first seed that finds the mistake of that name, None if none of `SEEDS` does."""
+    """Return the first seed that finds the mistake of that name, None if none of `SEEDS` does.
+
+    A life in which the program fell over finds nothing: what else is wrong with it follows from that, and any typing error does as much.
+    """
     with PLANTS[name]():
-        return next((seed for seed in SEEDS if simulate(draw(seed), with_replay=False, patience_s=30.0).violations), None)
+        return next((seed for seed in SEEDS if _finds(simulate(draw(seed), with_replay=False, patience_s=30.0))), None)
+
+
+def _finds(lived: Lived) -> bool:
+    return bool(lived.violations) and not lived.has_crashed

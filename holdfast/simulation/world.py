@@ -73,6 +73,11 @@ class Lived:
     unpriced: int = 0
     bare_ms_max: int = 0
 
+    @property
+    def has_crashed(self) -> bool:
+        """Whether the program itself fell over, the engine's or the simulation's, which is no verdict of the judge."""
+        return any(violation.startswith("program") for violation in self.violations)
+
 
 def simulate(case: Case, *, with_replay: bool = True, patience_s: float = END_S) -> Lived:
     """Live a case and return what it showed; nothing outside of a folder in memory is touched.

@@ -5,9 +5,13 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from holdfast.engine import Engine
+from holdfast.simulation import plants
 from holdfast.simulation.case import draw, read_case
 from holdfast.simulation.plants import PLANTS, found_by
 from holdfast.simulation.shrink import shrink
@@ -56,6 +60,29 @@ def test_one_seed_is_one_log_whatever_the_hash_seed_and_the_time_zone() -> None:
 @pytest.mark.parametrize("name", PLANTS)
 def test_a_planted_mistake_is_found(name: str) -> None:
     assert found_by(name) is not None
+
+
+def test_a_mistake_that_only_makes_the_program_fall_over_counts_as_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fall_over(*_: Any) -> Any:
+        raise AttributeError
+
+    monkeypatch.setattr(plants, "SEEDS", range(7, 8))
+    monkeypatch.setitem(PLANTS, "fall over", lambda: patch.object(Engine, "_send", fall_over))
+    with PLANTS["fall over"]():
+        lived = simulate(draw(7), with_replay=False, patience_s=30.0)
+    assert lived.has_crashed
+    assert any(text.startswith("I13") for text in lived.violations)
+    assert found_by("fall over") is None
+
+
+def test_a_position_that_is_filled_and_gets_no_stop_is_found_by_what_must_be_covered_without_a_crash() -> None:
+    seed = found_by("send no stop")
+    assert seed is not None
+    with PLANTS["send no stop"]():
+        lived = simulate(draw(seed), with_replay=False, patience_s=30.0)
+    assert "I13" in lived.violations[0]
+    assert "what is held is covered" in lived.violations[0]
+    assert not lived.has_crashed
 
 
 def test_a_failing_case_is_made_smaller_and_still_fails() -> None:
