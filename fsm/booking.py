@@ -547,7 +547,9 @@ def _mode(position: Position, fact: f.MarketModeChanged, order_to: str) -> Posit
 
 
 def _venue_mode(position: Position, fact: f.VenueModeChanged, order_to: str) -> Position:
-    return replace(position, venue_mode=fact.mode)
+    if fact.mode == position.venue_mode:
+        return position
+    return replace(position, venue_mode=fact.mode, venue_mode_ns=fact.ts_recv_ns)
 
 
 def _deadline(position: Position, fact: f.DeadlinePassed, order_to: str) -> Position:

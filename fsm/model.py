@@ -16,6 +16,9 @@ from .order import END_STATUSES, FILLED, LIVE, SUBMITTED, TRIGGERED
 
 # Snapshots in a row that must lack an attached stop before it is believed not to be there.
 CHILD_LOOKS = 2
+# How long nothing is sent into a venue's maintenance: what a request came to there is unknown, and costs a minute of proof. Beyond it the
+# word may be stale, and no stop waits longer for that.
+AWAY_NS = 60_000_000_000
 # The longest time for which the owner is asked before a stop that he took away is put back (P19).
 HOLD_MAX_MS = 60_000
 
@@ -151,7 +154,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     entry with an attached stop has filled. `lacks_ns` is since when lists may lack what such a stop has executed, where nothing at the
     venue stops a second order, 0 for not at all. `best_px` is the best price that a fact brought since the
     position opened, so that a restart does not begin the trail anew (P27). `mode` is the kind of market that it was last told of,
-    `trail_activated_ns` when its profit reached the activation of an ignition plan, 0 before. `venue_mode` is what the venue takes.
+    `trail_activated_ns` when its profit reached the activation of an ignition plan, 0 before. `venue_mode` is what the venue takes,
+    `venue_mode_ns` since when, 0 as long as it has said nothing.
     """
 
     position_id: str
@@ -206,6 +210,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     mode: MarketMode | None = None
     trail_activated_ns: int = 0
     venue_mode: VenueMode = "online"
+    venue_mode_ns: int = 0
 
     @property
     def side(self) -> PositionSide:
@@ -304,6 +309,10 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     def takes_exits(self) -> bool:
         """Whether the venue takes an exit at all, as far as it has said."""
         return self.venue_mode in ("online", "limit_only")
+
+    def is_away(self, now_ns: int) -> bool:
+        """Whether the venue is in maintenance, and has said so within `AWAY_NS`: until then nothing is sent (X16)."""
+        return self.venue_mode == "maintenance" and now_ns - self.venue_mode_ns < AWAY_NS
 
     def is_guarded(self, *, shared: bool) -> bool:
         """Whether the venue itself refuses or cuts an order that would close more than is held: it holds funds, or knows reduce-only.

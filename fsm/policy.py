@@ -108,7 +108,7 @@ def _cover(d: Draft) -> Commands:
     p = d.position
     yield from _ask_unlisted(d)
     missing = p.held_lots - sum(_leased(o) for o in p.orders) - _expected_children(d)
-    if missing <= 0 or not p.is_tradable or (p.hold_ns and not p.exit_reason):
+    if missing <= 0 or not p.is_tradable or (p.hold_ns and not p.exit_reason) or p.is_away(d.now_ns):
         return
     is_watch = isinstance(d.fact, f.DeadlinePassed)
     if p.capabilities.amend_in_place and not is_watch and any(o.status == SUBMITTED for o in p.open_orders("stop")):
@@ -337,7 +337,7 @@ def _exit_lots(d: Draft) -> int:
     p = d.position
     # What a fee may have taken waits for the ledger's word: sold now it may be the owner's, or be refused with all the rest.
     lots = p.sellable_lots - sum(_leased(o) for o in p.orders)
-    return lots if lots >= p.min_lots else 0
+    return lots if lots >= p.min_lots and not p.is_away(d.now_ns) else 0
 
 
 def _exit_market(d: Draft) -> Commands:
@@ -407,7 +407,7 @@ def _on_grid(p: Position, px: Decimal) -> Decimal:
 def _flatten(d: Draft) -> Commands:
     p = d.position
     lots = p.reverse_lots - sum(o.leaves_lots for o in p.open_orders("flatten"))
-    if lots < p.min_lots:
+    if lots < p.min_lots or p.is_away(d.now_ns):
         return
     limit = _marketable_limit(p, -p.side.sign) if p.venue_mode == "limit_only" else None
     yield c.SubmitOrder(

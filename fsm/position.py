@@ -653,6 +653,8 @@ def _ladder(position: Position, fact: Any) -> str:
         if position.exit_reason and isinstance(fact, f.OrderRejected):
             # The exit was refused and the stop is too: at once again would be a storm of both (I14). The watch comes again.
             return "AGAIN"
+        if position.is_away(fact.ts_recv_ns) and not position.exit_reason:
+            return "AGAIN"
         spent = bool(position.exit_reason) or position.protect_attempts >= PROTECT_ATTEMPTS or position.watch_count > PROTECT_ATTEMPTS
         return "SPENT" if spent else "AGAIN"
     return "SPENT" if position.exit_attempts and position.exit_attempts % EXIT_ATTEMPTS == 0 else "AGAIN"

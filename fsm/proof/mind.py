@@ -125,6 +125,7 @@ class Time:
             stop_taken_ns=self.base_ns if position.stop_taken_ns and is_live else 0,
             hold_ns=moment(position.hold_ns) if is_live and not position.exit_reason else 0,
             lacks_ns=moment(position.lacks_ns) if is_live else 0,
+            venue_mode_ns=moment(position.venue_mode_ns) if is_live and position.venue_mode == "maintenance" else 0,
             exit_attempts=(exits if exits < rungs else rungs + (exits - rungs) % EXIT_ATTEMPTS) if is_live else 0,
         )
         trail = mind.trail

@@ -265,3 +265,26 @@ def test_a13_a_stop_that_is_on_its_way_is_not_called_back_for_an_exit_that_has_t
     assert_decision(stage, "CancelPending")
     stage.accepted("stop")
     assert_decision(stage, "Protected")
+
+
+@both_sides
+def test_a13_nothing_is_sent_into_a_maintenance_and_the_stop_leaves_when_it_is_over(side: PositionSide) -> None:
+    stage = told(Stage(side).accepted("entry"), "maintenance")
+    stage.said()
+    stage.filled("entry", "1.0").wait(55_000)
+    assert (stage.state, stage.sent(), stage.bare) == ("EmergencyProtecting", [], D("1.0"))
+    told(stage, "online")
+    assert_decision(stage, "EmergencyProtecting", "submit stop 1.0 trail 300")
+
+
+@both_sides
+def test_a13_a_maintenance_of_more_than_a_minute_is_not_taken_for_granted(side: PositionSide) -> None:
+    stage = told(Stage(side).accepted("entry"), "maintenance").filled("entry", "1.0").wait(65_000)
+    assert "submit exit 1.0" in stage.said()
+
+
+@both_sides
+def test_a13_the_word_of_maintenance_told_again_does_not_begin_its_minute_anew(side: PositionSide) -> None:
+    stage = told(Stage(side).accepted("entry"), "maintenance").filled("entry", "1.0").wait(40_000)
+    told(stage, "maintenance").wait(25_000)
+    assert "submit exit 1.0" in stage.said()
