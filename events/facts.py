@@ -118,6 +118,7 @@ class PositionAdopted(Fact, frozen=True, kw_only=True, tag="position_adopted.1")
     """Exposure that exists without a position of ours is taken over (A8); `qty` at `px`, None if the cost is unknown.
 
     `reverses` is there, and true, where nobody ever wanted it: more was closed than was open. It is closed at once (P24).
+    `of` names the ended position behind whose end it came to life.
     """
 
     position_id: str
@@ -129,6 +130,7 @@ class PositionAdopted(Fact, frozen=True, kw_only=True, tag="position_adopted.1")
     mark: Mark | None = None
     epoch: int = 0
     reverses: Literal[True] | msgspec.UnsetType = msgspec.UNSET
+    of: str | msgspec.UnsetType = msgspec.UNSET
 
 
 ExitReason = Literal[
@@ -490,13 +492,17 @@ class ManualOrderSeen(Fact, frozen=True, kw_only=True, tag="manual_order_seen.1"
 
 
 class ManualFillSeen(Fact, frozen=True, kw_only=True, tag="manual_fill_seen.1"):
-    """The account's owner traded `qty` of this position away, or into it, by hand (P19)."""
+    """The account's owner traded `qty` of this position away, or into it, by hand (P19).
+
+    `of` is there where it was no owner but a late order of the ended position of that name, of which this one has taken `qty` over (A8).
+    """
 
     trade_id: str
     side: Side
     last_qty: Decimal
     last_px: Decimal | None
     fees: tuple[Fee, ...] = ()
+    of: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class PositionAdjusted(Fact, frozen=True, kw_only=True, tag="position_adjusted.1"):

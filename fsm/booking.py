@@ -630,6 +630,7 @@ def position_from(fact: f.PositionRequested | f.PositionAdopted) -> Position:
     return replace(
         position,
         adopted=True,
+        heir_of=fact.of if isinstance(fact.of, str) and fact.reverses is not True else "",
         opened_ns=fact.ts_recv_ns,
         filled_lots=lots,
         entry_cost=Decimal(0) if fact.px is None else fact.px * plan.qty,

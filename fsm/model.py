@@ -143,6 +143,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     yet: they left in the last instant before a crash. `feeless` are executions of which it is not known yet in which asset the fee was
     taken, with the lots that it would have taken of the base asset.
 
+    `heir_of` is the ended position behind whose end it was taken over, "" for any other, and for the reverse of one that was closed twice.
+
     `adjusted`: its quantity was once set to what the venue held, so that its executions do not add up to it (P30). `unheard_lots`: what
     an entry in question has bought beside `filled_lots`, as the account's balance says; its executions are not told yet.
 
@@ -167,6 +169,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: Capabilities
     min_lots: int
     adopted: bool = False
+    heir_of: str = ""
     requested_ns: int
     opened_ns: int = 0
     state_ns: int = 0

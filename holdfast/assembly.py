@@ -183,6 +183,7 @@ def _assemble(
         asks_rest=parts.rest is not None,
         asks_ledgers=parts.rest is not None,
         states_owned=True,
+        names_ended=True,
         asks_missing=parts.rest is not None,
     )
     pipeline = Pipeline(settings)

@@ -91,6 +91,8 @@ def fact_text(fact: f.AnyFact, position: Position | None) -> str:
             return f"{number(fact.available)} {fact.asset} are there, {number(fact.needed)} are needed"
         case f.ManualOrderSeen():
             return f"an order that is not ours appeared: {fact.side.value} {number(fact.qty)} ({fact.venue_order_id})"
+        case f.ManualFillSeen(of=str()):
+            return f"a late order of {fact.of} closed {number(fact.last_qty)} of it at {number(fact.last_px)}"
         case f.ManualFillSeen():
             return f"the owner traded by hand: {fact.side.value} {number(fact.last_qty)} at {number(fact.last_px)}"
         case f.PositionAdjusted(unheard=True):

@@ -9,7 +9,8 @@ Rules
        has the fee in it, whose worth then counts in the quote asset.
     3. Quantity is signed in the base asset: bought minus sold minus base fees, for longs and shorts alike (I9).
     4. A fill of a position that has ended is *late*: what it bought or sold goes on to the `adopted` account at its own
-       price, from where the position that takes the exposure over gets it. Only its fees stay.
+       price, from where the position that takes the exposure over gets it, and from where a part that closes what was taken over
+       before is passed on to whom took it. Only its fees stay.
     5. What a position holds when it closes is dust if it is under the venue's smallest order; it leaves as a `Transfer`, once every fee
        is known.
 """
@@ -176,8 +177,9 @@ class FillBook:
 
     def _fill(self, notification_id: int, event: PositionEvent, holding: Holding, fact: OrderFilled | ManualFillSeen) -> list[Entry]:
         manual = isinstance(fact, ManualFillSeen)
+        passed_on = isinstance(fact, ManualFillSeen) and fact.of is not msgspec.UNSET
         own, anybodys = (holding.venue, fact.trade_id, holding.position_id), (holding.venue, fact.trade_id, "")
-        known = self._keys.get(own, self._keys.get(anybodys))
+        known = self._keys.get(own, None if passed_on else self._keys.get(anybodys))
         if known is not None:
             return self._priced(notification_id, event, known, fact)
         if fact.last_qty <= 0:
@@ -187,7 +189,7 @@ class FillBook:
             notification_id,
             event,
             holding,
-            "manual" if manual else "order",
+            "adopted" if passed_on else "manual" if manual else "order",
             fact.trade_id,
             client_order_id,
             holding.roles.get(client_order_id, ""),

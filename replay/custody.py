@@ -97,7 +97,7 @@ class Custody:
         owned: dict[str, f.Owned] = {}
         booked: dict[str, Decimal] = {}
         for event in events:
-            if isinstance(event.fact, f.ManualFillSeen):
+            if isinstance(event.fact, f.ManualFillSeen) and event.fact.of is UNSET:
                 booked[event.fact.trade_id] = booked.get(event.fact.trade_id, Decimal(0)) + event.fact.last_qty
             if isinstance(event.fact, f.PositionRequested) and event.fact.owned is not UNSET:
                 position = self._desk.positions.get(event.position_id)

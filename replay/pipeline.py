@@ -66,7 +66,7 @@ from .private_link import PRIVATE, PrivateLink
 from .recall import teach
 from .reserve import Reserve
 from .steady import Steady
-from .takeover import adoption_of, exposure_of, exposure_of_fee, found_order
+from .takeover import adoption_of, exposure_of, exposure_of_fee, found_order, passed_on
 
 REFUSED_REFRESH_NS = 1_000_000_000
 # The venue's clock and ours may be that far apart.
@@ -86,6 +86,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     asks_rest: bool = False
     asks_ledgers: bool = False
     states_owned: bool = False
+    names_ended: bool = False
     asks_missing: bool = False
     dead_man_secs: int = 0
     dead_man_left_secs: int = 0
@@ -234,6 +235,8 @@ class Pipeline:
             fact = msgspec.structs.replace(fact, shared=True)
         is_late = isinstance(fact, f.OrderFilled) and self._is_late(fact)
         is_late_fee = isinstance(fact, f.OrderFilled) and self._is_late_fee(fact)
+        if isinstance(fact, f.OrderFilled):
+            self._pass_on(made, fact)
         events = self.desk.take(fact)
         made.events += events
         if events and isinstance(fact, f.ChildDiscovered):
@@ -269,6 +272,22 @@ class Pipeline:
         child = None if position is None else position.order(fact.client_order_id, fact.venue_order_id)
         if child is not None:
             self.translator.budget.touch(child.client_order_id, fact.ts_recv_ns)
+
+    def _pass_on(self, made: Made, fact: f.OrderFilled) -> None:
+        """Take what an order of an ended position has closed off those who took over what it left (A8).
+
+        Before that one books it: where the process dies between the two, the execution is news once more, and known to the heirs.
+        """
+        ended = self.desk.ended.get(self.desk.owner_of(fact.client_order_id, fact.venue_order_id) or "")
+        if ended is None or not self.settings.names_ended:
+            return
+        passed = passed_on(ended, fact, (*self.desk.positions.values(), *self.desk.ended.values()), made.exposures)
+        made.exposures = list(passed.awaited)
+        for heir_id, closed in passed.facts:
+            made.events += self.desk.take(closed, heir_id)
+            heir = self.desk.ended.get(heir_id)
+            if heir is not None:
+                made.exposures += exposure_of(heir, closed)
 
     def _is_late(self, fact: f.OrderFilled) -> bool:
         """Whether an execution is news behind the end of its position; one that was booked before is told again with its price."""
@@ -474,7 +493,7 @@ class Pipeline:
             return
         is_degraded = self.link.state in (links.STALE, links.DEGRADED)
         mark = self.desk.mark_of(ended.plan.symbol, ts_recv_ns)
-        made.events += self.desk.take(adoption_of(intent, ended, mark, self._ranges, is_degraded, ts_recv_ns))
+        made.events += self.desk.take(adoption_of(intent, ended, mark, self._ranges, is_degraded, self.settings.names_ended, ts_recv_ns))
         self._tell_modes(made, ts_recv_ns)
 
     def _open(self, made: Made, wish: OpenPosition, ts_recv_ns: int) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from operator import itemgetter
 
+from msgspec import UNSET
+
 from events import commands as c
 from events import facts as f
 from events.record import PositionEvent
@@ -22,7 +24,9 @@ def teach(translator: KrakenTranslator, events: Sequence[PositionEvent], positio
         attached += [x for x in event.commands if isinstance(x, c.SubmitOrder) and x.attached is not None]
     for key in sorted(positions):
         orders += [(o.client_order_id, o.venue_order_id) for o in positions[key].orders if o.venue_order_id]
-    fills = [event.fact for event in events if isinstance(event.fact, f.OrderFilled | f.ManualFillSeen)]
+    executions = (event.fact for event in events if isinstance(event.fact, f.OrderFilled | f.ManualFillSeen))
+    # What was passed on stands in the log of the position whose order it was.
+    fills = [x for x in executions if isinstance(x, f.OrderFilled) or x.of is UNSET]
     # Of the owner's trades the log does not say whether something before them was missing.
     doubtful = [x.trade_id for x in fills if isinstance(x, f.ManualFillSeen) or x.behind_gap is True]
     stops = [event.fact for event in events if isinstance(event.fact, f.ChildDiscovered)]

@@ -1,12 +1,15 @@
 """What the log does not know and the venue tells: an order of ours that rests (P08), an execution behind an end (A8). As facts."""
 
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
 from events import commands as c
 from events import facts as f
 from events.values import Mark, PositionSide, Side
+from fsm.holdings import newest_first
 from fsm.model import Order, Position
 from fsm.order import CANCELED, EXPIRED, REJECTED
 from fsm.ranges import Ranges
@@ -50,7 +53,61 @@ def _is_belied(position: Position, known: Order, order: m.OpenOrder) -> bool:
     return known.is_belied(position.instrument.floor_lots(order.leaves_qty), position.instrument.floor_lots(order.cum_qty))
 
 
-def exposure_of(ended: Position, fact: f.OrderFilled) -> list[Exposure]:
+class Passed(NamedTuple):
+    """What an execution behind an end did to heirs: facts by position, and what is `awaited` to be taken over now."""
+
+    facts: tuple[tuple[str, f.ManualFillSeen], ...]
+    awaited: tuple[Exposure, ...]
+
+
+def passed_on(ended: Position, fact: f.OrderFilled, known: Iterable[Position], awaited: Sequence[Exposure]) -> Passed:
+    """Return what an execution of the exit side, not booked yet, closes of what came to life behind the end of a position.
+
+    What the books of the ended one hold, its heirs among `known` hold, or who is to take it over: it is taken off those first that were
+    not born yet, then off the newest. What is beyond all that they hold was closed twice, and is booked in the newest (P24). Where an
+    adjustment may have had it in it already nothing is: that would leave what is there without protection, and the account tells (A26).
+    """
+    heirs = newest_first(p for p in known if p.heir_of == ended.position_id)
+    told = [heir for heir in heirs if fact.trade_id in heir.trade_ids]
+    if told or fact.trade_id in ended.trade_ids:
+        # Its price may come later than its quantity (A16).
+        facts = [(heir.position_id, _closed_by(ended, fact, fact.last_qty)) for heir in told if fact.trade_id in heir.unpriced_ids]
+        return Passed(tuple(facts), tuple(awaited))
+    if fact.side is ended.side.entry_side or any(p.adjusted for p in (ended, *heirs)):
+        return Passed((), tuple(awaited))
+    lots_of, qty_of = ended.instrument.floor_lots, ended.instrument.qty
+    left = min(lots_of(fact.last_qty), ended.held_lots)
+    still: list[Exposure] = []
+    for exposure in awaited:
+        if exposure.of == ended.position_id and not exposure.reverses:
+            part = min(left, lots_of(exposure.qty))
+            left -= part
+            exposure = exposure._replace(qty=exposure.qty - qty_of(part))
+        if lots_of(exposure.qty) >= ended.min_lots or exposure.of != ended.position_id:
+            still.append(exposure)
+    parts: dict[str, int] = {}
+    for heir in heirs:
+        part = min(left, heir.held_lots)
+        left -= part
+        parts[heir.position_id] = part
+    if heirs and left >= ended.min_lots:
+        parts[heirs[0].position_id] += left
+    return Passed(tuple([(key, _closed_by(ended, fact, qty_of(lots))) for key, lots in parts.items() if lots]), tuple(still))
+
+
+def _closed_by(ended: Position, fact: f.OrderFilled, qty: Decimal) -> f.ManualFillSeen:
+    return f.ManualFillSeen(
+        ts_event_ns=fact.ts_event_ns,
+        ts_recv_ns=fact.ts_recv_ns,
+        trade_id=fact.trade_id,
+        side=fact.side,
+        last_qty=qty,
+        last_px=fact.last_px,
+        of=ended.position_id,
+    )
+
+
+def exposure_of(ended: Position, fact: f.OrderFilled | f.ManualFillSeen) -> list[Exposure]:
     """Return what an execution behind the end of a position has opened; nothing under the venue's smallest order.
 
     An execution of the exit side closed what was closed: on margin it opened the reverse, on spot it sold what was the owner's. Both are
@@ -85,7 +142,7 @@ def exposure_of_fee(ended: Position, px: Decimal | None) -> list[Exposure]:
 
 
 def adoption_of(
-    intent: AdoptExposure, ended: Position, mark: Mark | None, ranges: Ranges, truth_is_degraded: bool, now_ns: int
+    intent: AdoptExposure, ended: Position, mark: Mark | None, ranges: Ranges, truth_is_degraded: bool, names_ended: bool, now_ns: int
 ) -> f.PositionAdopted:
     """Return the birth of the position that takes exposure over, with an emergency trail."""
     symbol, sign = ended.plan.symbol, intent.side.sign
@@ -112,6 +169,7 @@ def adoption_of(
         mark=mark,
         epoch=intent.epoch,
         reverses=True if intent.reverses else msgspec.UNSET,
+        of=intent.of if names_ended else msgspec.UNSET,
     )
 
 

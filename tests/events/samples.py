@@ -137,7 +137,9 @@ COMMANDS: tuple[c.AnyCommand, ...] = (
 
 FACTS: tuple[f.AnyFact, ...] = (
     f.PositionRequested(**_OPENING, owned=f.Owned(qty=Decimal("5.25"), ts_event_ns=1723075200123456789)),  # type: ignore[arg-type]
-    f.PositionAdopted(**_OPENING, px=Decimal("61750.0"), evidence="trades TABCDE, TFGHIJ", mark=_MARK, reverses=True),  # type: ignore[arg-type]
+    f.PositionAdopted(  # type: ignore[arg-type]
+        **_OPENING, px=Decimal("61750.0"), evidence="trades TABCDE, TFGHIJ", mark=_MARK, reverses=True, of="hf000000"
+    ),
     f.ExitRequested(**_TIMES, reason="operator", patient=True, mark=_MARK),
     f.PlanTightened(**_TIMES, trail_offset_bps=40, stop_price=Decimal("61200.0"), by_trail=True),
     f.HaltRequested(**_TIMES, reason="looking at it by hand"),
@@ -203,7 +205,13 @@ FACTS: tuple[f.AnyFact, ...] = (
     f.BalanceShort(**_TIMES, asset="BTC", needed=Decimal("0.0125"), available=Decimal("0.0124")),
     f.ManualOrderSeen(**_TIMES, venue_order_id="OMANUA-LMANUA-LMANUA", side=Side.BUY, qty=Decimal("0.1")),
     f.ManualFillSeen(
-        **_TIMES, trade_id="TMANUA-LMANUA-LMANUA", side=Side.BUY, last_qty=Decimal("0.005"), last_px=Decimal("61700.0"), fees=_FEES
+        **_TIMES,
+        trade_id="TMANUA-LMANUA-LMANUA",
+        side=Side.BUY,
+        last_qty=Decimal("0.005"),
+        last_px=Decimal("61700.0"),
+        fees=_FEES,
+        of="hf000000",
     ),
     f.PositionAdjusted(**_TIMES, open_qty=Decimal("0.0075"), reason="venue holds less", evidence="balance 2024-08-08", unheard=True),
     f.ProtectionRequested(**_TIMES, reason="the owner wants it back"),
