@@ -566,6 +566,9 @@ def _alert_anomaly(d: Draft) -> Commands:
     if isinstance(d.fact, f.OrderFilled) and d.fact.tells_fee:
         # What an execution cost is no evidence against the end.
         return
+    if isinstance(d.fact, f.OrderAccepted) and d.fact.leaves_qty == 0:
+        # It once rested: REST tells so of an order whose every execution is told, and nothing of it rests any more.
+        return
     text = f"{p.position_id}: {type(d.fact).__name__} in {p.state}"
     if type(d.fact).__name__ in ("OrderFilled", "ManualFillSeen", "OrderAccepted", "ChildDiscovered"):
         yield c.Page(code="LATE_EVIDENCE", text=text)

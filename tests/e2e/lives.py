@@ -223,10 +223,15 @@ def live_and_die(
                 venue = stack.enter_context(new_venue(*venue_arguments, "--port", port))
             is_over = partial(_is_over, moment, living, outcome.log, venue)
             life = _begun(living, venue, is_over) if number else Life()
-            wait_for(is_over, PATIENCE_S, f"the moment to end life {number}", 0.005)
+            try:
+                wait_for(is_over, PATIENCE_S, f"the moment to end life {number}", 0.005)
+            except AssertionError as late:
+                raise AssertionError(f"{late}: {_waited_for(living, outcome.log)}") from None
             time.sleep(chance.random() * up_to_s)
             assert living.is_running, living.text
             if moment is None:
+                # Every position may have ended in the life before: then this one is over before it has begun, and knows no SIGTERM yet.
+                wait_for(lambda: recovering(living, outcome.log, venue), PATIENCE_S, "the last engine listens")  # noqa: B023, called at once
                 time.sleep(0.3)
                 outcome.last = living.stop(BadInput.exit_code if _refused(living) else 0)
             else:
@@ -253,6 +258,12 @@ def _all_ended(living: Engine, log: Log) -> bool:
     return len(reached) + _refused(living) >= len(PLANS) and set(reached.values()) <= LEFT and not _open_fees(log.events)
 
 
+def _waited_for(living: Engine, log: Log) -> str:
+    """Return what is not as `_all_ended` asks for."""
+    not_left = {key: state for key, state in log.states().items() if state not in LEFT}
+    return f"{len(log.states())} positions, {_refused(living)} plans refused; open {not_left}, fees {_open_fees(log.events)}\n{living.text}"
+
+
 def _open_fees(events: Sequence[PositionEvent]) -> set[str]:
     """Return the executions whose fee the ledger has yet to tell."""
     fills = [event.fact for event in events if isinstance(event.fact, OrderFilled)]
@@ -261,8 +272,8 @@ def _open_fees(events: Sequence[PositionEvent]) -> set[str]:
 
 def _refused(living: Engine) -> int:
     # On a slow machine the market may have passed a level before the engine was there: then the plan is refused for good. One that has to
-    # wait for the rate limit is asked for again.
-    return sum(line.get("event") == "refused" and "ask again in" not in line["reason"] for line in living.log)
+    # wait for the rate limit or the link is asked for again.
+    return sum(line.get("event") == "refused" and "ask again" not in line["reason"] for line in living.log)
 
 
 def _begun(living: Engine, venue: Venue, is_over: Callable[[], bool]) -> Life:

@@ -24,6 +24,14 @@ def closed(side: PositionSide) -> Stage:
 
 
 @both_sides
+def test_an_order_of_which_nothing_rests_any_more_is_no_evidence_against_the_end(side: PositionSide) -> None:
+    stage = Stage(side).entered().leave().cancel_rejected("stop", "gone").filled("stop", "0.5").filled("stop", "0.5")
+    stage.said()
+    stage.accepted("stop", leaves="0", cum="1.0", stop="97")
+    assert (stage.state, stage.said()) == ("Closed", [])
+
+
+@both_sides
 def test_a_stop_that_shows_itself_alive_after_the_end_is_cancelled_until_it_is_gone(side: PositionSide) -> None:
     stage = closed(side).child("1.0", "V-late")
     assert stage.said() == ["cancel stop", "page LATE_EVIDENCE"]

@@ -141,7 +141,9 @@ class _Said(RestClient):
 
     text = ""
 
-    async def post(self, path: str, params: Mapping[str, str] | None = None, *, cost: int = 1, tries: int = 1) -> str:
+    async def post(
+        self, path: str, params: Mapping[str, str] | None = None, *, cost: int = 1, tries: int = 1, urgent: bool = False
+    ) -> str:
         return self.text
 
 

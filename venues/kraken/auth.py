@@ -38,7 +38,7 @@ class TokenFetcher:
             BadInput: the venue refuses the key; trying again does not help.
             VenueProblem: the venue cannot be reached or does not answer; trying again may help.
         """
-        text = await self._client.post(TOKEN_PATH, tries=1)
+        text = await self._client.post(TOKEN_PATH, tries=1, urgent=True)
         for refused in errors_in(text):
             problem = f"the venue refuses the key ({refused[:80]})"
             if refusal_from(refused).reaction == "stop":

@@ -357,7 +357,8 @@ class _Reading:
             behind_gap = True if self._orders.is_behind_gap(entry.exec_id) else msgspec.UNSET
             is_open = is_from_rest and self._is_fee_open(record, entry.exec_id, is_known, fields["fees"])
             if fields["fees"] and not is_from_rest:
-                self._orders.feeless.pop(entry.exec_id, None)
+                if (told := self._orders.feeless.pop(entry.exec_id, None)) is not None:
+                    fields["fee_worth"] = told[1].fee_worth
             elif is_open:
                 fields |= {"fee_worth": fields["fees"][0].qty, "fees": ()}
             self._tell(OrderFilled, record, entry, cum_qty=cum_qty, liquidity_side=liquidity_side, behind_gap=behind_gap, **fields)

@@ -41,6 +41,10 @@ MAX_TRIES = 5
 DELAYS_S = (0.0, 0.5, 1.0, 2.0, 5.0)
 # A wait that the venue names is kept, within reason: who asks has clocks of his own.
 MAX_WAIT_S = 30.0
+# A wait that a float has left of nothing must still pass.
+SHORTEST_WAIT_S = 0.001
+# What of the call counter only tokens may spend: a link that is lost once and again comes back, whatever was looked up meanwhile.
+KEPT_COST = 2
 _FINAL_HTTP = (400, 401, 403, 404)
 # Reactions to a refusal that asking again may mend.
 _AGAIN: tuple[Reaction, ...] = ("wait", "ask_and_slow_down", "ask", "next_nonce")
@@ -112,34 +116,45 @@ class RestClient:
         self._last_nonce = 0
         self._turn = asyncio.Lock()
 
-    async def post(self, path: str, params: Mapping[str, str] | None = None, *, cost: int = 1, tries: int = MAX_TRIES) -> str:
+    async def post(
+        self, path: str, params: Mapping[str, str] | None = None, *, cost: int = 1, tries: int = MAX_TRIES, urgent: bool = False
+    ) -> str:
         """Ask, and return the text of the answer, which may be a refusal.
 
         Args:
             cost: points of the call counter.
             tries: how often the question is asked where that may help.
+            urgent: without its answer nothing can be protected: it may spend what the counter keeps (`KEPT_COST`).
 
         Raises:
             BadInput: the venue refuses the key; trying again does not help.
             VenueProblem: the venue cannot be reached, or does not answer; trying again later may help.
         """
-        async with self._turn:
-            for attempt in range(1, tries + 1):
-                await asyncio.sleep(self._counter.wait_s(cost, now_s()))
-                self._counter.note(cost, now_s())
-                try:
-                    # urllib blocks, also in name resolution; the loop goes on reading prices meanwhile.
-                    text = await asyncio.to_thread(self._post, path, dict(params or {}))
-                except VenueProblem:
-                    if attempt == tries:
-                        raise
-                    await asyncio.sleep(DELAYS_S[min(attempt, len(DELAYS_S) - 1)])
-                    continue
-                pause_s = self._pause_s(text, attempt)
-                if pause_s is None or attempt == tries:
-                    return text
-                await asyncio.sleep(pause_s)
+        kept = 0 if urgent else KEPT_COST
+        for attempt in range(1, tries + 1):
+            try:
+                text = await self._asked(path, dict(params or {}), cost, kept)
+            except VenueProblem:
+                if attempt == tries:
+                    raise
+                await asyncio.sleep(DELAYS_S[min(attempt, len(DELAYS_S) - 1)])
+                continue
+            pause_s = self._pause_s(text, attempt)
+            if pause_s is None or attempt == tries:
+                return text
+            await asyncio.sleep(pause_s)
         raise AssertionError("tries is at least 1")
+
+    async def _asked(self, path: str, params: dict[str, str], cost: int, kept: int) -> str:
+        while True:
+            async with self._turn:
+                wait_s = self._counter.wait_s(cost + kept, now_s())
+                if not wait_s:
+                    self._counter.note(cost, now_s())
+                    # urllib blocks, also in name resolution; the loop goes on reading prices meanwhile.
+                    return await asyncio.to_thread(self._post, path, params)
+            # Nobody waits while it is his turn: a link without its token would wait behind a look-up for which the counter is full.
+            await asyncio.sleep(max(wait_s, SHORTEST_WAIT_S))
 
     def _pause_s(self, text: str, attempt: int) -> float | None:
         """Return after how long to ask again, None for an answer that stands."""

@@ -17,6 +17,7 @@ from events.errors import BadInput, VenueProblem
 from holdfast.config.tree import Venue
 from venues.kraken import rest
 from venues.kraken.codec_rest import balance_from
+from venues.kraken.link import now_s
 from venues.kraken.rest import TIERS, CallCounter, RestClient, errors_in
 
 SECRET = base64.b64encode(b"a secret of ours").decode()
@@ -26,11 +27,12 @@ FINE = (200, '{"error":[],"result":{}}')
 @pytest.fixture
 def server():
     """Answers with `answers` in turn, the last one for ever; keeps the nonces that came."""
-    kept = SimpleNamespace(answers=[FINE], nonces=[])
+    kept = SimpleNamespace(answers=[FINE], nonces=[], paths=[])
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            kept.paths.append(self.path.rpartition("/")[2])
             kept.nonces.append(int(urllib.parse.parse_qs(body)["nonce"][0]))
             status, text = kept.answers.pop(0) if len(kept.answers) > 1 else kept.answers[0]
             self.send_response(status)
@@ -73,6 +75,40 @@ async def test_a_question_that_failed_is_asked_again_with_a_higher_nonce(server,
     assert await client.post("/0/private/OpenOrders") == FINE[1]
     assert len(server.nonces) == 3
     assert server.nonces == sorted(set(server.nonces))
+
+
+async def test_a_token_does_not_wait_behind_a_look_up_for_which_the_counter_is_full(server):
+    counter = CallCounter(limit=15, decay_per_s=10)
+    counter.exhausted(now_s())
+    client = RestClient("key", SECRET, server.url, counter=counter)
+    look_up = asyncio.create_task(client.post("/0/private/ClosedOrders", cost=2))
+    await asyncio.sleep(0)
+    await client.post("/0/private/GetWebSocketsToken", urgent=True)
+    assert server.paths == ["GetWebSocketsToken"]
+    assert await look_up == FINE[1]
+
+
+async def test_a_token_does_not_wait_behind_a_look_up_that_is_asked_again_later(server, monkeypatch):
+    monkeypatch.setattr(rest, "DELAYS_S", (0.0, 0.3))
+    server.answers = [(503, ""), FINE]
+    client = RestClient("key", SECRET, server.url)
+    look_up = asyncio.create_task(client.post("/0/private/OpenOrders"))
+    while not server.paths:  # noqa: ASYNC110, a look now and then will do
+        await asyncio.sleep(0.01)
+    await client.post("/0/private/GetWebSocketsToken", urgent=True)
+    assert await look_up == FINE[1]
+    assert server.paths == ["OpenOrders", "GetWebSocketsToken", "OpenOrders"]
+
+
+async def test_look_ups_leave_a_part_of_the_counter_to_tokens(server):
+    client = RestClient("key", SECRET, server.url, counter=CallCounter(limit=4, decay_per_s=0.001))
+    for _ in range(4 - rest.KEPT_COST):
+        await client.post("/0/private/OpenOrders")
+    look_up = asyncio.create_task(client.post("/0/private/OpenOrders"))
+    for _ in range(rest.KEPT_COST):
+        await asyncio.wait_for(client.post("/0/private/GetWebSocketsToken", urgent=True), 5)
+    assert not look_up.done()
+    look_up.cancel()
 
 
 async def test_what_asking_again_does_not_mend_is_asked_once(server):

@@ -540,6 +540,17 @@ def test_an_execution_that_rest_tells_is_told_at_once_and_its_fee_when_the_ledge
     assert engine.lookups.next_due_ns() is None
 
 
+def test_what_the_stream_tells_of_an_execution_after_rest_is_no_more_than_its_fee(make_client: MakeClient) -> None:
+    faults = Faults()
+    engine = Engine(make_client(faults=faults), asks_ledgers=True)
+    engine.client.order("market", "buy", "0.1", cl_ord_id=ORDER)
+    faults.arm("rest_refused", on="rest:Ledgers")
+    (first,) = (x for x in engine.look_for() if isinstance(x, f.OrderFilled))
+    assert first.is_fee_open
+    (second,) = (x for x in engine.hear() if isinstance(x, f.OrderFilled))
+    assert (second.trade_id, second.fees[0].asset, second.tells_fee) == (first.trade_id, "USD", True)
+
+
 def test_a_session_of_before_asks_no_ledger(make_client: MakeClient) -> None:
     faults = Faults()
     engine = Engine(make_client(faults=faults))
