@@ -199,7 +199,8 @@ class Outcome:
 
     @property
     def sessions(self) -> list[Path]:
-        return sorted((self.folder / "sessions").glob("*.session"))
+        # One that was killed before the first record was written is empty.
+        return sorted(path for path in (self.folder / "sessions").glob("*.session") if path.stat().st_size)
 
 
 def live_and_die(
