@@ -59,6 +59,11 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
         return Rules(-1 if self.short else 1, self.holds_funds and not self.margin, 1, self.margin, self.fee)
 
     @property
+    def is_krakens(self) -> bool:
+        """Whether the venue can do what Kraken can: amend a stop in place, and trail one itself where the plan does not have us do it."""
+        return self.amend and (self.native or self.plan.get("trail_style") == "engine")
+
+    @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
             venue="proof", native_trail=self.native, amend_in_place=self.amend, holds_funds=not self.margin, reduce_only=self.margin,

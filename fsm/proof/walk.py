@@ -52,12 +52,16 @@ _IMPATIENT = msgspec.structs.replace(SHORT, reconcile_timeout_ms=1_000)
 
 
 class Walked(NamedTuple):
-    """What walks saw: how many, their states, what was taken (as in `Result`), and the first violation with its configuration."""
+    """What walks saw: how many, their states, what was taken (as in `Result`), and the first violation with its configuration.
+
+    `krakens` are those of `steps` that were taken where the venue can do what Kraken can.
+    """
 
     walks: int
     states: int
     rows: frozenset[str]
     steps: frozenset[tuple[str, str, str]]
+    krakens: frozenset[tuple[str, str, str]]
     order_steps: frozenset[tuple[str, str, str]]
     violation: tuple[Configuration, Violation] | None
 
@@ -67,8 +71,10 @@ def walk(seed: int, worlds: int, core: Core | None = None) -> Walked:
     random, core = Random(seed), core or Core("flat")
     rows: set[str] = set()
     steps: set[tuple[str, str, str]] = set()
+    krakens: set[tuple[str, str, str]] = set()
     order_steps: set[tuple[str, str, str]] = set()
     walks = states = 0
+    violation = None
     for _ in range(worlds):
         world = World(_drawn(random), core)
         been, found = _Been(world), None
@@ -79,10 +85,13 @@ def walk(seed: int, worlds: int, core: Core | None = None) -> Walked:
                 break
         rows |= world.engine.rows
         steps |= world.engine.steps
+        if world.configuration.is_krakens:
+            krakens |= world.engine.steps
         order_steps |= world.engine.order_steps
         if found is not None:
-            return Walked(walks, states, frozenset(rows), frozenset(steps), frozenset(order_steps), (world.configuration, found))
-    return Walked(walks, states, frozenset(rows), frozenset(steps), frozenset(order_steps), None)
+            violation = (world.configuration, found)
+            break
+    return Walked(walks, states, frozenset(rows), frozenset(steps), frozenset(krakens), frozenset(order_steps), violation)
 
 
 class _Place(NamedTuple):

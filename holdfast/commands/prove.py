@@ -96,7 +96,9 @@ def command(
         walks = 0 if only else _ALL_WALKS if everything else _QUICK_WALKS
     walked = list(_walked(-(-walks // (_WORLDS * WALKS_A_WORLD)), until, processes))
     if steps is not None:
-        steps.write_text("".join(f"{' '.join(step)}\n" for step in _steps(results, walked)), encoding="utf-8")
+        krakens = frozenset().union(*(r.steps for r in results if r.configuration.is_krakens), *(w.krakens for w in walked))
+        lines_of_steps = (" ".join(step if step in krakens else (*step, "elsewhere")) for step in _steps(results, walked))
+        steps.write_text("".join(f"{line}\n" for line in lines_of_steps), encoding="utf-8")
     return _ended(results, walked, explored, time.time() - begun, lines, rows, save)
 
 

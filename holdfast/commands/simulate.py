@@ -178,6 +178,8 @@ def _print_life(lived: "Lived") -> None:
 
 
 def _print(total: "Total", seconds: float, planted: dict[str, int | None], saved: dict[int, str], coverage: bool) -> None:
+    from holdfast.simulation.reached import reached_at_kraken
+
     write = sys.stdout.write
     for name, found in planted.items():
         write(f"planted     {name}: {'NOT FOUND' if found is None else f'found by seed {found}'}\n")
@@ -189,7 +191,8 @@ def _print(total: "Total", seconds: float, planted: dict[str, int | None], saved
         f"pages       {_counts(total.pages)}\n"
         f"faults      {sum(total.injected.values())}: {_counts(total.injected)}\n"
         f"coverage    {total.coverage()} rows that can be taken\n"
-        f"steps       {total.steps_covered()} (state, fact, state) that holdfast prove reaches, and {len(total.steps_beyond())} others\n"
+        f"steps       {total.steps_covered()} (state, fact, state) that holdfast prove reaches, "
+        f"{total.steps_at_kraken()} seen at a venue that can do what Kraken can, and {len(total.steps_beyond())} others\n"
         f"laws        {len(total.broken_laws())} rows taken that holdfast prove counts as impossible\n"
         f"bare        at most {total.bare_ms_max} ms at the venue, crashes and faults included\n"
         f"violations  {len(total.failed)}\n"
@@ -202,7 +205,7 @@ def _print(total: "Total", seconds: float, planted: dict[str, int | None], saved
         for row in total.rows_never_taken():
             write(f"never       {row}\n")
         for step in total.steps_never_taken():
-            write(f"no step     {' '.join(step)}\n")
+            write(f"{'no step  ' if step in reached_at_kraken() else 'elsewhere'}   {' '.join(step)}\n")
         for step in total.steps_beyond():
             write(f"beyond      {' '.join(step)}\n")
         for text in total.broken_laws():
@@ -256,6 +259,7 @@ def _object(
         "laws_broken": total.broken_laws(),
         "transitions": len(total.transitions),
         "transitions_reached": total.steps_covered(),
+        "transitions_reached_at_kraken": total.steps_at_kraken(),
         "transitions_never_taken": total.steps_never_taken() if coverage else None,
         "transitions_beyond": total.steps_beyond() if coverage else None,
         "bare_ms_max": total.bare_ms_max,

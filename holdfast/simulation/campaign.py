@@ -17,7 +17,7 @@ from fsm.proof.rows import broken_laws, rows_excluded, rows_never_taken, rows_ta
 
 from .adversary import EVERY, INSTRUMENT, MARGIN, NO_AMEND, SPOT, Life, Troubles
 from .directed import drawn
-from .reached import Step, reached
+from .reached import Step, reached, reached_at_kraken
 from .world import Lived, simulate
 
 Level = Literal["engine", "core"]
@@ -90,6 +90,10 @@ class Total:
     def steps_covered(self) -> str:
         """Return how many of the (state, fact, state) that the model checker reaches were taken."""
         return f"{len(reached() & self.transitions.keys())} of {len(reached())}"
+
+    def steps_at_kraken(self) -> str:
+        """Return how many were taken of those that were seen where the venue can do what Kraken can, as the simulated one does."""
+        return f"{len(reached_at_kraken() & self.transitions.keys())} of {len(reached_at_kraken())}"
 
     def coverage(self) -> str:
         """Return how many rows of the position table were taken, of how many that no law excludes."""

@@ -1,6 +1,7 @@
 """Every row of the tables is taken, or cannot be by a law that is held against what is taken, or is listed with why it is seldom."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,8 @@ from fsm.position import CLOSED, MARKET_EXITING, POSITION, TIGHTENING
 from fsm.proof import ALL, Configuration, Result, explore
 from fsm.proof.rows import Account, broken_laws, name_of, order_rows_never_taken, rows_excluded
 from fsm.proof.walk import Walked, walk
-from holdfast.simulation.reached import reached
+from holdfast.simulation.reached import reached, reached_at_kraken
+from venues.kraken.capabilities import MARGIN, SPOT
 
 LISTED = [line for line in (Path(__file__).parent / "seldom.txt").read_text().splitlines() if line and not line.startswith("#")]
 SEEDS = range(6)
@@ -90,6 +92,28 @@ def test_every_step_that_is_reached_is_listed_and_every_listed_one_is_a_way_of_t
     for before, fact, after in sorted(reached()):
         targets = {row.target for row in cells[before, fact].rows}
         assert after in targets or (before == after and not targets), (before, fact, after)
+
+
+def test_no_step_that_is_reached_where_the_venue_can_do_what_kraken_can_is_listed_as_one_of_elsewhere(
+    walks: list[Walked], spaces: list[Result]
+) -> None:
+    assert all(can.amend_in_place and can.native_trail for can in (SPOT, MARGIN)), "say anew which configurations are Kraken's"
+    krakens = frozenset().union(*(w.krakens for w in walks), *(s.steps for s in spaces if s.configuration.is_krakens))
+    assert len(krakens) > 300
+    assert sorted(krakens - reached_at_kraken()) == [], "take the word elsewhere from their lines of holdfast/simulation/reached.txt"
+    # A stop that is moved by another one in its place: Kraken amends it.
+    assert ("Tightening", "OrderSubmitted", "Tightening") in reached() - reached_at_kraken()
+
+
+def test_only_a_venue_that_amends_and_trails_as_the_plan_wants_is_one_that_can_do_what_kraken_can() -> None:
+    def is_krakens(**fields: Any) -> bool:
+        return Configuration(name="one", **fields).is_krakens
+
+    assert is_krakens()
+    assert is_krakens(margin=True, short=True)
+    assert is_krakens(native=False, plan={"trail_style": "engine"})
+    assert not is_krakens(native=False)
+    assert not is_krakens(amend=False)
 
 
 def test_the_same_seed_takes_the_same_walks() -> None:

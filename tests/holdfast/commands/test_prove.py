@@ -39,6 +39,12 @@ def test_every_step_that_occurred_is_written_one_a_line(capsys: pytest.CaptureFi
     assert json.loads(capsys.readouterr().out)["steps"] == len(lines)
 
 
+def test_a_step_that_no_venue_like_kraken_takes_is_written_with_the_word_elsewhere(tmp_path: Path) -> None:
+    file = tmp_path / "steps.txt"
+    assert main(["prove", "--only", "window no amend, no fault", "--states", "500", "--steps", str(file), "--json"]) == 0
+    assert {line.split()[3:] == ["elsewhere"] for line in file.read_text().splitlines()} == {True}
+
+
 def test_a_violation_ends_with_its_code_and_keeps_the_trace(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from holdfast.cli import main
 from holdfast.simulation.plants import PLANTS
+from holdfast.simulation.reached import reached, reached_at_kraken
 
 
 def test_many_seeds_on_several_processes_give_what_one_process_gives(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,13 +27,18 @@ def test_coverage_says_which_steps_of_the_checker_no_seed_took_and_which_the_che
     asked = ["simulate", "--level", "core", "--seed", "5", "--seeds", "30", "--jobs", "1", "--coverage"]
     assert main([*asked, "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
+    taken, of = map(int, shown["transitions_reached_at_kraken"].split(" of "))
+    assert taken <= int(shown["transitions_reached"].split()[0])
+    assert of == len(reached_at_kraken()) < len(reached())
     never, beyond = shown["transitions_never_taken"], shown["transitions_beyond"]
     assert ["Halted", "MarketModeChanged", "Halted"] in never
     assert int(shown["transitions_reached"].split()[0]) + len(beyond) == shown["transitions"]
     assert main(asked) == 0
     said = capsys.readouterr().out
     assert "no step     Halted MarketModeChanged Halted" in said
-    assert said.count("\nno step ") == len(never)
+    assert f"{taken} of {of} seen at a venue that can do what Kraken can" in said
+    assert said.count("\nno step ") == of - taken
+    assert said.count("\nelsewhere ") == len(never) - (of - taken)
 
 
 @pytest.mark.parametrize(
