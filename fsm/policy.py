@@ -566,9 +566,10 @@ def _alert_anomaly(d: Draft) -> Commands:
     if isinstance(d.fact, f.OrderFilled) and d.fact.tells_fee:
         # What an execution cost is no evidence against the end.
         return
-    if isinstance(d.fact, f.OrderAccepted) and d.fact.leaves_qty == 0:
-        # It once rested: REST tells so of an order whose every execution is told, and nothing of it rests any more.
-        return
+    if isinstance(d.fact, f.OrderAccepted) and d.fact.leaves_qty == 0 and order is not None:
+        # It once rested: REST tells so of an order of which nothing rests any more. What it executed beyond our books is evidence.
+        if d.fact.cum_qty is not None and p.instrument.floor_lots(d.fact.cum_qty) <= order.filled_lots:
+            return
     text = f"{p.position_id}: {type(d.fact).__name__} in {p.state}"
     if type(d.fact).__name__ in ("OrderFilled", "ManualFillSeen", "OrderAccepted", "ChildDiscovered"):
         yield c.Page(code="LATE_EVIDENCE", text=text)

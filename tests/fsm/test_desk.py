@@ -32,6 +32,14 @@ def test_an_order_of_which_nothing_rests_any_more_is_no_evidence_against_the_end
 
 
 @both_sides
+def test_an_order_of_which_nothing_rests_but_that_has_executed_more_than_is_booked_is_evidence_against_the_end(side: PositionSide) -> None:
+    stage = Stage(side).protected().leave().canceled("stop").filled("exit", "1.0")
+    stage.said()
+    stage.accepted("stop", leaves="0", cum="1.0", stop="97")
+    assert (stage.state, stage.said()) == ("Closed", ["page LATE_EVIDENCE"])
+
+
+@both_sides
 def test_a_stop_that_shows_itself_alive_after_the_end_is_cancelled_until_it_is_gone(side: PositionSide) -> None:
     stage = closed(side).child("1.0", "V-late")
     assert stage.said() == ["cancel stop", "page LATE_EVIDENCE"]
