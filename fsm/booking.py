@@ -556,7 +556,10 @@ def _deadline(position: Position, fact: f.DeadlinePassed, order_to: str) -> Posi
     if fact.which == "watch":
         if position.hold_ns and fact.ts_recv_ns >= position.hold_ends_ns:
             position = replace(position, hold_ns=0)
-        return _without_shadow(replace(position, watch_count=position.watch_count + 1), fact.mark)
+        # Nothing is sent into a maintenance: a look then is no attempt, and the attempts are counted from when it is over (X16).
+        if position.state != EMERGENCY_PROTECTING or not position.is_away(fact.ts_recv_ns):
+            position = replace(position, watch_count=position.watch_count + 1)
+        return _without_shadow(position, fact.mark)
     if fact.which == "entry":
         return replace(position, entry_expired_ns=fact.ts_recv_ns)
     return replace(position, time_stop_passed=True)

@@ -279,12 +279,36 @@ def test_a13_nothing_is_sent_into_a_maintenance_and_the_stop_leaves_when_it_is_o
 
 @both_sides
 def test_a13_a_maintenance_of_more_than_a_minute_is_not_taken_for_granted(side: PositionSide) -> None:
-    stage = told(Stage(side).accepted("entry"), "maintenance").filled("entry", "1.0").wait(65_000)
-    assert "submit exit 1.0" in stage.said()
+    stage = told(Stage(side).accepted("entry"), "maintenance").filled("entry", "1.0").wait(59_000)
+    stage.said()
+    stage.wait(2_000)
+    assert (stage.state, stage.sent()) == ("EmergencyProtecting", ["submit stop 1.0 trail 300"])
+    for _ in range(3):
+        stage.rejected("stop", "venue_state").wait(2_000)
+    assert "submit exit 1.0" in stage.sent()
+
+
+@both_sides
+def test_a13_the_stop_that_leaves_after_a_maintenance_has_the_time_of_a_first_attempt(side: PositionSide) -> None:
+    stage = told(Stage(side).accepted("entry"), "maintenance").filled("entry", "1.0").wait(30_000)
+    told(stage, "online").wait(3_000).accepted("stop")
+    assert_decision(stage, "Protected")
+    assert stage.position.exit_reason == ""
+
+
+@both_sides
+def test_a13_dust_for_which_no_stop_is_made_larger_in_a_maintenance_is_no_reason_to_leave(side: PositionSide) -> None:
+    stage = Stage(side, entry_type="limit", entry_price=100).accepted("entry").filled("entry", "0.4").accepted("stop")
+    told(stage, "maintenance").filled("entry", "0.001")
+    stage.said()
+    stage.wait(62_000)
+    assert "amend stop qty 0.401" in stage.sent()
+    stage.amend_rejected("stop", "venue_state").wait(10_000)
+    assert (stage.position.exit_reason, stage.bare) == ("", 0)
 
 
 @both_sides
 def test_a13_the_word_of_maintenance_told_again_does_not_begin_its_minute_anew(side: PositionSide) -> None:
     stage = told(Stage(side).accepted("entry"), "maintenance").filled("entry", "1.0").wait(40_000)
     told(stage, "maintenance").wait(25_000)
-    assert "submit exit 1.0" in stage.said()
+    assert "submit stop 1.0 trail 300" in stage.said()
