@@ -1,8 +1,8 @@
 """The exit paths that were taken, from the record alone (A28): why each began, through which states, and what ended it.
 
 An exit path begins with an event that decided to leave (`exit_reason`), or with quantity leaving without a decision of
-ours: a stop that fired, a trade by hand, an adjustment. It ends when another one begins (`superseded`), when the position
-is covered and staying again (`protected`), or at the position's end (`closed`).
+ours: a stop that fired, a trade by hand, a late order of an ended position, an adjustment. It ends when another one begins
+(`superseded`), when the position is covered and staying again (`protected`), or at the position's end (`closed`).
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,10 @@ _EXIT_ROLES = ("take_profit", "exit", "flatten")
 
 
 class ExitRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One exit path. `closed_by` is what executed the last of it: an order's role, "manual" or "adjustment", "" if nothing did."""
+    """One exit path. `closed_by` is what executed the last of it, "" if nothing did.
+
+    An order's role, "manual", "adjustment", or "late_order": one of the ended position of which this one took over (A8).
+    """
 
     position_id: str
     number: int
@@ -84,7 +87,7 @@ class Exits:
 
         A stop that executed the last of it is `trailing_stop` or `stop_loss`, after the plan; a resting exit is
         `take_profit_maker`, `patient_exit`, or `take_profit_timeout` where the market had to be taken after all; else it is
-        what was decided, or `manual` or `adjustment`.
+        what was decided, or `manual`, `late_order` or `adjustment`.
         """
         paths = self._paths.get(position.position_id, [])
         if not paths:
@@ -92,7 +95,7 @@ class Exits:
         last = paths[-1]
         if "stop" in (last.closed_by, last.reason):
             return "stop_loss" if position.plan.trail_offset_bps is None and not position.plan.trail_auto else "trailing_stop"
-        if last.closed_by in ("manual", "adjustment"):
+        if last.closed_by in ("manual", "late_order", "adjustment"):
             return last.closed_by
         if last.closed_by == "take_profit":
             return "take_profit_maker" if last.reason == "take_profit" else "patient_exit"
@@ -107,7 +110,7 @@ def _left_by_itself(event: PositionEvent, after: Position, entries: list[Entry])
     if _is_adjusted_away(after, entries):
         return "adjustment"
     for fill in _exit_fills(after, entries):
-        return "manual" if fill.source == "manual" else fill.role or "unknown"
+        return _name_of(fill) or "unknown"
     return ""
 
 
@@ -116,6 +119,10 @@ def _exit_fills(after: Position, entries: list[Entry]) -> Iterator[Fill]:
         fill = entry.fill if isinstance(entry, FillPriced) else entry
         if isinstance(fill, Fill) and fill.side is after.side.exit_side:
             yield fill
+
+
+def _name_of(fill: Fill) -> str:
+    return {"manual": "manual", "adopted": "late_order"}.get(fill.source, fill.role)
 
 
 def _is_adjusted_away(after: Position, entries: list[Entry]) -> bool:
@@ -128,7 +135,7 @@ def _follow(path: _Path, event: PositionEvent, after: Position, entries: list[En
     path.orders += [c.client_order_id for c in event.commands if isinstance(c, SubmitOrder) and c.role in _EXIT_ROLES]
     for fill in _exit_fills(after, entries):
         path.fills[fill.number] = fill
-        path.closed_by = "manual" if fill.source == "manual" else fill.role
+        path.closed_by = _name_of(fill)
     if _is_adjusted_away(after, entries):
         path.closed_by = "adjustment"
     if event.to in END_STATES:

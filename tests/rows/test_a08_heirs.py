@@ -207,6 +207,8 @@ def test_the_heir_realizes_what_the_late_order_got(side: PositionSide, margin: b
     assert books.position_row(HEIR).realized_pnl == abs(floor.px - entered) * D("0.5")
     assert (books.ledger.balance("adopted:kraken", "BTC"), books.ledger.balance("adopted:kraken", "USD")) == (0, 0)
     assert books.ledger.is_balanced
+    assert books.position_row(HEIR).exit_path == "late_order"
+    assert [(path.reason, path.closed_by, path.outcome) for path in books.exits.rows(HEIR)] == [("late_order", "late_order", "closed")]
 
 
 def test_a_session_from_before_replays_as_it_was() -> None:
