@@ -26,6 +26,13 @@ from tests.e2e.processes import SESSION_KEY, Engine, Venue, config_text, engine,
 from tests.e2e.processes import venue as new_venue
 
 PATIENCE_S = 30.0
+# The venue is late with every request, so that the moments between two words of it are long enough to die in.
+LATE = "late_request/p=1/seconds=0.25"
+# Frames lost, twice and late; requests carried out without an answer, or not at all; fills in parts; fees in what was bought.
+FAULTS = (
+    "drop_frame/p=0.03", "duplicate_frame/p=0.1", "reorder_frames/p=0.05", "delay_frame/p=0.05/seconds=0.5", "ack_lost_applied/p=0.1",
+    "ack_lost_not_applied/p=0.05", "close_before_reply/p=0.05", "split_fill/p=0.5", "base_fee/p=0.5", "fill_during_cancel/p=0.2",
+)  # fmt: skip
 LEFT = {"Closed", "Abandoned"}
 # What may be left uncovered, or in the account in the end: of each position less than the venue's smallest order.
 DUST = 9 * Decimal("0.00005")
@@ -204,7 +211,13 @@ class Outcome:
 
 
 def live_and_die(
-    folder: Path, venue_arguments: Sequence[str], moments: Sequence[tuple[Moment, float]], *, store_url: str = "", seed: int = 1
+    folder: Path,
+    venue_arguments: Sequence[str],
+    moments: Sequence[tuple[Moment, float]],
+    *,
+    store_url: str = "",
+    seed: int = 1,
+    covered_within_s: float = 15.0,
 ) -> Outcome:
     """Run an engine, kill -9 it at each moment (and up to so many seconds later), start it again, and wait for every position's end.
 
@@ -223,7 +236,7 @@ def live_and_die(
                 wait_for(lambda: '"event": "started"' in living.text, PATIENCE_S, "the first engine has started")  # noqa: B023, called at once
                 venue = stack.enter_context(new_venue(*venue_arguments, "--port", port))
             is_over = partial(_is_over, moment, living, outcome.log, venue)
-            life = _begun(living, venue, is_over) if number else Life()
+            life = _begun(living, venue, is_over, covered_within_s) if number else Life()
             try:
                 wait_for(is_over, PATIENCE_S, f"the moment to end life {number}", 0.005)
             except AssertionError as late:
@@ -277,13 +290,13 @@ def _refused(living: Engine) -> int:
     return sum(line.get("event") == "refused" and "ask again" not in line["reason"] for line in living.log)
 
 
-def _begun(living: Engine, venue: Venue, is_over: Callable[[], bool]) -> Life:
+def _begun(living: Engine, venue: Venue, is_over: Callable[[], bool], covered_within_s: float) -> Life:
     """Return a life that follows a kill, once all that is held has a stop or is gone."""
 
     def is_begun() -> bool:
         return is_over() or ('"state": "asked"' in living.text and is_covered(venue.books()))
 
-    wait_for(is_begun, 15, "everything that the account holds is covered", 0.01)
+    wait_for(is_begun, covered_within_s, "everything that the account holds is covered", 0.01)
     return Life(covered_after_s=time.monotonic() - living.started_s)
 
 
@@ -357,12 +370,40 @@ def broken_in(path: Path) -> list[str]:
 
 
 def oversized_in(log: Log) -> list[str]:
-    """Return what was ever larger than its plan, or closed by more than was open."""
+    """Return what was ever larger than its plan, or closed by more than was open.
+
+    What is bought back is no entry: an attached stop is as large as its entry and sells what the entry's fee had taken too, where the
+    account holds more.
+    """
     found = []
     books = Books()
     for number, event in enumerate(log.read(), 1):
         books.apply(number, event)
         position = books.positions[event.position_id]
-        if position.instrument.qty(position.filled_lots) > position.plan.qty or position.open_lots < 0:
+        entered_lots = position.filled_lots - sum(order.filled_lots for order in position.orders if order.role == "flatten")
+        if position.instrument.qty(entered_lots) > position.plan.qty or position.open_lots < 0:
             found.append(f"{event.position_id} version {event.version}: {position.filled_lots} in, {position.exited_lots} out")
+    return found
+
+
+def lost_in(outcome: Outcome) -> list[str]:
+    """Return what the kills cost: a page that was none of their matter, an execution, a position's end, the books, the record."""
+    found = [str(line) for log in outcome.logs for line in log if line.get("code") in ("LATE_EVIDENCE", "OVER_EXIT")]
+    told, booked = fills_of(outcome.venue_books), fills_in(outcome.log.events)
+    differ = sorted(key for key in {*told, *booked} if told.get(key) != booked.get(key))
+    found += [f"execution {key}: the venue has {told.get(key)}, we {booked.get(key)}" for key in differ]
+    found += oversized_in(outcome.log)
+    found += [f"it rests in the end: {order}" for order in outcome.venue_books["open_orders"]]
+    # What has a time stop is out.
+    long, short = held_at_venue(outcome.venue_books)
+    found += [f"held in the end: {long} long, {short} short"] if long > DUST or short else []
+    books = outcome.log.books()
+    found += [] if books.ledger.is_balanced else ["the ledger does not balance"]
+    left = sum((books.ledger.balance(f"position:{key}", "BTC") for key in books.positions), Decimal(0))
+    found += [f"{left} BTC stay in the accounts of positions"] if left else []
+    for verdict, broken in verdicts(outcome):
+        found += broken if verdict.identical else [str(verdict.divergence), *broken]
+    # A life that was killed within its first breath has no session.
+    if not 2 <= len(outcome.sessions) <= len(outcome.lives):
+        found.append(f"{len(outcome.sessions)} sessions of {len(outcome.lives)} lives")
     return found

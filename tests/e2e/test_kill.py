@@ -1,7 +1,6 @@
 """kill -9 in the middle of a live run, and on with the next life: what was open is covered, nothing is doubled, the books balance.
 
-Every scenario is a venue and some lives of an engine as processes of their own; three run at a time. The venue is late with
-every request, so that the moments between two words of it are long enough to die in.
+Every scenario is a venue and some lives of an engine as processes of their own; three run at a time. `tests.campaign.lives` draws others.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.campaign.lives import finds_what_is_planted
 from tests.e2e.lives import (
-    DUST,
     EXITING,
+    FAULTS,
+    LATE,
     PROTECTING,
     TIGHTENING,
     Moment,
@@ -21,28 +22,14 @@ from tests.e2e.lives import (
     StoreHangs,
     after,
     entries_sent,
-    fills_in,
-    fills_of,
-    held_at_venue,
     live_and_die,
+    lost_in,
     market,
-    oversized_in,
     recovering,
-    verdicts,
 )
 from tests.pg import postgres_server, server_or_skip
 
 __all__ = ["postgres_server"]
-
-LATE = "late_request/p=1/seconds=0.25"
-# Frames lost, twice and late; requests carried out without an answer, or not at all; fills in parts; fees in what was bought.
-FAULTS = ",".join(
-    (
-        "drop_frame/p=0.03", "duplicate_frame/p=0.1", "reorder_frames/p=0.05", "delay_frame/p=0.05/seconds=0.5", "ack_lost_applied/p=0.1",
-        "ack_lost_not_applied/p=0.05", "close_before_reply/p=0.05", "split_fill/p=0.5", "base_fee/p=0.5", "fill_during_cancel/p=0.2",
-    )
-)  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Scenario:
@@ -67,12 +54,15 @@ SCENARIOS = {
     "while the store hangs and exits go on": Scenario(lambda folder: ((StoreHangs(folder / "events.db"), 0.1),)),
     "again and again, also while recovering": Scenario(lambda folder: TWICE_AND_MORE),
     "again and again, with faults": Scenario(
-        lambda folder: ((entries_sent, 0.5), (recovering, 0.3), (after(1.0), 1.0)), ("--faults", FAULTS)
+        lambda folder: ((entries_sent, 0.5), (recovering, 0.3), (after(1.0), 1.0)), ("--faults", ",".join(FAULTS))
     ),
     "again and again, on PostgreSQL": Scenario(
         lambda folder: ((PROTECTING, 0.25), (recovering, 0.2), (EXITING, 0.5)), postgres=True
     ),
 }  # fmt: skip
+
+
+PLANTED = "as the first entries leave"
 
 
 class Runs:
@@ -105,7 +95,7 @@ def _run(folder: Path, scenario: Scenario, store_url: str) -> Outcome:
 def runs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Runs]:
     # Only what was asked for on the command line is run.
     own = [item for item in request.session.items if isinstance(item, pytest.Function) and item.module is request.module]
-    wanted = [item.callspec.params["name"] for item in own]
+    wanted = sorted({item.callspec.params["name"] if hasattr(item, "callspec") else PLANTED for item in own}, key=list(SCENARIOS).index)
     server = server_or_skip() if any(SCENARIOS[name].postgres for name in wanted) else None
     running = Runs(tmp_path_factory.mktemp("kill"), wanted, "" if server is None else server.url)
     yield running
@@ -117,26 +107,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
 @pytest.mark.xdist_group("kill")
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_kill_costs_no_position_its_protection_its_books_or_its_record(runs: Runs, name: str) -> None:
-    outcome = runs.outcome(name)
-    assert [line for log in outcome.logs for line in log if line.get("code") in ("LATE_EVIDENCE", "OVER_EXIT")] == []
+    assert lost_in(runs.outcome(name)) == []
 
-    # Nothing doubled, nothing missed: the venue's executions are ours, each once, and no position was ever larger than its plan.
-    assert fills_in(outcome.log.events) == fills_of(outcome.venue_books)
-    assert oversized_in(outcome.log) == []
 
-    # Every position lived its whole life, across the kills: what has a time stop is out, and nothing rests at the venue.
-    assert outcome.venue_books["open_orders"] == []
-    long, short = held_at_venue(outcome.venue_books)
-    assert long <= DUST
-    assert short == 0
-
-    books = outcome.log.books()
-    assert books.ledger.is_balanced
-    assert sum((books.ledger.balance(f"position:{key}", "BTC") for key in books.positions), 0) == 0
-
-    # Both halves replay by themselves, each from what it began with; no invariant was broken on the way.
-    for verdict, broken in verdicts(outcome):
-        assert verdict.identical, verdict.divergence
-        assert broken == []
-    # A life that was killed within its first breath has none.
-    assert 2 <= len(outcome.sessions) <= len(outcome.lives)
+@pytest.mark.xdist_group("kill")
+def test_an_execution_that_the_venue_has_lost_is_found(runs: Runs) -> None:
+    assert finds_what_is_planted(runs.outcome(PLANTED))
