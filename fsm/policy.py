@@ -471,6 +471,11 @@ def _alert_exposure(d: Draft) -> Commands:
     if p.feeless and p.sellable_lots < p.min_lots:
         # All that is certain has left: the rest waits for the ledger's word.
         return
+    if p.is_away(d.now_ns):
+        if p.watch_count <= 1 or _is_page_due(p):
+            text = f"{p.position_id}: it is to leave ({p.exit_reason}), a venue in {p.venue_mode} takes no exit, and nothing protects it"
+            yield c.Page(code="EXIT_WAITS_FOR_VENUE", text=text)
+        return
     yield from _alert("MARKET_FILL_TIMEOUT_EXPOSURE_RISK", "{p.position_id}: no fill of its exit in time ({p.exit_attempts})")(d)
 
 

@@ -12,7 +12,7 @@ from events.values import PositionSide
 from holdfast.scenario.floor import MS, D, Floor, commands_of, replayed
 from replay.intents import OpenPosition
 from replay.pipeline import Pipeline, Settings
-from tests.fsm.stage import NO_AMEND, Stage, assert_decision
+from tests.fsm.stage import NO_AMEND, Stage, assert_decision, orders_of
 
 # On margin, without amends: the better stop rests before the old one goes.
 BESIDE = replace(NO_AMEND, holds_funds=False, reduce_only=True)
@@ -312,3 +312,30 @@ def test_a13_the_word_of_maintenance_told_again_does_not_begin_its_minute_anew(s
     stage = told(Stage(side).accepted("entry"), "maintenance").filled("entry", "1.0").wait(40_000)
     told(stage, "maintenance").wait(25_000)
     assert "submit stop 1.0 trail 300" in stage.said()
+
+
+@both_sides
+def test_a13_a_bare_exit_that_is_not_sent_into_a_maintenance_pages_and_leaves_when_it_is_over(side: PositionSide) -> None:
+    stage = Stage(side).protected().leave()
+    told(stage, "maintenance").canceled("stop")
+    assert_decision(stage, "MarketExiting")
+    stage.wait(30_000)
+    assert set(stage.paged) == {"EXIT_WAITS_FOR_VENUE"}
+    assert not [text for text in stage.said() if "MARKET_FILL_TIMEOUT" in text]
+    told(stage, "online")
+    assert_decision(stage, "MarketExiting", "submit exit 1.0")
+
+
+@both_sides
+@pytest.mark.parametrize("wish", ["maker take-profit", "patient"])
+def test_a13_no_exit_rests_by_choice_in_a_maintenance(side: PositionSide, wish: str) -> None:
+    stage = Stage(side, take_profit_price=110, take_profit_style="maker").protected()
+    if wish == "patient":
+        stage.price(100).leave(patient=True)
+    else:
+        stage.price(110)
+    told(stage, "maintenance").canceled("stop")
+    assert_decision(stage, "MarketExiting")
+    told(stage, "online")
+    assert stage.state in ("MarketExiting", "TakeProfitWorking", "MakerExiting")
+    assert orders_of(stage.step)
