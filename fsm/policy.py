@@ -563,6 +563,13 @@ def _alert_plan(d: Draft) -> Commands:
         yield c.RaiseAlert(code="EXIT_TIME_STOP_MISCONFIGURED", text=f"{d.position.position_id}: time_stop_secs is 0, 60 is used")
 
 
+def _is_booked_whole(p: Position, order: Order, fact: f.AnyFact) -> bool:
+    """Whether it says only that an order once rested, of which nothing is left: REST tells so. More than is booked is evidence."""
+    if not isinstance(fact, f.OrderAccepted) or fact.leaves_qty != 0 or fact.cum_qty is None:
+        return False
+    return p.instrument.floor_lots(fact.cum_qty) <= order.filled_lots
+
+
 def _alert_anomaly(d: Draft) -> Commands:
     p = d.position
     order = p.order(d.fact.client_order_id, d.fact.venue_order_id) if isinstance(d.fact, f.OrderAccepted | f.ChildDiscovered) else None
@@ -571,10 +578,8 @@ def _alert_anomaly(d: Draft) -> Commands:
     if isinstance(d.fact, f.OrderFilled) and d.fact.tells_fee:
         # What an execution cost is no evidence against the end.
         return
-    if isinstance(d.fact, f.OrderAccepted) and d.fact.leaves_qty == 0 and order is not None:
-        # It once rested: REST tells so of an order of which nothing rests any more. What it executed beyond our books is evidence.
-        if d.fact.cum_qty is not None and p.instrument.floor_lots(d.fact.cum_qty) <= order.filled_lots:
-            return
+    if order is not None and _is_booked_whole(p, order, d.fact):
+        return
     text = f"{p.position_id}: {type(d.fact).__name__} in {p.state}"
     if type(d.fact).__name__ in ("OrderFilled", "ManualFillSeen", "OrderAccepted", "ChildDiscovered"):
         yield c.Page(code="LATE_EVIDENCE", text=text)

@@ -11,7 +11,7 @@ until the event that explains it is durable; protection and exits are sent as th
 import asyncio
 import contextlib
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import structlog
@@ -345,26 +345,31 @@ class Engine:
 
     def _admit(self, output: Output) -> None:
         frames = iter(output.outgoing)
+        admissions = []
         for event in output.events:
             for index, _ in enumerate(event.commands):
                 self._frames[event.position_id, event.version, index] = next(frames)
-            admission = self.gate.admit(event)
-            self._writer.submit([event], self._durable_callback(event) if admission.waits else None)
+            admissions.append((event, self.gate.admit(event)))
+        waiting = tuple(event for event, admission in admissions if admission.waits)
+        # What one input decided for several positions belongs together: of an execution that two have a part in the log has both parts.
+        self._writer.submit(output.events, self._durable_callback(waiting) if waiting else None)
+        for event, admission in admissions:
             self._release(admission.send)
             self._drop(admission.dropped)
             self.counters["events"] += 1
             for listener in self.listeners:
                 listener(event)
 
-    def _durable_callback(self, event: PositionEvent) -> Callable[[], None]:
+    def _durable_callback(self, events: Sequence[PositionEvent]) -> Callable[[], None]:
         def durable() -> None:
             assert self._loop is not None
-            self._loop.call_soon_threadsafe(self._durable, event)
+            self._loop.call_soon_threadsafe(self._durable, events)
 
         return durable
 
-    def _durable(self, event: PositionEvent) -> None:
-        self._release(self.gate.durable(event))
+    def _durable(self, events: Sequence[PositionEvent]) -> None:
+        for event in events:
+            self._release(self.gate.durable(event))
 
     def _release(self, gated: Iterable[Gated]) -> None:
         for item in gated:

@@ -81,6 +81,13 @@ async def until(told: Told, state: str) -> None:
             await asyncio.sleep(0.02)
 
 
+async def until_all(told: Told, position_ids: list[str]) -> None:
+    """Wait until each of them is protected."""
+    async with asyncio.timeout(20):
+        while {event.position_id for event in told.events if event.to == PROTECTED} != set(position_ids):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
 async def test_an_entry_that_a_link_in_doubt_held_back_leaves_when_the_link_is_live_again(tmp_path: Path) -> None:
     async with engine(tmp_path) as (assembled, told):
         position_id = assembled.next_position_id()
