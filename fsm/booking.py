@@ -213,10 +213,11 @@ def _looked(position: Position, fact: f.SnapshotAgreed | f.SnapshotDiffered, ord
     if not changing:
         return position
     unapplied = 0
-    # A question can be answered ahead of a change that lies in the venue's queue: where only our books stop a second order, the
-    # answer to a later question is waited for.
-    queue_ns = 0 if position.is_guarded(shared=fact.shared is True) else _queue_ns(position)
+    # A question can be answered ahead of a change that lies in the venue's queue: where only our books stop a second order, and where
+    # more would count as protected than is once the change has come, the answer to a later question is waited for.
+    is_guarded = position.is_guarded(shared=fact.shared is True)
     for order in changing:
+        queue_ns = 0 if is_guarded and not order.is_listed_larger else _queue_ns(position)
         seen = _answered(order, fact.asked_ns - queue_ns)
         unapplied += order.pending == "amend" and not seen.pending and seen.qty_lots != order.pending_qty_lots
         position = with_order(position, seen)

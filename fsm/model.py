@@ -86,6 +86,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return is_larger and cum_lots >= self.filled_lots and self.status in (FILLED, TRIGGERED)
 
     @property
+    def is_listed_larger(self) -> bool:
+        """Whether a snapshot listed it larger than the amend that is in flight makes it."""
+        return self.listed_lots is not None and self.pending_qty_lots is not None and self.listed_lots > self.pending_qty_lots
+
+    @property
     def is_past(self) -> bool:
         """Whether nothing is to be expected of it: it has ended, or is gone, and what it did is not waited for."""
         return not self.is_open or (self.given_up and self.is_gone)

@@ -355,7 +355,10 @@ ROWS: tuple[Row, ...] = (
     *(
         Row((HALTED,), (*EVIDENCE, "OrderRejected", *SNAPSHOT), {"situation": name}, *SETTLE[name])
         for name in ("FLIPPED", "NEVER", "DONE", "TRIGGERED", *GOING)
+        if name != "CLEAR"
     ),
+    Row((HALTED,), SNAPSHOT, {"situation": "CLEAR"}, *SETTLE["CLEAR"]),
+    Row((HALTED,), (*EVIDENCE, "OrderRejected"), {"situation": "CLEAR"}, MARKET_EXITING, ("refresh",), "what ended may be the exit: look before the next attempt, never in the same event (I14)"),
     Row((HALTED,), (*EVIDENCE, "OrderRejected", *SNAPSHOT), {"situation": "LEFTOVERS"}, SAME, ("cancel_rest",), "flat: nothing may outlive the position"),
     Row((HALTED,), (*EVIDENCE, "OrderRejected", *SNAPSHOT), {"situation": ("SURPLUS", "MISALIGNED")}, SAME, ("converge",), "a halt loosens nothing (X10)"),
     Row((HALTED,), (*_TOLD, "OrderCanceled", *SNAPSHOT), {"situation": _OPEN_LOTS}, SAME, ("cover",), "protection of what exists continues (I16)"),

@@ -71,6 +71,31 @@ def test_a_snapshot_from_before_an_amend_says_nothing_about_it() -> None:
     checked(stage)
 
 
+@pytest.mark.parametrize("side", PositionSide)
+def test_a_list_that_was_answered_ahead_of_an_amend_protects_nothing_that_the_amend_takes_away(side: PositionSide) -> None:
+    """It shows the old size, and the amend takes effect behind it: what came anew would be bare at the venue, and believed covered."""
+    stage = Stage(side, MARGIN).protected().sold_by_hand("0.4")
+    assert stage.said() == ["amend stop qty 0.6"]
+    stage.wait(500).accepted("stop", leaves="1.0", cum="0").snapshot("stop", asked_ms_ago=100)
+    order = stage.order("stop")
+    assert (stage.state, order.pending, order.protects_lots, order.possible_lots) == ("Resizing", "amend", 600, 1_000)
+    stage.sold_by_hand("0.4", side=stage.side.entry_side, trade_id="M2")
+    assert (stage.held, stage.bare) == (D("1.0"), D("0.4"))
+    stage.amended("stop", qty="0.6")
+    assert_decision(stage, "Resizing", "amend stop qty 1.0")
+    checked(stage)
+
+
+def test_an_amend_to_a_smaller_size_that_was_lost_is_shown_by_the_look_after_its_time_is_up() -> None:
+    stage = Stage(capabilities=MARGIN).protected().sold_by_hand("0.4").wait(5_500)
+    stage.accepted("stop", leaves="1.0", cum="0").snapshot("stop", asked_ms_ago=100)
+    assert (stage.state, stage.order("stop").pending, stage.order("stop").protects_lots) == ("Protected", "", 1_000)
+    stage.said()
+    stage.wait(10_000)
+    assert "amend stop qty 0.6" in stage.said()
+    checked(stage)
+
+
 def test_a_cancel_that_a_later_snapshot_contradicts_is_sent_again() -> None:
     stage = Stage().protected().leave()
     assert stage.sent() == ["cancel stop"]
