@@ -93,6 +93,7 @@ class Orders:
         self._attached = Attached()
         self._trade_ids: OrderedDict[str, None] = OrderedDict()
         self._behind_gap: dict[str, bool] | None = None
+        self._by_rest_alone: dict[str, None] = {}
         self._awaiting: dict[str, int] = {}
         self._holding: dict[str, None] = {}
 
@@ -175,11 +176,11 @@ class Orders:
 
     def is_anchor(self, trade_id: str | None) -> bool:
         """Tell whether an execution was known before any that may be missing: a list that reaches back to it lacks nothing."""
-        return trade_id in self._trade_ids and (self._behind_gap is None or trade_id not in self._behind_gap)
+        return trade_id in self._trade_ids and not self.is_behind_gap(trade_id)
 
-    def is_behind_gap(self, trade_id: str) -> bool:
+    def is_behind_gap(self, trade_id: str | None) -> bool:
         """Tell whether executions before this known one may be missing."""
-        return self._behind_gap is not None and trade_id in self._behind_gap
+        return trade_id in self._by_rest_alone or (self._behind_gap is not None and trade_id in self._behind_gap)
 
     def restore_trades(self, trade_ids: Iterable[str], behind_gap: Iterable[str]) -> None:
         """Note the executions that a log knows, the oldest first; those `behind_gap` prove nothing about what came before them."""
@@ -190,20 +191,28 @@ class Orders:
 
     def remember_trade(self, trade_id: str, by_rest: bool = False) -> None:
         """Note an execution as known: a snapshot must overlap with one to be complete."""
-        is_behind = self._behind_gap is not None and not self.is_anchor(trade_id)
+        is_new, is_behind = trade_id not in self._trade_ids, not self.is_anchor(trade_id)
         self._trade_ids[trade_id] = None
-        if self._behind_gap is not None and is_behind:
-            self._behind_gap[trade_id] = not by_rest or self._behind_gap.get(trade_id, False)
+        if not by_rest:
+            self._by_rest_alone.pop(trade_id, None)
+        if self._behind_gap is not None:
+            if is_behind:
+                self._behind_gap[trade_id] = not by_rest or self._behind_gap.get(trade_id, False)
+        elif by_rest and is_new:
+            # The stream may be stalled and nobody have noticed yet: what it has not told of before this one may be missing.
+            self._by_rest_alone[trade_id] = None
         _keep_newest(self._trade_ids, TRADE_IDS_KEPT)
 
     def open_gap(self) -> None:
         """Note that executions may be missing: what is learned from here on proves nothing about those before it."""
         # Of several gaps in a row only what came behind the last one is as new as the stream.
-        self._behind_gap = dict.fromkeys(self._behind_gap or (), False)
+        self._behind_gap = dict.fromkeys([*(self._behind_gap or ()), *self._by_rest_alone], False)
+        self._by_rest_alone.clear()
 
     def close_gap(self) -> None:
         """Note that every execution is known again: a list reached back to an anchor."""
         self._behind_gap = None
+        self._by_rest_alone.clear()
 
     # --- records ----------------------------------------------------------------------------------------------------
 

@@ -540,6 +540,30 @@ def test_an_execution_that_rest_tells_is_told_at_once_and_its_fee_when_the_ledge
     assert engine.lookups.next_due_ns() is None
 
 
+def test_an_execution_that_rest_alone_has_told_does_not_make_a_list_whole_that_reaches_back_to_it(make_client: MakeClient) -> None:
+    """The stream may be stalled before anybody has noticed: what it has not told of before that one is missing."""
+    engine = Engine(make_client(snapshot_trades=1))
+    engine.client.order("market", "buy", "0.1", cl_ord_id="hf000001000000")
+    engine.hear()
+    engine.client.order("market", "sell", "0.1", cl_ord_id="hf000001000010")
+    engine.client.wait(1)
+    engine.client.order("market", "buy", "0.2", cl_ord_id=ORDER)
+    engine.miss()
+    told = [x for x in engine.look_for() if isinstance(x, f.OrderFilled)]
+    assert {(x.client_order_id, x.behind_gap) for x in told} == {(ORDER, True)}
+    assert not engine.snapshot().trades_complete
+
+
+def test_what_rest_told_first_is_known_as_anything_else_once_the_stream_has_told_it(make_client: MakeClient) -> None:
+    engine = Engine(make_client(snapshot_trades=1))
+    engine.client.order("market", "buy", "0.1", cl_ord_id="hf000001000000")
+    engine.hear()
+    engine.client.order("market", "buy", "0.2", cl_ord_id=ORDER)
+    engine.look_for()
+    engine.hear()
+    assert engine.snapshot().trades_complete
+
+
 def test_what_the_stream_tells_of_an_execution_after_rest_is_no_more_than_its_fee(make_client: MakeClient) -> None:
     faults = Faults()
     engine = Engine(make_client(faults=faults), asks_ledgers=True)
