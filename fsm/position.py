@@ -455,8 +455,7 @@ def _way_out(position: Position, open_orders: tuple[Any, ...], reason: str) -> s
         return "TAKE_PROFIT_OUT" if reason == "take_profit" else "PATIENT_OUT"
     if any(not _is_waited_out(position, o) for o in open_orders) or position.unseen_child_lots >= position.min_lots:
         return "BLOCKED"
-    # Resting by choice in a maintenance nothing would rest, and what asks again is the long clock of a take-profit.
-    if position.maker_attempts == 0 and position.capabilities.post_only and position.venue_mode != "maintenance":
+    if position.maker_attempts == 0 and position.capabilities.post_only:
         if reason == "take_profit" and position.plan.take_profit_style == "maker":
             return "CLEAR_TAKE_PROFIT"
         if position.patient and position.mark is not None:

@@ -12,7 +12,7 @@ from events.values import PositionSide
 from holdfast.scenario.floor import MS, D, Floor, commands_of, replayed
 from replay.intents import OpenPosition
 from replay.pipeline import Pipeline, Settings
-from tests.fsm.stage import NO_AMEND, Stage, assert_decision, orders_of
+from tests.fsm.stage import NO_AMEND, Stage, assert_decision
 
 # On margin, without amends: the better stop rests before the old one goes.
 BESIDE = replace(NO_AMEND, holds_funds=False, reduce_only=True)
@@ -327,15 +327,9 @@ def test_a13_a_bare_exit_that_is_not_sent_into_a_maintenance_pages_and_leaves_wh
 
 
 @both_sides
-@pytest.mark.parametrize("wish", ["maker take-profit", "patient"])
-def test_a13_no_exit_rests_by_choice_in_a_maintenance(side: PositionSide, wish: str) -> None:
-    stage = Stage(side, take_profit_price=110, take_profit_style="maker").protected()
-    if wish == "patient":
-        stage.price(100).leave(patient=True)
-    else:
-        stage.price(110)
-    told(stage, "maintenance").canceled("stop")
-    assert_decision(stage, "MarketExiting")
+def test_a13_a_panic_in_a_maintenance_is_not_waited_out_by_the_take_profit_that_was_wished_before(side: PositionSide) -> None:
+    """P11-open under `mode_maintenance`."""
+    stage = Stage(side, take_profit_price=110, take_profit_style="maker").protected().price(110)
+    told(stage, "maintenance").canceled("stop").leave("panic")
     told(stage, "online")
-    assert stage.state in ("MarketExiting", "TakeProfitWorking", "MakerExiting")
-    assert orders_of(stage.step)
+    assert_decision(stage, "MarketExiting", "submit exit 1.0")
