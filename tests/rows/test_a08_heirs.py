@@ -81,14 +81,19 @@ def third_alone(floor: Floor) -> None:
     assert replayed(floor)
 
 
+def heir_is_over(floor: Floor) -> None:
+    """Let time pass: the heir has ended, and the third position has lost nothing."""
+    floor.wait(30)
+    assert floor.state(HEIR) == "Closed"
+    third_alone(floor)
+
+
 @three_kinds
 def test_a_late_stop_of_the_ended_position_closes_its_heir_which_sells_nothing_more(side: PositionSide, margin: bool) -> None:
     floor = with_heir(side, margin=margin)
     late(floor, "stop", "0.5", "LATE-2")
     assert floor.position(HEIR).held_lots == 0
-    floor.wait(30)
-    assert floor.state(HEIR) == "Closed"
-    third_alone(floor)
+    heir_is_over(floor)
 
 
 @three_kinds
@@ -98,9 +103,7 @@ def test_a_part_of_it_is_taken_off_the_heir_and_its_stop_follows(side: PositionS
     floor.wait(1)
     assert sorted(text.split()[-1] for text in floor.resting()) == ["0.3", "0.3"]
     late(floor, "stop", "0.3", "LATE-3")
-    floor.wait(30)
-    assert floor.state(HEIR) == "Closed"
-    third_alone(floor)
+    heir_is_over(floor)
 
 
 @three_kinds
@@ -112,9 +115,7 @@ def test_who_is_the_heir_is_known_from_the_log_after_a_restart(side: PositionSid
     assert floor.position(HEIR).held_lots == 0
     floor.kill()
     tell(floor, trade(floor, "stop", "0.5", "LATE-2"))
-    floor.wait(30)
-    assert floor.state(HEIR) == "Closed"
-    third_alone(floor)
+    heir_is_over(floor)
 
 
 @three_kinds
