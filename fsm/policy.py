@@ -472,7 +472,7 @@ def _alert_exposure(d: Draft) -> Commands:
         # All that is certain has left: the rest waits for the ledger's word.
         return
     if p.is_away(d.now_ns):
-        if p.watch_count <= 1 or _is_page_due(p):
+        if _is_first_or_due(p):
             text = f"{p.position_id}: it is to leave ({p.exit_reason}), a venue in {p.venue_mode} takes no exit, and nothing protects it"
             yield c.Page(code="EXIT_WAITS_FOR_VENUE", text=text)
         return
@@ -516,6 +516,10 @@ def _is_page_due(p: Position) -> bool:
     return p.watch_count % PAGE_EVERY_WATCHES == PAGE_AFTER_WATCHES
 
 
+def _is_first_or_due(p: Position) -> bool:
+    return p.watch_count <= 1 or _is_page_due(p)
+
+
 def _page_waiting(d: Draft) -> Commands:
     p = d.position
     if not isinstance(d.fact, f.DeadlinePassed) or d.fact.which != "watch" or _is_page_due(p):
@@ -526,13 +530,13 @@ def _page_waiting(d: Draft) -> Commands:
 
 def _page_triggered(d: Draft) -> Commands:
     p = d.position
-    if p.watch_count <= 1 or _is_page_due(p):
+    if _is_first_or_due(p):
         yield c.Page(code="STOP_TRIGGERED_UNFILLED", text=f"{p.position_id}: its stop fired and is not filled")
 
 
 def _page_exposure(d: Draft) -> Commands:
     p = d.position
-    if p.watch_count <= 1 or _is_page_due(p):
+    if _is_first_or_due(p):
         text = f"{p.position_id}: {p.exit_attempts} exits have failed; a stop is put back and it goes on"
         yield c.Page(code="EXIT_NOT_POSSIBLE", text=text)
 

@@ -31,6 +31,7 @@ from events.values import Instrument
 from fsm import link as links
 from fsm.dead_man import DeadMan
 from fsm.desk import Desk, SnapshotOrder
+from fsm.model import Position
 from fsm.monitor import Vigil
 from fsm.notice import Notice
 from fsm.order import ENDED
@@ -233,10 +234,11 @@ class Pipeline:
                 self.desk.note_owner(fact.parent_venue_order_id, owner)
         if isinstance(fact, f.OrderNotFound) and self.desk.owner_of(fact.client_order_id, fact.venue_order_id) in self.custody.shared():
             fact = msgspec.structs.replace(fact, shared=True)
-        is_late = isinstance(fact, f.OrderFilled) and self._is_late(fact)
-        is_late_fee = isinstance(fact, f.OrderFilled) and self._is_late_fee(fact)
+        ended = None
         if isinstance(fact, f.OrderFilled):
-            self._pass_on(made, fact)
+            ended = self.desk.ended.get(self.desk.owner_of(fact.client_order_id, fact.venue_order_id) or "")
+            if ended is not None and self.settings.names_ended:
+                self._pass_on(made, ended, fact)
         events = self.desk.take(fact)
         made.events += events
         if events and isinstance(fact, f.ChildDiscovered):
@@ -249,8 +251,10 @@ class Pipeline:
         assert position is not None
         if isinstance(fact, f.OrderFilled):
             self.custody.take_own_fill(position, fact)
-            made.exposures += exposure_of(position, fact) if is_late else []
-            made.exposures += exposure_of_fee(position, fact.last_px) if is_late_fee else []
+            if ended is not None:
+                # As its books were before: what they had already is told again, with its price or its fee.
+                made.exposures += [] if fact.trade_id in ended.trade_ids else exposure_of(position, fact)
+                made.exposures += exposure_of_fee(position, fact.last_px) if fact.fees and ended.awaits_fee_of(fact.trade_id) else []
         elif fact.reject_class == "funds":
             short = self.custody.short_for(position, fact)
             if short is not None:
@@ -273,14 +277,11 @@ class Pipeline:
         if child is not None:
             self.translator.budget.touch(child.client_order_id, fact.ts_recv_ns)
 
-    def _pass_on(self, made: Made, fact: f.OrderFilled) -> None:
+    def _pass_on(self, made: Made, ended: Position, fact: f.OrderFilled) -> None:
         """Take what an order of an ended position has closed off those who took over what it left (A8).
 
         Before that one books it: where the process dies between the two, the execution is news once more, and known to the heirs.
         """
-        ended = self.desk.ended.get(self.desk.owner_of(fact.client_order_id, fact.venue_order_id) or "")
-        if ended is None or not self.settings.names_ended:
-            return
         passed = passed_on(ended, fact, (*self.desk.positions.values(), *self.desk.ended.values()), made.exposures)
         made.exposures = list(passed.awaited)
         for heir_id, closed in passed.facts:
@@ -288,16 +289,6 @@ class Pipeline:
             heir = self.desk.ended.get(heir_id)
             if heir is not None:
                 made.exposures += exposure_of(heir, closed)
-
-    def _is_late(self, fact: f.OrderFilled) -> bool:
-        """Whether an execution is news behind the end of its position; one that was booked before is told again with its price."""
-        ended = self.desk.ended.get(self.desk.owner_of(fact.client_order_id, fact.venue_order_id) or "")
-        return ended is not None and fact.trade_id not in ended.trade_ids
-
-    def _is_late_fee(self, fact: f.OrderFilled) -> bool:
-        """Whether the fee of an execution is told behind the end of its position."""
-        ended = self.desk.ended.get(self.desk.owner_of(fact.client_order_id, fact.venue_order_id) or "")
-        return ended is not None and ended.awaits_fee_of(fact.trade_id) and bool(fact.fees)
 
     def _message(self, made: Made, item: object, ts_recv_ns: int, source: str) -> None:
         if isinstance(item, m.SubscriptionAcked):

@@ -1,7 +1,8 @@
 """What the model checker reaches of a position: (state, fact, state). Seeds are held against it (`holdfast simulate --coverage`).
 
-`reached.txt` is what runs of `holdfast prove --walks 60000 --steps` wrote. `tests/fsm/proof/test_rows.py` fails when a shorter run
-reaches something that is not in it, or that is wrongly marked with `elsewhere`, and when the table has no row that leads so.
+`reached.txt` is what runs of `holdfast prove --walks 60000 --steps` wrote, put together; some steps are marked as Kraken's by lives of the
+simulated venue alone. `tests/fsm/proof/test_rows.py` fails when a shorter run reaches something that is not in it, or that is
+wrongly marked with `elsewhere`, and when the table has no row that leads so.
 """
 
 from functools import cache

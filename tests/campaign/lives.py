@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 from tests.e2e.lives import (
@@ -25,6 +24,7 @@ from tests.e2e.lives import (
     Outcome,
     after,
     entries_sent,
+    finds_what_is_planted,
     live_and_die,
     lost_in,
     market,
@@ -56,12 +56,6 @@ def lived(seed: int, folder: Path) -> tuple[list[str], Outcome | None]:
         return lost_in(outcome), outcome
     except AssertionError as failed:
         return [str(failed)], None
-
-
-def finds_what_is_planted(outcome: Outcome) -> bool:
-    """Whether an execution is missed that the venue's books have lost."""
-    books = {**outcome.venue_books, "fills": outcome.venue_books["fills"][:-1]}
-    return bool(lost_in(replace(outcome, venue_books=books)))
 
 
 def main(texts: Sequence[str] | None = None, say: Callable[[str], object] = sys.stdout.write) -> int:

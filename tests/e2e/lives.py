@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from itertools import pairwise
@@ -407,3 +407,9 @@ def lost_in(outcome: Outcome) -> list[str]:
     if not 2 <= len(outcome.sessions) <= len(outcome.lives):
         found.append(f"{len(outcome.sessions)} sessions of {len(outcome.lives)} lives")
     return found
+
+
+def finds_what_is_planted(outcome: Outcome) -> bool:
+    """Whether an execution is missed that the venue's books have lost."""
+    books = {**outcome.venue_books, "fills": outcome.venue_books["fills"][:-1]}
+    return bool(lost_in(replace(outcome, venue_books=books)))

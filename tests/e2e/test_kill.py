@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaign.lives import finds_what_is_planted
 from tests.e2e.lives import (
     EXITING,
     FAULTS,
@@ -22,6 +21,7 @@ from tests.e2e.lives import (
     StoreHangs,
     after,
     entries_sent,
+    finds_what_is_planted,
     live_and_die,
     lost_in,
     market,
@@ -30,6 +30,7 @@ from tests.e2e.lives import (
 from tests.pg import postgres_server, server_or_skip
 
 __all__ = ["postgres_server"]
+
 
 @dataclass(frozen=True)
 class Scenario:
