@@ -46,7 +46,8 @@ class Books:
         """Take one event; return the positions whose rows it may have changed, none if it was seen before.
 
         Raises:
-            BadInput: an event of the position is missing before this one; nothing is changed.
+            BadInput: an event of the position is missing before this one, and nothing is changed; or its numbers are beyond all
+                measure, and these books have taken half of it: read the log anew once it is mended.
         """
         position_id = event.position_id
         before = self.positions.get(position_id)
@@ -58,18 +59,18 @@ class Books:
             raise BadInput(f"position {position_id}", f"event {event.version} follows event {expected - 1}", "restore the missing events")
         try:
             after = evolve(before, event)
+            entries = self.fills.apply(notification_id, event)
+            for entry in entries:
+                self.ledger.apply(entry)
+                self.pnl.apply(entry)
+            self.orders.apply(event, after, entries)
+            self.windows.apply(event, before, after)
+            self.exits.apply(event, before, after, entries)
+            instrument = after.instrument
+            self.equity.apply(notification_id, event, after.capabilities.venue, instrument.symbol, instrument.quote, entries)
         except ArithmeticError:
             place = f"stored event, position {position_id} version {event.version}"
             raise BadInput(place, "its numbers are beyond all measure", "restore the store from a copy") from None
-        entries = self.fills.apply(notification_id, event)
-        for entry in entries:
-            self.ledger.apply(entry)
-            self.pnl.apply(entry)
-        self.orders.apply(event, after, entries)
-        self.windows.apply(event, before, after)
-        self.exits.apply(event, before, after, entries)
-        instrument = after.instrument
-        self.equity.apply(notification_id, event, after.capabilities.venue, instrument.symbol, instrument.quote, entries)
         self.positions[position_id] = after
         self.notification_id = notification_id
         self.last_ns = self._last_ns[position_id] = event.fact.ts_recv_ns

@@ -249,7 +249,7 @@ def _manifest_from(line: bytes, path: Path) -> dict[str, object]:
     content = _content_of(line)
     schema = content.get("schema")
     # Without its end it is not whole, however well it reads: what a repair appends would stand on the same line.
-    cut = not line.endswith(b"\n") and line.startswith(b'{"k":"manifest"')
+    cut = not line.endswith(b"\n") and (content.get("k") == "manifest" or line.startswith(b'{"k":"manifest"'))
     if cut or content.get("k") != "manifest" or not isinstance(schema, str):
         problem = "its first line is cut: nothing was recorded" if cut else "is not a session file: its first line is no manifest"
         raise BadInput(str(path), problem, "name a file that starts with a manifest")

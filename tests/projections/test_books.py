@@ -3,12 +3,14 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from played import Played, played_histories
 
 from events.errors import BadInput, Usage
+from events.facts import OrderFilled
 from events.record import PositionEvent
 from events.values import PositionSide
 from projections.books import VIEWS, Books, view_named
@@ -105,6 +107,17 @@ def test_a_position_without_its_birth_is_refused() -> None:
     played.protected()
     with pytest.raises(BadInput, match="hf000001"):
         books_of(played.events[1:])
+
+
+def test_a_stored_execution_at_a_price_beyond_all_measure_is_refused_with_its_place() -> None:
+    """`1e-500000` is a number that the machine takes for 0, and that no exact sum holds."""
+    played = Played()
+    played.protected()
+    number = next(n for n, (_, event) in enumerate(played.events) if isinstance(event.fact, OrderFilled))
+    notification_id, event = played.events[number]
+    tiny = msgspec.structs.replace(event, fact=msgspec.structs.replace(event.fact, last_px=D("1e-500000")))
+    with pytest.raises(BadInput, match=f"version {event.version}: its numbers are beyond all measure"):
+        books_of([*played.events[:number], (notification_id, tiny)])
 
 
 def test_a_position_row_tells_the_whole_story() -> None:
