@@ -112,7 +112,7 @@ def test_a_position_without_its_birth_is_refused() -> None:
 def test_a_stored_execution_at_a_price_beyond_all_measure_is_refused_with_its_place() -> None:
     """`1e-500000` is a number that the machine takes for 0, and that no exact sum holds."""
     played = Played()
-    played.protected()
+    played.protected(px="100", fees={"USD": "0.26"})
     number = next(n for n, (_, event) in enumerate(played.events) if isinstance(event.fact, OrderFilled))
     notification_id, event = played.events[number]
     tiny = msgspec.structs.replace(event, fact=msgspec.structs.replace(event.fact, last_px=D("1e-500000")))
