@@ -92,7 +92,7 @@ def snapshot(orders: Orders, entries: Sequence[ExecEntry], ts_recv_ns: int, raw:
     # Back to one that is known, or none at all. A short list without a known one may be cut, at any number.
     is_overlapping = any(orders.is_anchor(entry.exec_id) for entry in trades)
     is_complete = is_overlapping or not (trades or orders.has_trades)
-    reading = _Reading(orders, ts_recv_ns, raw)
+    reading = _Reading(orders, ts_recv_ns, raw, is_listed=True)
     reading.identify(entries)
     orders.identify_parents(entry for entry in entries if entry.exec_type != "trade")
     # Taken for somebody else's, they would leave the order that they filled for absent: they wait until REST names it.
@@ -104,6 +104,8 @@ def snapshot(orders: Orders, entries: Sequence[ExecEntry], ts_recv_ns: int, raw:
     else:
         # The next snapshot overlaps with this one, and lacks what this one lacks.
         orders.open_gap()
+        if trades and trades[-1].exec_id:
+            orders.note_newest(trades[-1].exec_id)
     for entry, is_nameless in zip(trades, are_nameless, strict=True):
         if is_nameless:
             orders.hold(orders.record(entry.order_id), entry)
@@ -140,8 +142,8 @@ def can_book(orders: Orders, trade: ExecEntry) -> bool:
 class _Reading:
     """One frame on its way to facts: collects output and what was wrong in it."""
 
-    def __init__(self, orders: Orders, ts_recv_ns: int, raw: str, by_rest: bool = False) -> None:
-        self._orders, self._ts_recv_ns, self._raw, self._by_rest = orders, ts_recv_ns, raw, by_rest
+    def __init__(self, orders: Orders, ts_recv_ns: int, raw: str, *, by_rest: bool = False, is_listed: bool = False) -> None:
+        self._orders, self._ts_recv_ns, self._raw, self._by_rest, self._is_listed = orders, ts_recv_ns, raw, by_rest, is_listed
         self._refusal_count = 0
         self.output: list[Output] = []
 
@@ -342,7 +344,7 @@ class _Reading:
         is_known = self._orders.is_known_trade(entry.exec_id)
         if not is_known:
             record.summed_qty += last_qty
-        self._orders.remember_trade(entry.exec_id, self._by_rest)
+        self._orders.remember_trade(entry.exec_id, self._by_rest, self._is_listed)
         fields: dict[str, Any] = {
             "trade_id": entry.exec_id,
             "side": record.side,

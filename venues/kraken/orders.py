@@ -167,7 +167,11 @@ class Orders:
         return self._behind_gap is not None
 
     def is_news(self, trade_id: str) -> bool:
-        """Tell whether the stream told an execution since the newest gap began: a list that has it is as new as the stream."""
+        """Tell whether a list that has an execution is as new as the stream.
+
+        It is one that the stream told as it came since the newest gap began, or the newest one of the snapshot by which that is seen. An
+        older one of that snapshot says nothing of what came between them.
+        """
         return self._behind_gap is not None and self._behind_gap.get(trade_id, False)
 
     def is_known_trade(self, trade_id: str | None) -> bool:
@@ -189,15 +193,15 @@ class Orders:
             self._trade_ids[trade_id] = None
         _keep_newest(self._trade_ids, TRADE_IDS_KEPT)
 
-    def remember_trade(self, trade_id: str, by_rest: bool = False) -> None:
-        """Note an execution as known: a snapshot must overlap with one to be complete."""
+    def remember_trade(self, trade_id: str, by_rest: bool = False, is_listed: bool = False) -> None:
+        """Note an execution as known: a snapshot must overlap with one to be complete. `is_listed`: a snapshot told it."""
         is_new, is_behind = trade_id not in self._trade_ids, not self.is_anchor(trade_id)
         self._trade_ids[trade_id] = None
         if not by_rest:
             self._by_rest_alone.pop(trade_id, None)
         if self._behind_gap is not None:
             if is_behind:
-                self._behind_gap[trade_id] = not by_rest or self._behind_gap.get(trade_id, False)
+                self._behind_gap[trade_id] = not (by_rest or is_listed) or self._behind_gap.get(trade_id, False)
         elif by_rest and is_new:
             # The stream may be stalled and nobody have noticed yet: what it has not told of before this one may be missing.
             self._by_rest_alone[trade_id] = None
@@ -208,6 +212,11 @@ class Orders:
         # Of several gaps in a row only what came behind the last one is as new as the stream.
         self._behind_gap = dict.fromkeys([*(self._behind_gap or ()), *self._by_rest_alone], False)
         self._by_rest_alone.clear()
+
+    def note_newest(self, trade_id: str) -> None:
+        """Note the newest execution of a snapshot that does not close the gap, known or held back."""
+        if self._behind_gap is not None and not self.is_anchor(trade_id):
+            self._behind_gap[trade_id] = True
 
     def close_gap(self) -> None:
         """Note that every execution is known again: a list reached back to an anchor."""

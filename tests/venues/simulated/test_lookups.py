@@ -168,6 +168,31 @@ def test_an_entry_and_its_stop_that_came_and_went_before_a_restart_are_both_ours
     assert not [item for item in heard if isinstance(item, m.ForeignFill)]
 
 
+def test_a_list_of_trades_that_is_older_than_the_newest_of_the_snapshot_closes_no_gap(make_client: MakeClient) -> None:
+    """The snapshot held the stop's execution back until REST says whose it is: a list without it is too old to say so."""
+    faults = Faults()
+    client = make_client(faults=faults)
+    entry = sent_with_a_stop(client)
+    client.wait(10)
+    client.price("58000")
+    client.wait(1)
+    engine = Engine(client)
+    engine.translator.restore((), [entry], ())
+    engine.miss()
+    assert not engine.snapshot().trades_complete
+    faults.arm("rest_stale", on="rest:TradesHistory", seconds=5)
+    engine.lookups.bridge(0, client.now_ns, client.now_ns)
+    heard = engine.answers()
+    assert [fill.side for fill in heard if isinstance(fill, f.OrderFilled)] == [Side.BUY]
+    assert engine.translator.has_gap
+    assert not engine.snapshot().trades_complete
+    client.wait(5)
+    engine.lookups.due(client.now_ns)
+    heard = engine.answers()
+    assert {fill.side for fill in heard if isinstance(fill, f.OrderFilled)} == {Side.BUY, Side.SELL}
+    assert kinds(heard)[-1] == "TradesCompleted"
+
+
 def test_an_attached_stop_is_ours_also_where_its_entry_executed_before_the_time_that_is_read(make_client: MakeClient) -> None:
     client = make_client(tier="unlimited")
     entry = sent_with_a_stop(client)
