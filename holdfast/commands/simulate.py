@@ -16,6 +16,7 @@ from holdfast.words import counted
 
 if TYPE_CHECKING:
     from holdfast.simulation.campaign import Total
+    from holdfast.simulation.case import Ambush, Happening
     from holdfast.simulation.world import Lived
 
 
@@ -130,13 +131,17 @@ def _one(path: Path | None, seed: int, save: Path, json: bool, direction: str) -
     if not json:
         _print_beginning(case.seed, 1, "engine")
         wished = f"{counted(len(case.openings), 'position')}, {len(case.wishes)} wishes, {len(case.happenings)} things that go wrong"
+        if case.ambushes:
+            wished += f", {len(case.ambushes)} that lie in wait for a state"
         sys.stdout.write(
             f"case        {' '.join(case.symbols)}, {wished} within {case.faults_end_ms / 1_000:.0f} s, "
             f"latency {case.latency_ms[0]} to {case.latency_ms[1]} ms\n"
         )
         for happening in case.happenings:
-            what = happening.text or f"number {happening.number}, {happening.seconds} s"
-            sys.stdout.write(f"            {happening.at_ms / 1_000:7.3f} s {happening.kind}: {what}\n")
+            sys.stdout.write(f"            {happening.at_ms / 1_000:7.3f} s {happening.kind}: {_detail(happening)}\n")
+        for ambush in case.ambushes:
+            what = f"{ambush.delay_ms / 1_000:.3f} s behind {ambush.state}, {counted(ambush.times, 'time')}"
+            sys.stdout.write(f"            {what}, {ambush.kind}: {_detail(ambush)}\n")
         sys.stdout.flush()
     lived = simulate(case)
     if json:
@@ -149,6 +154,10 @@ def _one(path: Path | None, seed: int, save: Path, json: bool, direction: str) -
         for number, saved in _saved(total, save, direction).items():
             sys.stderr.write(f"holdfast: seed {number} was made smaller: {saved}\n")
     return ProofFailed.exit_code if lived.violations else 0
+
+
+def _detail(what: "Happening | Ambush") -> str:
+    return what.text or f"number {what.number}, {what.seconds} s"
 
 
 def _saved(total: "Total", folder: Path, direction: str) -> dict[int, str]:

@@ -8,7 +8,7 @@ from the last price, because what the price will be is not known here.
 from decimal import Decimal
 from pathlib import Path
 from random import Random
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -68,7 +68,13 @@ HappeningKind = Literal[
     "trade_by_hand",  # the owner trades `number` basis points of what is his own
     "sell_by_hand",  # the owner closes `number + 1` tenths of what our position `number` holds; with an even one he cancels its stops first
     "move_funds",  # the owner withdraws a tenth of what is his own, or deposits as much, of the first symbol's base asset or its quote
+    "price",  # somebody's trade prints `number` basis points from the last price
+    "fill",  # our open order `number` executes at the venue, or half of it (`text`): a limit at its price, a stop as if it had fired
 ]
+WishKind = Literal["exit", "exit_patient", "halt", "tighten", "protect"]
+WISHES = get_args(WishKind)
+# What takes of what positions of ours hold, or may.
+HANDS = ("trade_by_hand", "sell_by_hand")
 
 
 class Market(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -95,7 +101,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     at_ms: int
     number: int
-    kind: Literal["exit", "exit_patient", "halt", "tighten", "protect"]
+    kind: WishKind
 
 
 class Happening(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -103,6 +109,22 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     at_ms: int
     kind: HappeningKind
+    text: str = ""
+    number: int = 0
+    seconds: float = 0.0
+
+
+class Ambush(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What happens to a position `delay_ms` after it has come to `state`, the first `times` times that one does.
+
+    It goes wrong there as `Happening` has it, at the position's own orders where the kind is about orders, or it is a wish. A price is in
+    the position's favour where `number` is above zero.
+    """
+
+    state: str
+    kind: HappeningKind | WishKind
+    delay_ms: int = 0
+    times: int = 1
     text: str = ""
     number: int = 0
     seconds: float = 0.0
@@ -126,6 +148,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     openings: tuple[Opening, ...]
     wishes: tuple[Wish, ...] = ()
     happenings: tuple[Happening, ...] = ()
+    ambushes: tuple[Ambush, ...] = ()
     dead_man_secs: int = 0
     lead_s: int = 0
 

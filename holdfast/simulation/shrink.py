@@ -1,6 +1,6 @@
 """Makes a failing case smaller: what can be left out while it still fails the same way is left out.
 
-By halves first, then one by one: happenings, wishes, openings, then the length of what happens. Positions are numbered by their
+By halves first, then one by one: happenings, ambushes, wishes, openings, then the length of what happens. Positions are numbered by their
 openings, so the wishes of a dropped one go with it. "The same way" is the invariant that was named first.
 """
 
@@ -42,6 +42,8 @@ def kind_of(lived: Lived) -> str:
 def _candidates(case: Case) -> Iterator[Case]:
     for happenings in _shorter(case.happenings):
         yield replace(case, happenings=happenings)
+    for ambushes in _shorter(case.ambushes):
+        yield replace(case, ambushes=ambushes)
     for wishes in _shorter(case.wishes):
         yield replace(case, wishes=wishes)
     for kept in _shorter(tuple(range(len(case.openings)))):

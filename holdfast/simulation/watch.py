@@ -213,9 +213,10 @@ class VenueBooks:
                     del found[key]
         return found
 
-    def ours_open(self) -> list[str]:
-        """Return the ids of the open orders of ours."""
-        return [order.order_id for order in self.exchange.open_orders() if self.owner_of(order.order_id)]
+    def ours_open(self, position_id: str = "") -> list[str]:
+        """Return the ids of the open orders of ours, or of one position."""
+        owners = {order.order_id: self.owner_of(order.order_id) for order in self.exchange.open_orders()}
+        return [order_id for order_id, owner in owners.items() if owner and position_id in ("", owner)]
 
 
 class Watch:
@@ -228,6 +229,7 @@ class Watch:
         self.rows: Counter[str] = Counter()
         self.sides: dict[str, PositionSide] = {}
         self.planned: dict[str, Decimal] = {}
+        self.symbols: dict[str, str] = {}
         self.bare_ms_max = 0
         self._patience_ns = int(patience_s * NS)
         self._has_hand = has_hand
@@ -246,8 +248,8 @@ class Watch:
 
     # --- each event -------------------------------------------------------------------------------------------------------
 
-    def event(self, event: PositionEvent, now_ns: int) -> None:
-        """Look at an event that was just handed to the writer."""
+    def event(self, event: PositionEvent, now_ns: int) -> bool:
+        """Look at an event that was just handed to the writer; tell whether its position has come to another state."""
         key = event.position_id
         fact = event.fact
         name = type(fact).__name__
@@ -268,6 +270,7 @@ class Watch:
             self.books.root_of[key] = self.books.root_of.get(found[1], found[1])
         if isinstance(fact, OrderFilled):
             self._booked(key, fact, now_ns)
+        return event.to != before
 
     def _booked(self, key: str, fact: OrderFilled, now_ns: int) -> None:
         self.look_at_books(now_ns)

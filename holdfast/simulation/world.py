@@ -21,22 +21,23 @@ from typing import Any
 import msgspec
 import structlog
 
-from events.errors import HoldfastError, VenueProblem
-from events.values import PositionSide
+from events.errors import VenueProblem
+from events.record import PositionEvent
 from fsm.position import HALTED
 from holdfast.assembly import Assembled, Parts, assemble
-from replay.intents import ExitPosition, HaltPosition, OpenPosition, ProtectPosition, TightenPosition
+from replay.intents import ExitPosition, OpenPosition
 from venues.clock import Clock
 from venues.simulated import MarketFeed, SimulatedVenue
 from venues.simulated.pairs import pair_of
 
-from .case import START_PX, Case, Happening, Opening, Wish
+from .case import HANDS, START_PX, Case, Happening, Opening, Wish
 from .disk import SimulatedDisk
 from .judge import Judge, Session
 from .loop import VirtualLoop
 from .market import ticks_of
 from .network import Network
 from .rest import LocalRest
+from .trouble import Trouble, ask
 from .watch import NAMESPACE, NS, Watch
 from .writer import LoopWriter
 
@@ -156,18 +157,18 @@ class World:
             settings=case.settings,
             seed=case.seed,
         )
-        has_hand = any(h.kind in ("trade_by_hand", "sell_by_hand") for h in case.happenings)
+        has_hand = any(h.kind in HANDS for h in case.happenings) or any(a.kind in HANDS for a in case.ambushes)
         self.watch = Watch(self.venue.exchange, case.audit_interval_s + 30, has_hand)
         self.url = ""
         self.life: _Life | None = None
         self.sessions: list[_Life] = []
-        self.refused_tokens = 0
         self.is_calm = self._is_stopping = False
         self._kept: list[asyncio.Task[None]] = []
         self.ids: dict[int, str] = {}
         self.refused = 0
         self.pages: Counter[str] = Counter()
         self.injected: Counter[str] = Counter()
+        self.trouble = Trouble(self)
         self.judge = Judge(folder, self.watch)
 
     # --- the course -----------------------------------------------------------------------------------------------------
@@ -198,7 +199,7 @@ class World:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(looking, *tasks, return_exceptions=True)
-            self.watch.look(self._desk, False, self.loop.now_ns)
+            self.watch.look(self.desk, False, self.loop.now_ns)
             await self._stop()
             await asyncio.gather(*(life.task for life in self.sessions), return_exceptions=True)
             await self.venue.stop()
@@ -210,7 +211,7 @@ class World:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(LOOK_S)
-            self.watch.look(self._desk, self._is_live(), self.loop.now_ns)
+            self.watch.look(self.desk, self._is_live(), self.loop.now_ns)
 
     async def _until(self, is_so: Callable[[], bool], seconds: float, what: str, ask: Callable[[], None] | None = None) -> None:
         end_s = self.loop.time() + seconds
@@ -225,12 +226,7 @@ class World:
     async def _calm_down(self) -> None:
         """From here on nothing goes wrong any more, and a person has mended the disk and started the engine."""
         self.is_calm = True
-        self.venue.faults.disarm()
-        self.network.is_down = False
-        self.network.latency_s = (0.001, 0.02)
-        self.network.cut_dark()
-        self.refused_tokens = 0
-        self.venue.change_system("online")
+        self.trouble.end()
         life = self.life
         if life is not None:
             life.disk.trouble.clear()
@@ -246,7 +242,8 @@ class World:
     # --- the process ------------------------------------------------------------------------------------------------------
 
     @property
-    def _desk(self) -> Any:
+    def desk(self) -> Any:
+        """The desk of the engine that runs, None while none does."""
         return None if self.life is None else self.life.assembled.pipeline.desk
 
     def _is_live(self) -> bool:
@@ -279,18 +276,22 @@ class World:
         stop = asyncio.Event()
         task = self.loop.create_task(assembled.engine.run(stop))
         life = _Life(assembled=assembled, disk=disk, task=task, stop=stop, session=assembled.record.path)
-        assembled.engine.listeners.append(lambda event: None if disk.is_dead else self.watch.event(event, self.loop.now_ns))
+        assembled.engine.listeners.append(partial(self._heard, disk))
         self.watch.restored({key: position.state for key, position in sorted(assembled.pipeline.desk.positions.items())})
         task.add_done_callback(partial(self._ended, life))
         self.life = life
         self.sessions.append(life)
 
+    def _heard(self, disk: SimulatedDisk, event: PositionEvent) -> None:
+        if not disk.is_dead and self.watch.event(event, self.loop.now_ns):
+            self.trouble.came_to(event.to, event.position_id)
+
     async def _token(self, disk: SimulatedDisk) -> str:
         await asyncio.sleep(2 * self.network.delay_s())
         if disk.is_dead:
             raise VenueProblem("kraken", "nobody asks any more", "start the engine")
-        if self.refused_tokens > 0:
-            self.refused_tokens -= 1
+        if self.trouble.refused_tokens > 0:
+            self.trouble.refused_tokens -= 1
             raise VenueProblem("kraken", "the token was not given: EService:Busy", "it is asked for again")
         return self.venue.issue_token()
 
@@ -323,6 +324,16 @@ class World:
     def _bury(self, life: _Life) -> None:
         life.assembled.store.close()
         self._is_stopping = False
+
+    def restart(self, down_s: float) -> None:
+        """End the process properly; it begins again after `down_s`."""
+
+        async def again() -> None:
+            await self._stop()
+            await asyncio.sleep(down_s)
+            self.begin()
+
+        self._kept.append(self.loop.create_task(again()))
 
     async def _stop(self) -> None:
         life = self.life
@@ -381,176 +392,24 @@ class World:
         position_id = life.assembled.next_position_id()
         self.ids[number] = position_id
         self.watch.sides[position_id], self.watch.planned[position_id] = plan.side, plan.qty
+        self.watch.symbols[position_id] = plan.symbol
         output = life.assembled.engine.open(OpenPosition(position_id=position_id, epoch=life.assembled.lease.token, plan=plan))
         self.refused += len(output.refusals)
 
     async def _wish(self, wish: Wish) -> None:
-        position_id = self.ids.get(wish.number)
-        if self.life is None or position_id is None or position_id not in self._desk.positions:
-            return
-        engine = self.life.assembled.engine
-        if wish.kind == "halt":
-            engine.ask(HaltPosition(position_id=position_id, reason="somebody said so"))
-        elif wish.kind == "tighten":
-            engine.ask(TightenPosition(position_id=position_id, trail_offset_bps=8))
-        elif wish.kind == "protect":
-            engine.ask(ProtectPosition(position_id=position_id, reason="the owner wants his stop back"))
-        else:
-            engine.ask(ExitPosition(position_id=position_id, reason="operator", patient=wish.kind == "exit_patient"))
+        if wish.number in self.ids:
+            ask(self, wish.kind, self.ids[wish.number])
+
+    async def _happen(self, happening: Happening) -> None:
+        self.trouble.happen(happening)
 
     def _ask_all_to_leave(self) -> None:
         if self.life is None or not self._is_live():
             return
-        for position_id in sorted(self._desk.positions):
-            position = self._desk.positions[position_id]
+        for position_id in sorted(self.desk.positions):
+            position = self.desk.positions[position_id]
             if not position.exit_reason or position.state == HALTED:
                 self.life.assembled.engine.ask(ExitPosition(position_id=position_id, reason="operator"))
-
-    # --- what goes wrong ----------------------------------------------------------------------------------------------------
-
-    async def _happen(self, happening: Happening) -> None:
-        if self.is_calm:
-            return
-        kind = happening.kind
-        if kind == "fault":
-            self.venue.faults.switch_on([happening.text])
-            return
-        done = _HAPPENINGS[kind](self, happening)
-        if done is not False:
-            self.injected[kind] += 1
-
-    def _kill_at_commit(self, happening: Happening) -> bool:
-        if self.life is None:
-            return False
-        before = happening.kind == "kill_before_commit"
-        die = partial(self.kill, power=before, down_s=happening.seconds)
-        self.life.disk.die_at_commit(happening.number, before, die)
-        return True
-
-    def _kill(self, happening: Happening) -> bool:
-        if self.life is None:
-            return False
-        self.kill(power=happening.kind == "power", down_s=happening.seconds)
-        return True
-
-    def _restart(self, happening: Happening) -> bool:
-        if self.life is None:
-            return False
-
-        async def again() -> None:
-            await self._stop()
-            await asyncio.sleep(happening.seconds)
-            self.begin()
-
-        self._keep(again())
-        return True
-
-    def _keep(self, work: Any) -> None:
-        self._kept.append(self.loop.create_task(work))
-
-    def _disk_trouble(self, happening: Happening) -> bool:
-        if self.life is None:
-            return False
-        if happening.kind == "commit_stalls":
-            self.life.disk.stall_s.append(happening.seconds)
-        else:
-            self.life.disk.arm(happening.kind)
-        return True
-
-    def _net_down(self, happening: Happening) -> None:
-        self.network.is_down = True
-        self.loop.call_later(happening.seconds, self._net_up)
-
-    def _net_up(self) -> None:
-        self.network.is_down = False
-
-    def _slow(self, happening: Happening) -> None:
-        usual = self.network.latency_s
-        self.network.latency_s = (usual[0], max(usual[1], happening.seconds))
-        self.loop.call_later(3.0, self._usual_speed)
-
-    def _usual_speed(self) -> None:
-        low, high = self.case.latency_ms
-        self.network.latency_s = (0.001, 0.02) if self.is_calm else (low / 1_000, high / 1_000)
-
-    def _refuse_tokens(self, happening: Happening) -> None:
-        self.refused_tokens += happening.number + 1
-
-    def _system(self, happening: Happening) -> None:
-        self.venue.change_system(happening.text)  # type: ignore[arg-type]
-        self.loop.call_later(happening.seconds, self.venue.change_system, "online")
-
-    def _cancel_by_hand(self, happening: Happening) -> bool:
-        ours = self.watch.books.ours_open()
-        if not ours:
-            return False
-        with contextlib.suppress(HoldfastError):
-            self.venue.cancel_by_hand(ours[happening.number % len(ours)])
-        return True
-
-    def _expire(self, happening: Happening) -> bool:
-        ours = self.watch.books.ours_open()
-        if not ours:
-            return False
-        self.venue.expire(ours[happening.number % len(ours)])
-        return True
-
-    def _trade_by_hand(self, happening: Happening) -> bool:
-        """The owner trades some of what was his before we came. Once he has sold what is ours nobody can tell any more whose is what."""
-        if self.watch.books.taken:
-            return False
-        instrument = pair_of(self.case.symbols[0]).instrument
-        own = self.case.settings.balances.get(instrument.base, Decimal(0))
-        side = "sell" if happening.number % 2 and own else "buy"
-        qty = instrument.qty(instrument.floor_lots(max(own, Decimal(5)) * (happening.number + 1) / 10_000))
-        try:
-            self.venue.trade_by_hand(instrument.symbol, side, qty)
-        except HoldfastError:
-            return False
-        return True
-
-    def _sell_by_hand(self, happening: Happening) -> bool:
-        """The owner closes at market a part of what a position of ours holds: on spot, all that is his own beside goes first."""
-        self.watch.look_at_books(self.loop.now_ns)
-        books = self.watch.books
-        held = [key for key in sorted(books.held) if books.held[key].net >= books.minimum[key] and key in self.watch.sides]
-        if not held:
-            return False
-        key = held[happening.number % len(held)]
-        symbol, margin = pair = books.pair_of[key]
-        instrument = pair_of(symbol).instrument
-        is_long = self.watch.sides[key] is PositionSide.LONG
-        if happening.number % 2 == 0:
-            for order in [o for o in self.venue.exchange.open_orders() if books.owner_of(o.order_id) == key and o.buying != is_long]:
-                with contextlib.suppress(HoldfastError):
-                    self.venue.cancel_by_hand(order.order_id)
-            # What was to be cancelled may have executed in that moment.
-            self.watch.look_at_books(self.loop.now_ns)
-        lots = instrument.floor_lots(books.held[key].net * (happening.number + 1) / 10)
-        there = books.there(pair, is_long)
-        beside = instrument.floor_lots(max(Decimal(0), there - books.sum_of(pair)))
-        qty = min(instrument.qty(max(lots, instrument.min_lots) + beside), instrument.qty(instrument.floor_lots(max(Decimal(0), there))))
-        try:
-            self.venue.trade_by_hand(symbol, "sell" if is_long else "buy", qty, margin=margin)
-        except HoldfastError:
-            return False
-        self.watch.look_at_books(self.loop.now_ns)
-        books.take_sale(pair, is_long)
-        return True
-
-    def _move_funds(self, happening: Happening) -> bool:
-        if self.watch.books.taken:
-            return False
-        instrument = pair_of(self.case.symbols[0]).instrument
-        asset = (instrument.base, instrument.quote)[happening.number // 2 % 2]
-        own = self.case.settings.balances.get(asset, Decimal(0))
-        # What is withdrawn again and again stays within what was there before we came.
-        takes = happening.number % 2 and self.injected["move_funds"] < 5
-        try:
-            self.venue.change_balance(asset, own / (-10 if takes else 10))
-        except HoldfastError:
-            return False
-        return True
 
     # --- without faults -------------------------------------------------------------------------------------------------------
 
@@ -559,13 +418,13 @@ class World:
         return self._is_live() and not self.watch.books.bare()
 
     def _all_over(self) -> bool:
-        return self.life is not None and self._is_live() and not self._desk.positions
+        return self.life is not None and self._is_live() and not self.desk.positions
 
     def _left(self) -> str:
         if self.life is None:
             return "no engine runs"
         link = self.life.assembled.pipeline.link.state
-        held = ", ".join(f"{key} {p.state} ({p.exit_reason or 'no reason to leave'})" for key, p in sorted(self._desk.positions.items()))
+        held = ", ".join(f"{key} {p.state} ({p.exit_reason or 'no reason to leave'})" for key, p in sorted(self.desk.positions.items()))
         bare = ", ".join(f"{key} {qty}" for key, qty in self.watch.books.bare().items())
         return f"link {link}, positions: {held or 'none'}; bare at the venue: {bare or 'nothing'}"
 
@@ -596,29 +455,3 @@ class World:
 
 def _nothing() -> None:
     pass
-
-
-_HAPPENINGS: dict[str, Callable[[World, Happening], bool | None]] = {
-    "cut": lambda world, h: world.network.cut(h.number),
-    "dark": lambda world, h: world.network.darken(h.number),
-    "net_down": World._net_down,
-    "slow": World._slow,
-    "token": World._refuse_tokens,
-    "kill": World._kill,
-    "power": World._kill,
-    "kill_before_commit": World._kill_at_commit,
-    "kill_after_commit": World._kill_at_commit,
-    "restart": World._restart,
-    "stand_still": lambda world, h: world.loop.stand_still(h.seconds),
-    "commit_fails": World._disk_trouble,
-    "commit_fails_after": World._disk_trouble,
-    "commit_stalls": World._disk_trouble,
-    "write_fails": World._disk_trouble,
-    "sync_fails": World._disk_trouble,
-    "system": World._system,
-    "cancel_by_hand": World._cancel_by_hand,
-    "expire": World._expire,
-    "trade_by_hand": World._trade_by_hand,
-    "sell_by_hand": World._sell_by_hand,
-    "move_funds": World._move_funds,
-}

@@ -1,10 +1,15 @@
 """Directed cases take what drawn ones seldom or never do: of 500 drawn seeds none took any of these."""
 
+from pathlib import Path
+
+import msgspec
 import pytest
 
+from holdfast.simulation.case import Ambush, Case, case_text, draw, read_case
 from holdfast.simulation.directed import DIRECTIONS, drawn
 from holdfast.simulation.reached import Step, reached
-from holdfast.simulation.world import simulate
+from holdfast.simulation.shrink import shrink
+from holdfast.simulation.world import Lived, simulate
 
 MOST_SEEDS = 60
 TAKEN: dict[str, tuple[Step, ...]] = {
@@ -51,3 +56,31 @@ def test_a_direction_leads_to_the_steps_that_it_is_for_and_breaks_nothing(direct
 
 def test_a_directed_case_is_the_same_for_the_same_seed_and_another_than_the_drawn_one() -> None:
     assert drawn(5, "shut") == drawn(5, "shut") != drawn(5)
+
+
+def halted_three_times() -> tuple[Ambush, ...]:
+    waits = Ambush(state="Protected", kind="halt", times=3)
+    return waits, Ambush(state="Halted", kind="fill", delay_ms=5, times=99)
+
+
+def test_an_ambush_strikes_as_often_as_it_says_the_positions_that_come_to_its_state() -> None:
+    quiet = msgspec.structs.replace(draw(402), happenings=(), wishes=())
+    assert not any(after == "Halted" for _, _, after in simulate(quiet, with_replay=False).transitions)
+    lived = simulate(msgspec.structs.replace(quiet, ambushes=halted_three_times()), with_replay=False)
+    assert lived.violations == []
+    assert lived.transitions["Protected", "HaltRequested", "Halted"] == 3
+    # Their own stops executed there, and no others.
+    assert 1 <= lived.injected["fill"] <= 3
+
+
+def test_a_case_with_ambushes_is_read_as_it_was_written_and_made_smaller_by_leaving_them_out(tmp_path: Path) -> None:
+    case = msgspec.structs.replace(draw(402), ambushes=halted_three_times())
+    path = tmp_path / "case.json"
+    path.write_text(case_text(case), encoding="utf-8")
+    assert read_case(path) == case
+
+    def fails_while_halted(tried: Case) -> Lived:
+        is_it = any(ambush.kind == "halt" for ambush in tried.ambushes)
+        return Lived(seed=402, violations=["I13 at 1 s: halted"] if is_it else [])
+
+    assert [x.kind for x in shrink(case, fails_while_halted(case), fails_while_halted).ambushes] == ["halt"]

@@ -5,6 +5,7 @@ of one that came and went while nobody listened. Only an entry that such a stop 
 execute, or has executed more than its stops account for, and not for ever (`UNNAMED_NS`).
 """
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 import msgspec
@@ -69,6 +70,18 @@ class Attached:
             return True
         is_over = is_over or executed_qty >= entry.sent.qty
         return entry.is_whole and is_over and entry.stops_qty >= executed_qty
+
+    def stops(self) -> Iterator[tuple[str, Decimal]]:
+        """Yield each entry that was heard whole, and the quantity of its stops: the venue made them of as much that executed."""
+        for client_order_id, entry in self._entries.items():
+            if entry.is_whole:
+                yield client_order_id, entry.stops_qty
+
+    def believe(self, client_order_id: str, executed_qty: Decimal) -> None:
+        """Note that an entry has executed no more, whatever its stops say: the owner may have made one larger."""
+        entry = self._entries.get(client_order_id)
+        if entry is not None:
+            entry.stops_qty = min(entry.stops_qty, executed_qty)
 
     def unclaimed(self, symbol: str) -> bool:
         """Tell whether an order of a symbol ("": not known) may be an entry."""

@@ -112,6 +112,9 @@ def snapshot(orders: Orders, entries: Sequence[ExecEntry], ts_recv_ns: int, raw:
         else:
             reading.take(entry)
     open_orders = [listed for entry in entries if entry.exec_type != "trade" and (listed := reading.take_listed(entry)) is not None]
+    if is_complete and orders.has_stop_of_nothing:
+        is_complete = False
+        orders.open_gap()
     if is_complete:
         orders.listed([orders.record(order.venue_order_id) for order in open_orders], ts_recv_ns)
     newest_ns = ns_from_rfc3339(trades[-1].timestamp) if trades else 0

@@ -309,6 +309,22 @@ class Orders:
         if parent and record.order_qty is not None:
             self._attached.told(parent, record.order_qty)
 
+    @property
+    def has_stop_of_nothing(self) -> bool:
+        """True if a stop is known that the venue made of an execution, and that execution is not."""
+        return any(stops_qty > self._executed_qty_of(entry) for entry, stops_qty in self._attached.stops())
+
+    def believe_trades(self) -> None:
+        """Note that every execution is known, by a list that tells all that the account ever did since."""
+        for entry, stops_qty in list(self._attached.stops()):
+            if stops_qty > (executed_qty := self._executed_qty_of(entry)):
+                self._attached.believe(entry, executed_qty)
+        self.close_gap()
+
+    def _executed_qty_of(self, client_order_id: str) -> Decimal:
+        record = self._records.get(self._venue_ids.get(client_order_id, ""))
+        return Decimal(0) if record is None else record.executed_qty
+
     def listed(self, open_orders: Iterable[OrderRecord], now_ns: int) -> None:
         """Note what a list that lacks no execution names as open."""
         self._attached.listed(frozenset(record.client_order_id for record in open_orders if record.client_order_id), now_ns)

@@ -197,6 +197,23 @@ class SimulatedVenue:
 
         self._by_hand(act)
 
+    def fill(self, order_id: str, tenths: int = 10) -> None:
+        """Let an order execute so many tenths of what is left of it, unless it has ended by now: see `Exchange.execute`."""
+
+        def act(exchange: Exchange, now_ns: int) -> None:
+            order = exchange.find(order_id)
+            if order is not None:
+                exchange.execute(order, order.pair.instrument.qty(order.leaves_lots * tenths // 10), now_ns)
+
+        self._by_hand(act)
+
+    def print_trade(self, symbol: str, away_bps: int, qty: Decimal) -> None:
+        """Let somebody trade `away_bps` from the last price: it moves the book, fills what rests and fires triggers."""
+        market = self._gateway.exchange.markets[symbol]
+        last_px = market.pair.instrument.price(market.tape.last_ticks)
+        self._tick(symbol, last_px * (10_000 + away_bps) / 10_000, qty, away_bps > 0, self._now_ns())
+        self._wake.ring()
+
     def trade_by_hand(self, symbol: str, side: str, qty: Decimal, *, margin: bool = False) -> str:
         """Trade at market as the account's owner; returns the order's id. Raises BadInput where the venue refuses it."""
         params = {"symbol": symbol, "side": side, "order_type": "market", "order_qty": qty, "margin": margin}

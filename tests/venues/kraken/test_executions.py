@@ -502,6 +502,16 @@ def test_an_execution_of_a_nameless_order_that_could_be_an_attached_stop_waits_f
     assert "ForeignFill" in kinds(outputs)
 
 
+def test_a_list_with_a_stop_that_the_venue_made_of_an_execution_lacks_that_execution(venue):
+    venue.translator.encode(submit(attached=AttachedStop(trail_offset_bps=300)), venue.now_ns)
+    tag = order_userref_of(OURS)
+    venue.tell("new", {"order_id": "O1", "order_userref": tag, "symbol": "BTC/USD", "side": "buy", "order_qty": 1.0})
+    # Neither a trade nor the entry: the rest of this list was lost.
+    outputs = snapshot_of(venue, [{**STOP, "exec_type": "new", "order_id": "C1", "cl_ord_id": None, "ord_ref_id": "O1", "order_qty": 0.6}])
+    assert not outputs[-1].trades_complete
+    assert not snapshot_of(venue, [])[-1].trades_complete
+
+
 def owners_trade(exec_id="M1", order_id="X1", second=5):
     """An execution by the owner's hand on the side of a stop; past executions name neither client id nor parent."""
     return {**past_trade(exec_id, second), "order_id": order_id, "side": "sell"}
