@@ -452,12 +452,13 @@ def _child(position: Position, fact: f.ChildDiscovered, order_to: str) -> Positi
     # add up to the total that the venue states. Where the snapshot lacks executions, they come later.
     filled_lots = sum(lots for name, lots in position.strays if name in (fact.client_order_id, fact.venue_order_id))
     executed_lots = max(filled_lots, 0 if fact.cum_qty is None else _lots(position, fact.cum_qty))
+    qty_lots = _lots(position, fact.qty) + executed_lots
     child = Order(
         client_order_id=fact.client_order_id,
         venue_order_id=fact.venue_order_id,
         role=fact.role,
         order_type=fact.order_type if fact.trail_offset_bps is None else "trailing-stop",
-        qty_lots=_lots(position, fact.qty) + executed_lots,
+        qty_lots=qty_lots,
         filled_lots=filled_lots,
         status=order_to or LIVE,
         trigger_ticks=trigger,
@@ -465,7 +466,7 @@ def _child(position: Position, fact: f.ChildDiscovered, order_to: str) -> Positi
         decided_ns=fact.ts_recv_ns,
         sent_ns=fact.ts_recv_ns,
         accepted_ns=fact.ts_recv_ns,
-        is_attached=bool(fact.parent_venue_order_id),
+        made_lots=qty_lots if fact.parent_venue_order_id else 0,
     )
     return replace(position, orders=(*position.orders, child))
 

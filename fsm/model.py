@@ -34,7 +34,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     `stop_loosened` if that report was worse than the one before. `called_back`: a cancel of it was decided, whatever became of that.
     `unlisted_ns` is since when lists in a row lack it without proof of its end, 0 while it is listed; `given_up` if it is waited for
     no longer, because the venue lets no second order close what it closed; `is_gone` if the venue has said besides that it knows it
-    no more: whatever it did, it does nothing else. `is_attached`: the venue made it of an execution of the entry.
+    no more: whatever it did, it does nothing else. `made_lots`: the quantity of the execution of the entry of
+    which the venue made it, 0 for an order of ours; what it was amended to since says nothing of other executions.
     """
 
     client_order_id: str
@@ -69,7 +70,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     unlisted_ns: int = 0
     given_up: bool = False
     is_gone: bool = False
-    is_attached: bool = False
+    made_lots: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -89,6 +90,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     def is_listed_larger(self) -> bool:
         """Whether a snapshot listed it larger than the amend that is in flight makes it."""
         return self.listed_lots is not None and self.pending_qty_lots is not None and self.listed_lots > self.pending_qty_lots
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether the venue made it of an execution of the entry."""
+        return self.made_lots > 0
 
     @property
     def is_past(self) -> bool:
@@ -311,7 +317,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         if not (self.plan.attach_stop and self.capabilities.attached_stop) or self.child_looks >= CHILD_LOOKS:
             return 0
         entered = self.unheard_lots + sum([o.filled_lots for o in self.orders if o.role == "entry"])
-        return max(0, entered - sum([o.qty_lots for o in self.orders if o.is_attached]))
+        return max(0, entered - sum([o.made_lots for o in self.orders]))
 
     @property
     def takes_exits(self) -> bool:

@@ -240,6 +240,21 @@ def test_a18_a_stop_that_took_the_place_of_one_that_the_owner_cancelled_leaves_t
 
 
 @both_sides
+def test_a18_a_stop_that_was_made_larger_stands_for_no_more_executions_than_it_was_made_of(side: PositionSide) -> None:
+    # The owner took one of two away, and the other one grew in its place: what fills next gets a stop of the venue's, as always.
+    stage = Stage(side, FREE, attach_stop=True).accepted("entry")
+    stage.filled("entry", "0.4").child("0.4", "V-a").filled("entry", "0.2").child("0.2", "V-b")
+    stage.canceled("stop2", by_hand=True).amended("stop1", "0.6")
+    stage.sent()
+    stage.filled("entry", "0.4").completed("entry")
+    assert stage.sent() == []
+    stage.child("0.4", "V-c")
+    assert (stage.state, stage.sent(), stage.bare) == ("Protected", [], 0)
+    assert sum(o.qty_lots for o in stage.position.open_orders("stop")) == 1_000
+    checked(stage)
+
+
+@both_sides
 @TOLD
 def test_a18_what_is_never_heard_of_an_attached_stop_is_not_waited_for_for_ever(side: PositionSide, told: str) -> None:
     stage = behind_a_cut(side, told)
