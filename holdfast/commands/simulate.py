@@ -32,7 +32,7 @@ def command(
         str,
         Parameter(
             help="Plenty of one kind of trouble on top: halted, hands, shut, refused, resting, sold, taken, funds, races, "
-            "expired, ranges or fees.",
+            "expired, ranges or fees. Or an aim: a state of a position, or it and a fact (Halted/OrderFilled).",
             show_default=False,
         ),
     ] = "",
@@ -44,6 +44,9 @@ def command(
     save: Annotated[Path, Parameter(help="Folder for the case of a failing seed, made as small as it fails.")] = Path("."),
     coverage: Annotated[
         bool, Parameter(negative="", help="List the rows, and the steps that holdfast prove reaches, that no seed took.")
+    ] = False,
+    steps: Annotated[
+        bool, Parameter(negative="", help="Live the life that takes each step which holdfast prove reaches, and list what none takes.")
     ] = False,
     self_check: Annotated[
         bool, Parameter(name="--self-check", help="Whether mistakes are planted first, which must be found.")
@@ -69,6 +72,8 @@ def command(
 
         check(direction, level)
     check_folder("--save", save)
+    if steps:
+        return _steps(jobs or os.cpu_count() or 1, json)
     if case is not None or (seeds is None and duration is None and not until_failure and level == "engine"):
         return _one(case, seed, save, json, direction)
     if seeds is None and duration is None and not until_failure:
@@ -100,6 +105,46 @@ def command(
     if missed:
         sys.stderr.write(f"holdfast: the simulation did not find what was planted: {', '.join(missed)}; do not trust it until it does\n")
     return ProofFailed.exit_code if total.failed or missed else 0
+
+
+def _steps(jobs: int, json: bool) -> int:
+    """Live the lives of the list of witnesses."""
+    from holdfast.simulation.reached import reached_at_kraken
+    from holdfast.simulation.witnesses import steps_by_life, walk, witnesses
+
+    begun, count = time.monotonic(), len(reached_at_kraken())
+    with Progress("lives") as progress:
+        walked = walk(list(steps_by_life(witnesses())), jobs, progress)
+    seconds = time.monotonic() - begun
+    if json:
+        print_object(
+            {
+                "lives": walked.lives,
+                "positions": walked.positions,
+                "seconds": round(seconds, 1),
+                "steps": count,
+                "taken": walked.taken,
+                "lost": {" ".join(step): str(life) for step, life in walked.lost.items()},
+                "open": walked.open,
+                "failed": {str(life): lived.violations for life, lived in walked.failed.items()},
+            }
+        )
+        return ProofFailed.exit_code if walked.failed else 0
+    write = sys.stdout.write
+    write(
+        f"lives       {walked.positions} positions in {walked.lives} seeds, {seconds:.1f} s\n"
+        f"steps       {len(walked.taken)} of {count} that holdfast prove reaches at a venue that can do what Kraken can\n"
+        f"lost        {len(walked.lost)} that the life of the list takes no more\n"
+        f"open        {len(walked.open)} that no life has taken yet\n"
+        f"violations  {len(walked.failed)}\n"
+    )
+    for life, lived in walked.failed.items():
+        write(f"VIOLATION   {life}: {lived.violations[0]}\n")
+    for step, life in walked.lost.items():
+        write(f"lost        {' '.join(step)}: {life}\n")
+    for step in walked.open:
+        write(f"open        {' '.join(step)}\n")
+    return ProofFailed.exit_code if walked.failed else 0
 
 
 def _print_beginning(seed: int, seeds: int | None, level: str) -> None:

@@ -64,12 +64,12 @@ HappeningKind = Literal[
     "sync_fails",
     "system",  # the venue is in the mode `text` for `seconds`
     "cancel_by_hand",  # the owner cancels our open order `number`
-    "expire",  # our open order `number` expires at the venue
+    "expire",  # our open order `number` expires at the venue; here, by hand and in a fill `text` may say `stop` or `rest`: one of those
     "trade_by_hand",  # the owner trades `number` basis points of what is his own
     "sell_by_hand",  # the owner closes `number + 1` tenths of what our position `number` holds; with an even one he cancels its stops first
     "move_funds",  # the owner withdraws a tenth of what is his own, or deposits as much, of the first symbol's base asset or its quote
     "price",  # somebody's trade prints `number` basis points from the last price
-    "fill",  # our open order `number` executes at the venue, or half of it (`text`): a limit at its price, a stop as if it had fired
+    "fill",  # our open order `number` executes at the venue, half of it if `text` says so: a limit at its price, a stop as if it had fired
 ]
 WishKind = Literal["exit", "exit_patient", "halt", "tighten", "protect"]
 WISHES = get_args(WishKind)

@@ -1,7 +1,8 @@
 """Directed cases: what a seed draws, and on top of it plenty of one kind of trouble, for what drawn cases seldom come to.
 
 A state such as `Halted` or `EmergencyProtecting` needs several things to go wrong in one position, one after another. A direction says
-which: the wishes that follow each opening, and what happens again and again until faults end.
+which: the wishes that follow each opening, and what happens again and again until faults end. An aim (`aimed`) is a direction too: what
+it brings about waits for each position to come to a state.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ import msgspec
 
 from events.errors import BadInput
 
+from .aimed import aimed, is_aim
 from .case import LEAD_S, Case, Happening, Opening, Wish, draw
 
 
@@ -91,14 +93,17 @@ DIRECTIONS: Mapping[str, Direction] = {
 
 def check(direction: str, level: str) -> None:
     """Raise BadInput for a direction that is none, and where it leads nothing."""
-    if direction not in DIRECTIONS:
-        raise BadInput("--direction", f"there is no {direction!r}", f"name one of {', '.join(DIRECTIONS)}")
+    if direction not in DIRECTIONS and not is_aim(direction):
+        remedy = f"name one of {', '.join(DIRECTIONS)}, or a state of a position, or both it and a fact: Halted/OrderFilled"
+        raise BadInput("--direction", f"there is no {direction!r}", remedy)
     if level != "engine":
         raise BadInput("--direction", f"it leads nothing at the level {level}", "leave --level out")
 
 
 def drawn(seed: int, direction: str = "") -> Case:
-    """Return the case of a seed, led in a direction of `DIRECTIONS` if one is named."""
+    """Return the case of a seed, led in a direction of `DIRECTIONS` or to an aim if one is named."""
+    if is_aim(direction):
+        return aimed(seed, direction)
     case = draw(seed)
     if not direction:
         return case

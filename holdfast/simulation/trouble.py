@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from events.errors import HoldfastError
 from events.values import PositionSide
 from replay.intents import ExitPosition, HaltPosition, ProtectPosition, TightenPosition
+from venues.simulated.orders import STOPS
 from venues.simulated.pairs import pair_of
 
 from .case import WISHES, Ambush, Happening
@@ -138,8 +139,11 @@ class Trouble:
         return True
 
     def _ours_open(self, happening: Happening, position_id: str) -> str:
-        """Return the open order of ours that is meant, "" if there is none."""
+        """Return the open order of ours that is meant, "" if there is none: of all, of its stops, or of the rest."""
         ours = self.world.watch.books.ours_open(position_id)
+        orders = self.world.venue.exchange.orders
+        if kinds := {"stop", "rest"} & set(happening.text.split()):
+            ours = [order_id for order_id in ours if (orders[order_id].order_type in STOPS) == ("stop" in kinds)]
         return ours[happening.number % len(ours)] if ours else ""
 
     def _cancel_by_hand(self, happening: Happening, position_id: str) -> bool:
@@ -161,7 +165,7 @@ class Trouble:
         order_id = self._ours_open(happening, position_id)
         if not order_id:
             return False
-        self.world.venue.fill(order_id, tenths=5 if happening.text == "half" else 10)
+        self.world.venue.fill(order_id, tenths=5 if "half" in happening.text.split() else 10)
         return True
 
     def _trade_by_hand(self, happening: Happening) -> bool:

@@ -73,6 +73,17 @@ def test_an_ambush_strikes_as_often_as_it_says_the_positions_that_come_to_its_st
     assert 1 <= lived.injected["fill"] <= 3
 
 
+@pytest.mark.parametrize(("text", "becomes", "never"), [("stop", "ProtectionPending", "Protected"), ("rest", "Protected", "AwaitingOwner")])
+def test_what_the_owner_cancels_is_a_stop_or_one_of_the_rest_where_it_says_so(text: str, becomes: str, never: str) -> None:
+    half = Ambush(state="ProtectedPendingFill", kind="fill", text="half rest", times=99, delay_ms=50)
+    cancel = Ambush(state="ProtectedPendingFill", kind="cancel_by_hand", text=text, times=99, delay_ms=400)
+    case = msgspec.structs.replace(drawn(3, "ProtectedPendingFill/OrderCanceled"), happenings=(), wishes=(), ambushes=(half, cancel))
+    lived = simulate(case, with_replay=False)
+    assert lived.violations == []
+    assert lived.transitions["ProtectedPendingFill", "OrderCanceled", becomes] > 0
+    assert lived.transitions["ProtectedPendingFill", "OrderCanceled", never] == 0
+
+
 def test_a_case_with_ambushes_is_read_as_it_was_written_and_made_smaller_by_leaving_them_out(tmp_path: Path) -> None:
     case = msgspec.structs.replace(draw(402), ambushes=halted_three_times())
     path = tmp_path / "case.json"
