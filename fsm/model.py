@@ -34,8 +34,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     `stop_loosened` if that report was worse than the one before. `called_back`: a cancel of it was decided, whatever became of that.
     `unlisted_ns` is since when lists in a row lack it without proof of its end, 0 while it is listed; `given_up` if it is waited for
     no longer, because the venue lets no second order close what it closed; `is_gone` if the venue has said besides that it knows it
-    no more: whatever it did, it does nothing else. `made_lots`: the quantity of the execution of the entry of
-    which the venue made it, 0 for an order of ours; what it was amended to since says nothing of other executions.
+    no more: whatever it did, it does nothing else. `made_lots`: its quantity as it was first told, that of the
+    execution of which the venue made it, 0 for an order of ours; what it was amended to since says nothing of other executions.
     """
 
     client_order_id: str

@@ -73,6 +73,8 @@ def command(
         check(direction, level)
     check_folder("--save", save)
     if steps:
+        if case is not None or seeds is not None or duration is not None or until_failure or direction or coverage or level != "engine":
+            raise BadInput("--steps", "it lives the lives of its own list", "leave everything out but --jobs and --json")
         return _steps(jobs or os.cpu_count() or 1, json)
     if case is not None or (seeds is None and duration is None and not until_failure and level == "engine"):
         return _one(case, seed, save, json, direction)

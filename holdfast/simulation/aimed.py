@@ -138,6 +138,7 @@ WAYS: Mapping[str, tuple[Way, ...]] = {
         Way(LIMIT_ENGINE, at("ProtectedPendingFill", HALF, HALF, FOR)),
         Way(LIMIT, at("ProtectedPendingFill", HALF) + at("ProtectionPending", LATE_STOP)),
         Way(LIMIT, at("ProtectedPendingFill", HALF, TIGHTEN, LATE_CANCEL)),
+        Way(LIMIT, at("ProtectedPendingFill", HALF, SHUT, EXIT)),
     ),
     "EntryCancelPending": (
         Way(SHORT_LIVED, at("EntryCancelPending", LATE_CANCEL)),
@@ -157,7 +158,12 @@ WAYS: Mapping[str, tuple[Way, ...]] = {
         Way(LIMIT, at("ProtectedPendingFill", HALF, LATE_STOP) + at("ProtectionPending", HALF)),
         Way(LIMIT_ATTACHED, at("ProtectedPendingFill", HALF, CANCEL_STOP) + at("ProtectionPending", LATE_STOP)),
     ),
-    "Protected": (Way(ANY), Way(MARKET), Way(ATTACHED), Way(LIMIT, at("ProtectedPendingFill", WHOLE)), Way(ENGINE)),
+    "Protected": (
+        Way(ANY), Way(MARKET), Way(ATTACHED), Way(LIMIT, at("ProtectedPendingFill", WHOLE)), Way(ENGINE),
+        # The venue takes no exit, so that one that is wished for waits beside its stop.
+        Way(ANY, at("Protected", SHUT, EXIT)),
+        Way(ATTACHED, at("Protected", SHUT, PATIENT)),
+    ),
     "Resizing": (
         Way(LIMIT, at("ProtectedPendingFill", HALF, HALF) + at("Resizing", LATE_AMEND)),
         Way(LIMIT, at("ProtectedPendingFill", HALF, HALF, LATE_AMEND)),
@@ -169,6 +175,7 @@ WAYS: Mapping[str, tuple[Way, ...]] = {
         Way(SPOT, at("EntryPending", IN_PARTS, IN_BASE, LATE_AMEND)),
         Way(SHORT_LIVED, at("ProtectedPendingFill", HALF, HALF, LATE_AMEND, LATE_CANCEL)),
         Way(LIMIT_ENGINE, at("ProtectedPendingFill", HALF, HALF, LATE_AMEND) + at("Resizing", FOR, TIGHTEN)),
+        Way(LIMIT, at("ProtectedPendingFill", HALF, HALF, LATE_AMEND) + at("Resizing", SHUT, EXIT)),
     ),
     "Tightening": (
         Way(ANY, at("Protected", TIGHTEN, LATE_AMEND)),
@@ -181,6 +188,7 @@ WAYS: Mapping[str, tuple[Way, ...]] = {
         Way(ENGINE, at("Protected", FOR, LATE_AMEND)),
         Way(SHORT_LIVED, at("ProtectedPendingFill", HALF, TIGHTEN, LATE_AMEND, LATE_CANCEL)),
         Way(ATTACHED, at("Protected", TIGHTEN, LATE_AMEND)),
+        Way(ANY, at("Protected", TIGHTEN, LATE_AMEND) + at("Tightening", SHUT, EXIT)),
     ),
     "StopTriggered": (
         Way(SLOW, at("Protected", AGAINST)),
@@ -199,6 +207,7 @@ WAYS: Mapping[str, tuple[Way, ...]] = {
         Way(SHORT_LIVED, at("ProtectedPendingFill", HALF, LATE_CANCEL) + at("EntryPending", *NO_STOP)),
         Way(ANY, at("Protected", EXIT) + at("CancelPending", refused("add_order:market", 9))),
         Way(LIMIT_ATTACHED, at("ProtectedPendingFill", HALF, CANCEL_STOP, *NO_STOP)),
+        Way(MARKET, at("EntryPending", *NO_STOP) + at("EmergencyProtecting", SHUT, EXIT)),
     ),
     "AwaitingOwner": (
         Way(ANY, at("Protected", CANCEL_STOP, CANCEL_STOP)),
@@ -218,6 +227,8 @@ WAYS: Mapping[str, tuple[Way, ...]] = {
         Way(ATTACHED, at("EntryPending", LATE_WORD, EXIT) + at("Protected", EXIT, LATE_CANCEL)),
         Way(MAKER, at("Protected", TO_TARGET, LATE_CANCEL)),
         Way(SLOW_MARGIN, at("Protected", SELL_TOO, EXIT, AGAINST)),
+        Way(ANY, at("Protected", EXIT, LATE_CANCEL) + at("CancelPending", SHUT)),
+        Way(ATTACHED, at("Protected", SHUT, EXIT) + at("CancelPending", SHUT, LATE_CANCEL)),
     ),
     "TakeProfitWorking": (
         Way(MAKER, at("Protected", TO_TARGET)),
@@ -294,6 +305,18 @@ WAYS: Mapping[str, tuple[Way, ...]] = {
         *(
             Way(kind, at("ProtectedPendingFill", HALF, CUT, NO_TOKEN) + at("Reconciling", wish, HALT))
             for kind, wish in ((LIMIT, EXIT), (LIMIT_ATTACHED, EXIT), (LIMIT, PATIENT))
+        ),
+        # The same, and the list that would lead out is cut short, so that it does not.
+        *(
+            Way(kind, at("Protected", CUT) + at("Reconciling", wish, HALT, CUT_LISTS, CUT_LISTS) + more)
+            for kind, wish, more in (
+                (ANY, EXIT, ()), (ATTACHED, EXIT, ()), (ANY, EXIT, at("Halted", TIGHTEN)), (SLOW, EXIT, at("Halted", AGAINST)),
+                (ATTACHED, PATIENT, at("Halted", STOP_WHOLE)), (ANY, PATIENT, at("Halted", CANCEL_STOP)),
+            )
+        ),
+        Way(
+            LIMIT_ATTACHED,
+            at("ProtectedPendingFill", HALF, CUT) + at("Reconciling", EXIT, HALT, CUT_LISTS, CUT_LISTS) + at("Halted", HALF),
         ),
         Way(TIMED, at("Protected", CUT, NO_TOKEN) + at("Reconciling", HALT)),
         Way(LIMIT, at("EntryPending", LATE_ENTRY, CUT) + at("Reconciling", EXIT, HALT)),

@@ -5,7 +5,7 @@ of one that came and went while nobody listened. Only an entry that such a stop 
 execute, or has executed more than its stops account for, and not for ever (`UNNAMED_NS`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from decimal import Decimal
 
 import msgspec
@@ -20,6 +20,8 @@ UNNAMED_NS = 60_000_000_000
 class _Entry(msgspec.Struct):
     """One entry: the quantity of the stops that were told, and since when no whole list names it as open (0: one did, or none came).
 
+    `doubt_ns`: since when its stops say that it has executed more than was told, 0 while they do not.
+
     `is_whole`: all of its life was heard, so that its quantities prove something.
     """
 
@@ -27,6 +29,7 @@ class _Entry(msgspec.Struct):
     is_whole: bool
     stops_qty: Decimal = Decimal(0)
     gone_ns: int = 0
+    doubt_ns: int = 0
 
 
 class Attached:
@@ -77,11 +80,14 @@ class Attached:
             if entry.is_whole:
                 yield client_order_id, entry.stops_qty
 
-    def believe(self, client_order_id: str, executed_qty: Decimal) -> None:
-        """Note that an entry has executed no more, whatever its stops say: the owner may have made one larger."""
-        entry = self._entries.get(client_order_id)
-        if entry is not None:
-            entry.stops_qty = min(entry.stops_qty, executed_qty)
+    def doubt(self, beyond: Set[str], now_ns: int) -> bool:
+        """Tell whether any of these entries, whose stops say that they have executed more than was told, is still to be waited for.
+
+        Not for ever: the owner may have made a stop larger by hand before it was told.
+        """
+        for client_order_id, entry in self._entries.items():
+            entry.doubt_ns = (entry.doubt_ns or now_ns) if client_order_id in beyond else 0
+        return any(now_ns - entry.doubt_ns < UNNAMED_NS for entry in self._entries.values() if entry.doubt_ns)
 
     def unclaimed(self, symbol: str) -> bool:
         """Tell whether an order of a symbol ("": not known) may be an entry."""

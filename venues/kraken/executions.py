@@ -92,29 +92,27 @@ def snapshot(orders: Orders, entries: Sequence[ExecEntry], ts_recv_ns: int, raw:
     # Back to one that is known, or none at all. A short list without a known one may be cut, at any number.
     is_overlapping = any(orders.is_anchor(entry.exec_id) for entry in trades)
     is_complete = is_overlapping or not (trades or orders.has_trades)
-    reading = _Reading(orders, ts_recv_ns, raw, is_listed=True)
+    reading = _Reading(orders, ts_recv_ns, raw)
     reading.identify(entries)
     orders.identify_parents(entry for entry in entries if entry.exec_type != "trade")
     # Taken for somebody else's, they would leave the order that they filled for absent: they wait until REST names it.
     are_nameless = [not orders.is_known_trade(entry.exec_id) and orders.may_be_ours(orders.record(entry.order_id)) for entry in trades]
     # What cannot be booked may be what an order of ours did before it left the list.
-    is_complete = is_complete and not any(are_nameless) and all(can_book(orders, entry) for entry in trades)
+    are_untold = [is_nameless or not can_book(orders, entry) for entry, is_nameless in zip(trades, are_nameless, strict=True)]
+    is_complete = is_complete and not any(are_untold) and not orders.has_stop_of_nothing(entries, ts_recv_ns)
     if is_complete:
         orders.close_gap()
     else:
         # The next snapshot overlaps with this one, and lacks what this one lacks.
-        orders.open_gap()
-        if trades and trades[-1].exec_id:
-            orders.note_newest(trades[-1].exec_id)
+        newest = max((place for place, is_untold in enumerate(are_untold) if is_untold), default=-1)
+        outdated = [entry.exec_id for entry in trades[: max(newest, 0)] if entry.exec_id]
+        orders.open_gap(outdated, (trades[newest].exec_id or "") if newest >= 0 else "")
     for entry, is_nameless in zip(trades, are_nameless, strict=True):
         if is_nameless:
             orders.hold(orders.record(entry.order_id), entry)
         else:
             reading.take(entry)
     open_orders = [listed for entry in entries if entry.exec_type != "trade" and (listed := reading.take_listed(entry)) is not None]
-    if is_complete and orders.has_stop_of_nothing:
-        is_complete = False
-        orders.open_gap()
     if is_complete:
         orders.listed([orders.record(order.venue_order_id) for order in open_orders], ts_recv_ns)
     newest_ns = ns_from_rfc3339(trades[-1].timestamp) if trades else 0
@@ -145,8 +143,8 @@ def can_book(orders: Orders, trade: ExecEntry) -> bool:
 class _Reading:
     """One frame on its way to facts: collects output and what was wrong in it."""
 
-    def __init__(self, orders: Orders, ts_recv_ns: int, raw: str, *, by_rest: bool = False, is_listed: bool = False) -> None:
-        self._orders, self._ts_recv_ns, self._raw, self._by_rest, self._is_listed = orders, ts_recv_ns, raw, by_rest, is_listed
+    def __init__(self, orders: Orders, ts_recv_ns: int, raw: str, by_rest: bool = False) -> None:
+        self._orders, self._ts_recv_ns, self._raw, self._by_rest = orders, ts_recv_ns, raw, by_rest
         self._refusal_count = 0
         self.output: list[Output] = []
 
@@ -347,7 +345,7 @@ class _Reading:
         is_known = self._orders.is_known_trade(entry.exec_id)
         if not is_known:
             record.summed_qty += last_qty
-        self._orders.remember_trade(entry.exec_id, self._by_rest, self._is_listed)
+        self._orders.remember_trade(entry.exec_id, self._by_rest)
         fields: dict[str, Any] = {
             "trade_id": entry.exec_id,
             "side": record.side,

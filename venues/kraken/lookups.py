@@ -426,7 +426,7 @@ class Lookups:
         has_new = any(self._orders.is_news(trade_id) for trade_id in walk.trades)
         is_new_enough = has_new or walk.begun_ns - LAG_NS >= walk.gap_ns
         if walk.has_old and is_new_enough and is_whole:
-            self._orders.believe_trades()
+            self._orders.close_gap()
             output.append(TradesCompleted(ts_recv_ns=answer.ts_recv_ns, count=len(named)))
         else:
             self._failed(walk, answer.ts_recv_ns)

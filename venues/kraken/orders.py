@@ -12,7 +12,7 @@ Bounded: `ENDED_ORDERS_KEPT` ended orders and `ORDERS_KEPT` in all are remembere
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -34,6 +34,7 @@ HELD_PER_ORDER = 64
 HOLD_NS = 5_000_000_000
 
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL}
+_NOTHING = Decimal(0)
 
 
 class OrderRecord(msgspec.Struct):
@@ -94,6 +95,7 @@ class Orders:
         self._trade_ids: OrderedDict[str, None] = OrderedDict()
         self._behind_gap: dict[str, bool] | None = None
         self._by_rest_alone: dict[str, None] = {}
+        self._outdated: frozenset[str] = frozenset()
         self._awaiting: dict[str, int] = {}
         self._holding: dict[str, None] = {}
 
@@ -167,10 +169,9 @@ class Orders:
         return self._behind_gap is not None
 
     def is_news(self, trade_id: str) -> bool:
-        """Tell whether a list that has an execution is as new as the stream.
+        """Tell whether a list that has an execution is as new as the stream: the stream told it since the newest gap began.
 
-        It is one that the stream told as it came since the newest gap began, or the newest one of the snapshot by which that is seen. An
-        older one of that snapshot says nothing of what came between them.
+        Not where the snapshot by which the gap was seen named a later one that could not be told: of that one such a list says nothing.
         """
         return self._behind_gap is not None and self._behind_gap.get(trade_id, False)
 
@@ -193,30 +194,32 @@ class Orders:
             self._trade_ids[trade_id] = None
         _keep_newest(self._trade_ids, TRADE_IDS_KEPT)
 
-    def remember_trade(self, trade_id: str, by_rest: bool = False, is_listed: bool = False) -> None:
-        """Note an execution as known: a snapshot must overlap with one to be complete. `is_listed`: a snapshot told it."""
+    def remember_trade(self, trade_id: str, by_rest: bool = False) -> None:
+        """Note an execution as known: a snapshot must overlap with one to be complete."""
         is_new, is_behind = trade_id not in self._trade_ids, not self.is_anchor(trade_id)
         self._trade_ids[trade_id] = None
         if not by_rest:
             self._by_rest_alone.pop(trade_id, None)
         if self._behind_gap is not None:
             if is_behind:
-                self._behind_gap[trade_id] = not (by_rest or is_listed) or self._behind_gap.get(trade_id, False)
+                is_news = not by_rest and trade_id not in self._outdated
+                self._behind_gap[trade_id] = is_news or self._behind_gap.get(trade_id, False)
         elif by_rest and is_new:
             # The stream may be stalled and nobody have noticed yet: what it has not told of before this one may be missing.
             self._by_rest_alone[trade_id] = None
         _keep_newest(self._trade_ids, TRADE_IDS_KEPT)
 
-    def open_gap(self) -> None:
-        """Note that executions may be missing: what is learned from here on proves nothing about those before it."""
+    def open_gap(self, outdated: Iterable[str] = (), untold: str = "") -> None:
+        """Note that executions may be missing: what is learned from here on proves nothing about those before it.
+
+        `untold`: the newest execution of the snapshot by which that is seen that could not be told, `outdated` those before it.
+        """
         # Of several gaps in a row only what came behind the last one is as new as the stream.
         self._behind_gap = dict.fromkeys([*(self._behind_gap or ()), *self._by_rest_alone], False)
         self._by_rest_alone.clear()
-
-    def note_newest(self, trade_id: str) -> None:
-        """Note the newest execution of a snapshot that does not close the gap, known or held back."""
-        if self._behind_gap is not None and not self.is_anchor(trade_id):
-            self._behind_gap[trade_id] = True
+        self._outdated = frozenset(outdated)
+        if untold and not self.is_known_trade(untold):
+            self._behind_gap[untold] = True
 
     def close_gap(self) -> None:
         """Note that every execution is known again: a list reached back to an anchor."""
@@ -309,21 +312,27 @@ class Orders:
         if parent and record.order_qty is not None:
             self._attached.told(parent, record.order_qty)
 
-    @property
-    def has_stop_of_nothing(self) -> bool:
-        """True if a stop is known that the venue made of an execution, and that execution is not."""
-        return any(stops_qty > self._executed_qty_of(entry) for entry, stops_qty in self._attached.stops())
-
-    def believe_trades(self) -> None:
-        """Note that every execution is known, by a list that tells all that the account ever did since."""
-        for entry, stops_qty in list(self._attached.stops()):
-            if stops_qty > (executed_qty := self._executed_qty_of(entry)):
-                self._attached.believe(entry, executed_qty)
-        self.close_gap()
-
-    def _executed_qty_of(self, client_order_id: str) -> Decimal:
-        record = self._records.get(self._venue_ids.get(client_order_id, ""))
-        return Decimal(0) if record is None else record.executed_qty
+    def has_stop_of_nothing(self, entries: Sequence[ExecEntry], now_ns: int) -> bool:
+        """Tell whether a snapshot, identified and not told yet, leaves a stop that the venue made of an execution without that one."""
+        executed, untold = dict[str, Decimal](), dict[str, Decimal]()
+        stated = {entry.order_id: _qty_of(entry.cum_qty) or _NOTHING for entry in entries if entry.exec_type != "trade"}
+        for entry in entries:
+            record = self.record(entry.order_id)
+            if entry.exec_type == "trade":
+                if not self.is_known_trade(entry.exec_id):
+                    executed[entry.order_id] = executed.get(entry.order_id, _NOTHING) + (_qty_of(entry.last_qty) or _NOTHING)
+            elif record.parent_venue_order_id and not record.client_order_id and not record.is_child_told and self.is_owned(record):
+                parent = self.client_order_id_of(record.parent_venue_order_id)
+                untold[parent] = untold.get(parent, _NOTHING) + (_qty_of(entry.order_qty) or _NOTHING)
+        beyond = set()
+        for client_order_id, stops_qty in self._attached.stops():
+            order_id = self._venue_ids.get(client_order_id, "")
+            entered = self._records.get(order_id)
+            summed = executed.get(order_id, _NOTHING) + (_NOTHING if entered is None else entered.summed_qty)
+            known = max(summed, stated.get(order_id, _NOTHING), _NOTHING if entered is None else entered.executed_qty)
+            if stops_qty + untold.get(client_order_id, _NOTHING) > known:
+                beyond.add(client_order_id)
+        return self._attached.doubt(beyond, now_ns)
 
     def listed(self, open_orders: Iterable[OrderRecord], now_ns: int) -> None:
         """Note what a list that lacks no execution names as open."""
@@ -390,8 +399,12 @@ class Orders:
 
 
 def _qty_from(entry: ExecEntry) -> Decimal | None:
+    return _qty_of(entry.order_qty)
+
+
+def _qty_of(value: Any) -> Decimal | None:
     try:
-        return number(entry.order_qty, "order_qty")
+        return number(value, "quantity")
     except BadInput:
         return None
 

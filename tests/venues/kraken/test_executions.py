@@ -512,6 +512,32 @@ def test_a_list_with_a_stop_that_the_venue_made_of_an_execution_lacks_that_execu
     assert not snapshot_of(venue, [])[-1].trades_complete
 
 
+def attached_entry(venue):
+    """An entry with an attached stop rests, and nothing of it has executed as far as was told."""
+    venue.translator.encode(submit(attached=AttachedStop(trail_offset_bps=300)), venue.now_ns)
+    venue.tell("new", {"order_id": "O1", "order_userref": order_userref_of(OURS), "symbol": "BTC/USD", "side": "buy", "order_qty": 1.0})
+
+
+CHILD = {"exec_type": "new", "order_id": "C1", "cl_ord_id": None, "ord_ref_id": "O1", "order_qty": 0.6}
+
+
+def test_a_list_with_the_stop_and_the_execution_that_it_was_made_of_lacks_nothing(venue):
+    attached_entry(venue)
+    venue.trade("T0", 0.4)
+    trades = [past_trade("T0", 1), {**past_trade("T1", 2), "last_qty": 0.2}]
+    assert snapshot_of(venue, [*trades, {**STOP, **CHILD}])[-1].trades_complete
+
+
+def test_a_stop_that_the_owner_made_larger_before_it_was_told_keeps_lists_incomplete_for_a_minute_and_no_longer(venue):
+    attached_entry(venue)
+    venue.trade("T0", 0.4)
+    for _ in range(59):
+        assert not snapshot_of(venue, [past_trade("T0", 1), {**STOP, **CHILD}])[-1].trades_complete
+        venue.now_ns += 1_000_000_000
+    venue.now_ns += 2_000_000_000
+    assert snapshot_of(venue, [past_trade("T0", 1), {**STOP, **CHILD}])[-1].trades_complete
+
+
 def owners_trade(exec_id="M1", order_id="X1", second=5):
     """An execution by the owner's hand on the side of a stop; past executions name neither client id nor parent."""
     return {**past_trade(exec_id, second), "order_id": order_id, "side": "sell"}
