@@ -1,7 +1,8 @@
 """`python -m tests.hunt`: find lives that take what no life of `holdfast/simulation/witnesses.txt` takes, and write that list anew.
 
 First the lives of the list are lived again, and steps that they take no more are hunted with the others. Then each step that has
-none is aimed at, seed by seed, until the time is up. Exit code 8: a life broke something; it is printed, and comes not into the list.
+none is aimed at, seed by seed, until the time is up. Exit code 8: a life broke something. It is printed, and no
+new one of these is taken into the list.
 """
 
 import argparse
@@ -39,7 +40,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=2)
     asked = parser.parse_args(arguments)
     begun, wanted, found, broke = time.monotonic(), reached_at_kraken(), dict[Life, frozenset[Step]](), 0
-
     listed = steps_by_life(witnesses()) if PATH.exists() else {}
 
     def take(lives: list[Life]) -> None:

@@ -4,7 +4,7 @@ An aim is a state, or `STATE/FACT`. `WAYS` says how a position comes to a state 
 how long behind its coming to the state, how often, and what else goes wrong there is drawn from the seed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from random import Random
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from events.facts import Timing
 from events.values import PositionSide
 from fsm.position import LIVE_STATES
 from venues.simulated.pairs import pair_of
+from venues.simulated.settings import VenueSettings
 
 from .case import LEAD_S, Ambush, Case, Happening, Opening, draw
 
@@ -87,6 +88,11 @@ ENGINE = Kind({"trail_style": "engine", "trail_offset_bps": 80, "trail_activatio
 MAKER = Kind({"take_profit_style": "maker", "take_profit_arm_bps": 40, "time_stop_secs": None}, {"take_profit_bps": 80})
 MAKER_ATTACHED = Kind({**MAKER.plan, **ATTACHED.plan}, MAKER.levels)
 TIMED = Kind({"time_stop_secs": 5})
+# The kind of market decides when it leaves, as long as it has not taken off: how much profit that takes is to be said beside it.
+IGNITION: Mapping[str, Any] = {
+    "strategy": "ignition", "trail_auto": False, "attach_stop": False, "trail_style": "engine", "trail_offset_bps": 80,
+    "time_stop_secs": None,
+}  # fmt: skip
 # From the touch of its level to its execution a stop takes three seconds.
 _SLOW = {"trigger_latency_ms": 3_000}
 SLOW = Kind({"trail_offset_bps": 80}, {}, _SLOW)
@@ -434,10 +440,9 @@ def aimed(seed: int, aim: str) -> Case:
     if fact == "TruthStale":
         # What is silent for three seconds is old, for four it is closed: the state has to come between.
         happenings += [Happening(at_ms=at_ms, kind="dark", number=rng.randint(0, 1)) for at_ms in range(900, faults_end_ms, 6_000)]
-    settings = dict(case.settings.balances)
     return replace(
         case,
-        settings=replace(case.settings, **_settings(case, (way.kind for way in ways), settings)),
+        settings=_settings(case, [way.kind for way in ways]),
         latency_ms=rng.choice(((0, 1), (1, 20), (1, 20), case.latency_ms)),
         faults_end_ms=faults_end_ms,
         lead_s=lead_s,
@@ -476,13 +481,14 @@ def _ambush(rng: Random, state: str, cause: Cause) -> Ambush:
     )
 
 
-def _settings(case: Case, kinds: Iterable[Kind], balances: dict[str, Decimal]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _settings(case: Case, kinds: Sequence[Kind]) -> VenueSettings:
+    fields: dict[str, Any] = {}
     for kind in kinds:
-        found |= kind.settings
-        if kind.own:
-            balances |= {pair_of(symbol).instrument.base: Decimal(5) for symbol in case.symbols}
-    return {**found, "balances": balances}
+        fields |= kind.settings
+    if any(kind.own for kind in kinds):
+        own = {pair_of(symbol).instrument.base: Decimal(5) for symbol in case.symbols}
+        fields["balances"] = {**case.settings.balances, **own}
+    return replace(case.settings, **fields)
 
 
 def _laid(rng: Random, opening: Opening, kind: Kind, sides: Mapping[str, PositionSide]) -> Opening:
@@ -504,12 +510,8 @@ def _laid(rng: Random, opening: Opening, kind: Kind, sides: Mapping[str, Positio
 
 def _watched(rng: Random, opening: Opening) -> Opening:
     """Let an opening be one that the kind of market, or its range, says something to, just before the new minute."""
-    plan = replace(opening.plan, time_stop_secs=None, attach_stop=False)
     if rng.random() < 0.5:
-        activation_bps = rng.choice((3, 60))
-        plan = replace(
-            plan, strategy="ignition", trail_auto=False, trail_style="engine", trail_offset_bps=80, trail_activation_bps=activation_bps
-        )
+        plan = replace(opening.plan, **IGNITION, trail_activation_bps=rng.choice((3, 60)))
         return replace(opening, plan=plan, at_ms=rng.randint(3_000, 9_950))
-    plan = replace(plan, trail_auto=True, trail_style="native", trail_offset_bps=None, trail_activation_bps=None, breakeven_profit_bps=None)
+    plan = replace(opening.plan, **_NATIVE, **_NO_ATTACHED, trail_auto=True, trail_offset_bps=None, time_stop_secs=None)
     return replace(opening, plan=plan, stop_bps=None, at_ms=rng.randint(3_000, 9_950))

@@ -13,7 +13,7 @@ import msgspec
 
 from events.errors import BadInput
 
-from .aimed import aimed, is_aim
+from .aimed import IGNITION, aimed, is_aim
 from .case import LEAD_S, Case, Happening, Opening, Wish, draw
 
 
@@ -83,8 +83,7 @@ DIRECTIONS: Mapping[str, Direction] = {
     # All of it around the new minute, with which the kind of market is looked at.
     "ranges": Direction(
         (), (*_DOUBT, *_RACES, *_CANCELS * 3, *_SALES, ("cut", "")), 900,
-        {"strategy": "ignition", "trail_auto": False, "attach_stop": False, "trail_style": "engine", "trail_offset_bps": 80,
-         "trail_activation_bps": 3, "time_stop_secs": None},
+        {**IGNITION, "trail_activation_bps": 3},
         lead_s=LEAD_S, every_other={"trail_activation_bps": 60},
     ),
     "fees": Direction(("tighten", "exit"), (*_FEES, ("kill", ""), ("cut", ""), ("trade_by_hand", "")), 500),

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from events.errors import HoldfastError
 from events.values import PositionSide
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .world import World
 
 _PRINT_QTY = Decimal("0.05")
+# The network once nothing goes wrong any more.
+_CALM_LATENCY_S = (0.001, 0.02)
 
 
 class Trouble:
@@ -32,7 +34,7 @@ class Trouble:
         """Nothing goes wrong any more: what lasts is mended."""
         self.world.venue.faults.disarm()
         self.world.network.is_down = False
-        self.world.network.latency_s = (0.001, 0.02)
+        self.world.network.latency_s = _CALM_LATENCY_S
         self.world.network.cut_dark()
         self.refused_tokens = 0
         self.world.venue.change_system("online")
@@ -99,10 +101,10 @@ class Trouble:
     def _stand_still(self, happening: Happening) -> None:
         self.world.loop.stand_still(happening.seconds)
 
-    def _cut(self, happening: Happening) -> Any:
+    def _cut(self, happening: Happening) -> bool:
         return self.world.network.cut(happening.number)
 
-    def _darken(self, happening: Happening) -> Any:
+    def _darken(self, happening: Happening) -> bool:
         return self.world.network.darken(happening.number)
 
     def _net_down(self, happening: Happening) -> None:
@@ -119,7 +121,7 @@ class Trouble:
 
     def _usual_speed(self) -> None:
         low, high = self.world.case.latency_ms
-        self.world.network.latency_s = (0.001, 0.02) if self.world.is_calm else (low / 1_000, high / 1_000)
+        self.world.network.latency_s = _CALM_LATENCY_S if self.world.is_calm else (low / 1_000, high / 1_000)
 
     def _refuse_tokens(self, happening: Happening) -> None:
         self.refused_tokens += happening.number + 1
@@ -138,34 +140,22 @@ class Trouble:
         self.world.venue.print_trade(symbol, happening.number * sign, _PRINT_QTY)
         return True
 
-    def _ours_open(self, happening: Happening, position_id: str) -> str:
-        """Return the open order of ours that is meant, "" if there is none: of all, of its stops, or of the rest."""
+    def _strike_order(self, happening: Happening, position_id: str) -> bool:
+        """The owner cancels an open order of ours, or the venue lets it expire or execute: one of all, of the stops, or of the rest."""
+        venue, words = self.world.venue, set(happening.text.split())
         ours = self.world.watch.books.ours_open(position_id)
-        orders = self.world.venue.exchange.orders
-        if kinds := {"stop", "rest"} & set(happening.text.split()):
-            ours = [order_id for order_id in ours if (orders[order_id].order_type in STOPS) == ("stop" in kinds)]
-        return ours[happening.number % len(ours)] if ours else ""
-
-    def _cancel_by_hand(self, happening: Happening, position_id: str) -> bool:
-        order_id = self._ours_open(happening, position_id)
-        if not order_id:
+        if words & {"stop", "rest"}:
+            ours = [order_id for order_id in ours if (venue.exchange.orders[order_id].order_type in STOPS) == ("stop" in words)]
+        if not ours:
             return False
-        with contextlib.suppress(HoldfastError):
-            self.world.venue.cancel_by_hand(order_id)
-        return True
-
-    def _expire(self, happening: Happening, position_id: str) -> bool:
-        order_id = self._ours_open(happening, position_id)
-        if not order_id:
-            return False
-        self.world.venue.expire(order_id)
-        return True
-
-    def _fill(self, happening: Happening, position_id: str) -> bool:
-        order_id = self._ours_open(happening, position_id)
-        if not order_id:
-            return False
-        self.world.venue.fill(order_id, tenths=5 if "half" in happening.text.split() else 10)
+        order_id = ours[happening.number % len(ours)]
+        if happening.kind == "expire":
+            venue.expire(order_id)
+        elif happening.kind == "fill":
+            venue.fill(order_id, tenths=5 if "half" in words else 10)
+        else:
+            with contextlib.suppress(HoldfastError):
+                venue.cancel_by_hand(order_id)
         return True
 
     def _trade_by_hand(self, happening: Happening) -> bool:
@@ -244,7 +234,7 @@ def ask(world: "World", kind: str, position_id: str) -> None:
         engine.ask(ExitPosition(position_id=position_id, reason="operator", patient=kind == "exit_patient"))
 
 
-_KINDS: dict[str, Callable[[Trouble, Happening], Any]] = {
+_KINDS: dict[str, Callable[[Trouble, Happening], bool | None]] = {
     "cut": Trouble._cut,
     "dark": Trouble._darken,
     "net_down": Trouble._net_down,
@@ -268,8 +258,8 @@ _KINDS: dict[str, Callable[[Trouble, Happening], Any]] = {
 # What happens to one position where one is meant.
 _AIMED: dict[str, Callable[[Trouble, Happening, str], bool]] = {
     "price": Trouble._price,
-    "cancel_by_hand": Trouble._cancel_by_hand,
-    "expire": Trouble._expire,
-    "fill": Trouble._fill,
+    "cancel_by_hand": Trouble._strike_order,
+    "expire": Trouble._strike_order,
+    "fill": Trouble._strike_order,
     "sell_by_hand": Trouble._sell_by_hand,
 }

@@ -25,7 +25,7 @@ from events.errors import VenueProblem
 from events.record import PositionEvent
 from fsm.position import HALTED
 from holdfast.assembly import Assembled, Parts, assemble
-from replay.intents import ExitPosition, OpenPosition
+from replay.intents import OpenPosition
 from venues.clock import Clock
 from venues.simulated import MarketFeed, SimulatedVenue
 from venues.simulated.pairs import pair_of
@@ -409,7 +409,7 @@ class World:
         for position_id in sorted(self.desk.positions):
             position = self.desk.positions[position_id]
             if not position.exit_reason or position.state == HALTED:
-                self.life.assembled.engine.ask(ExitPosition(position_id=position_id, reason="operator"))
+                ask(self, "exit", position_id)
 
     # --- without faults -------------------------------------------------------------------------------------------------------
 

@@ -20,9 +20,8 @@ UNNAMED_NS = 60_000_000_000
 class _Entry(msgspec.Struct):
     """One entry: the quantity of the stops that were told, and since when no whole list names it as open (0: one did, or none came).
 
-    `doubt_ns`: since when its stops say that it has executed more than was told, 0 while they do not.
-
-    `is_whole`: all of its life was heard, so that its quantities prove something.
+    `is_whole`: all of its life was heard, so that its quantities prove something. `doubt_ns`: since when its stops say that it has
+    executed more than was told, 0 while they do not.
     """
 
     sent: SubmitOrder

@@ -284,7 +284,7 @@ class Orders:
         record = self.identify(entry)
         record.is_named = True
         if record.order_qty is None:
-            record.order_qty = _qty_from(entry)
+            record.order_qty = _qty_of(entry.order_qty)
         return record
 
     def is_named(self, venue_order_id: str) -> bool:
@@ -314,6 +314,9 @@ class Orders:
 
     def has_stop_of_nothing(self, entries: Sequence[ExecEntry], now_ns: int) -> bool:
         """Tell whether a snapshot, identified and not told yet, leaves a stop that the venue made of an execution without that one."""
+        stops = dict(self._attached.stops())
+        if not stops:
+            return False
         executed, untold = dict[str, Decimal](), dict[str, Decimal]()
         stated = {entry.order_id: _qty_of(entry.cum_qty) or _NOTHING for entry in entries if entry.exec_type != "trade"}
         for entry in entries:
@@ -325,7 +328,7 @@ class Orders:
                 parent = self.client_order_id_of(record.parent_venue_order_id)
                 untold[parent] = untold.get(parent, _NOTHING) + (_qty_of(entry.order_qty) or _NOTHING)
         beyond = set()
-        for client_order_id, stops_qty in self._attached.stops():
+        for client_order_id, stops_qty in stops.items():
             order_id = self._venue_ids.get(client_order_id, "")
             entered = self._records.get(order_id)
             summed = executed.get(order_id, _NOTHING) + (_NOTHING if entered is None else entered.summed_qty)
@@ -396,10 +399,6 @@ class Orders:
             del self._awaiting[client_order_id]
         records = [self._records[venue_order_id] for venue_order_id in self._holding]
         return [record for record in records if not self.is_undecided(record)]
-
-
-def _qty_from(entry: ExecEntry) -> Decimal | None:
-    return _qty_of(entry.order_qty)
 
 
 def _qty_of(value: Any) -> Decimal | None:

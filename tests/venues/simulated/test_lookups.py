@@ -147,16 +147,22 @@ def sent_with_a_stop(client: PureClient) -> SubmitOrder:
     return entry
 
 
+def behind_a_restart(client: PureClient, entry: SubmitOrder) -> Engine:
+    """Return an engine that knows that entry by its log alone, and has heard a list that names nobody's executions."""
+    engine = Engine(client)
+    engine.translator.restore((), [entry], ())
+    engine.miss()
+    assert not engine.snapshot().trades_complete
+    return engine
+
+
 def test_an_entry_and_its_stop_that_came_and_went_before_a_restart_are_both_ours(make_client: MakeClient) -> None:
     # Neither has a client id, and past executions carry no number: only REST says whose they are.
     client = make_client(snapshot_userref=False)
     entry = sent_with_a_stop(client)
     client.price("58000")
     client.wait(1)
-    engine = Engine(client)
-    engine.translator.restore((), [entry], ())
-    engine.miss()
-    assert not engine.snapshot().trades_complete
+    engine = behind_a_restart(client, entry)
     engine.lookups.bridge(0, client.now_ns, client.now_ns)
     heard = engine.answers()
     # Held back from the snapshot, and told by REST: whoever books takes each id once.
@@ -176,10 +182,7 @@ def test_a_list_of_trades_that_is_older_than_the_newest_of_the_snapshot_closes_n
     client.wait(10)
     client.price("58000")
     client.wait(1)
-    engine = Engine(client)
-    engine.translator.restore((), [entry], ())
-    engine.miss()
-    assert not engine.snapshot().trades_complete
+    engine = behind_a_restart(client, entry)
     faults.arm("rest_stale", on="rest:TradesHistory", seconds=5)
     engine.lookups.bridge(0, client.now_ns, client.now_ns)
     heard = engine.answers()
