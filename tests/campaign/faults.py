@@ -60,7 +60,7 @@ FAULTS = {
     fault.name: fault
     for fault in (
         Fault("none", "nothing, for comparison", _nothing, notice_ms=None, uncovered_ms=1_000),
-        Fault("short_stall", "nothing moves for 2 s, then everything comes", Proxy.stall, Proxy.flow, notice_ms=None, **_path(2.0)),
+        Fault("short_stall", "nothing moves for 1.5 s, then everything comes", Proxy.stall, Proxy.flow, notice_ms=None, **_path(1.5)),
         Fault("stall", "nothing moves for 6 s, new connections neither", Proxy.stall, Proxy.flow, **_path(6.0, OPEN_MS)),
         Fault("half_open", "the peers vanish without a FIN", Proxy.vanish),
         Fault(
@@ -75,8 +75,6 @@ FAULTS = {
             "what the engine says is lost for 6 s",
             _set("blackholes", {"up"}),
             _set("blackholes", set()),
-            # Heartbeats go on, so that only a ping shows it: 2 s until one is sent, 2 s for its answer, and the timers' own slack.
-            notice_ms=NOTICE_MS + 250,
             **_path(6.0, OPEN_MS),
         ),
         Fault(

@@ -2,8 +2,9 @@
 
 The reader receives, stamps and hands on, and does nothing else; whoever takes the frames must not block. A peer is dead
 when nothing came for `silence_s` although it was pinged (at the protocol's level by the library, and by a request of
-Kraken's own, whose reply is also what keeps the venue from closing an idle socket), or when the venue's heartbeats, once
-they have begun, stop for `heartbeat_silence_s`. Wall time throughout: a dead peer is dead at any market speed.
+Kraken's own, whose reply is also what keeps the venue from closing an idle socket), when a ping had no answer for
+`ping_timeout_s` whatever else comes (it sends and does not hear), or when the venue's heartbeats, once they have begun, stop
+for `heartbeat_silence_s`. Wall time throughout: a dead peer is dead at any market speed.
 
 Ends of one try: message, timeout and closed channel are told apart (A15). HTTP 400, 401, 403, 404 and close code 1008 do
 not get better by trying and end `run` with a sentence; 429, 503 and everything else are tried again (`pacing`).
@@ -45,10 +46,14 @@ class NanoClock(Protocol):
 
 
 class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Time limits of a link, in seconds of wall time. A half-open socket is noticed within `silence_s`."""
+    """Time limits of a link, in seconds of wall time. A half-open socket is noticed within `silence_s`.
+
+    So is a peer that sends and does not hear: its pong is missed `ping_interval_s + ping_timeout_s` after the last one at the
+    latest, and the socket given up at the next look.
+    """
 
     ping_interval_s: float = 2.0
-    ping_timeout_s: float = 2.0
+    ping_timeout_s: float = 1.7
     silence_s: float = 4.0
     heartbeat_silence_s: float = 10.0
     snapshot_timeout_s: float = 5.0
@@ -57,6 +62,11 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
     close_timeout_s: float = 1.0
     healthy_s: float = HEALTHY_S
     max_queue: int = 1024
+
+    @property
+    def look_interval_s(self) -> float:
+        """How often a link looks whether its peer is still there."""
+        return self.silence_s / 16
 
 
 class Link:
@@ -239,7 +249,7 @@ class Link:
 
     async def _watch(self) -> None:
         settings = self._settings
-        interval_s = settings.silence_s / 16
+        interval_s = settings.look_interval_s
         pinged_s = 0.0
         while True:
             slept_s = now_s()
@@ -247,6 +257,10 @@ class Link:
             looked_s = now_s()
             if looked_s - slept_s > 3 * interval_s:
                 # It was us who stood still: what came meanwhile waits in the socket and is heard first.
+                continue
+            given_up = self._given_up()
+            if given_up:
+                self.fail(f"given up: {given_up}")
                 continue
             silence_s = looked_s - self._heard_s
             # The limit would pass before the next look.
@@ -257,6 +271,18 @@ class Link:
             elif silence_s >= settings.silence_s / 2 and pinged_s < self._heard_s:
                 pinged_s = looked_s
                 await self.send(self._ping_text())
+
+    def _given_up(self) -> str:
+        """Return why the library is closing the socket of its own accord; empty while it is not.
+
+        A pong is missing, or a frame was too large. It says its own close and waits for the peer's, up to `close_timeout_s` and
+        more where the peer does not hear, and throws away what comes meanwhile: with heartbeats coming nothing else would show it.
+        """
+        ws = self._ws
+        if ws is None or self._stopping.is_set() or ws.state is not State.CLOSING or ws.protocol.close_rcvd is not None:
+            return ""
+        sent = ws.protocol.close_sent
+        return "" if sent is None else sent.reason or f"closed with {sent.code}"
 
     def _leave(self, code: int, reason: str) -> bool:
         """Tell the end of the socket, once."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 
+import msgspec
 import pytest
 from websockets.asyncio.server import serve
 from websockets.utils import accept_key
@@ -290,13 +291,79 @@ async def test_a_refused_token_begins_again_with_a_fresh_one_but_not_twice_for_o
 # --- dead and dying peers -------------------------------------------------------------------------------------------
 
 
+@contextlib.asynccontextmanager
+async def deaf_peer(hears_s: float = 0.0) -> AsyncIterator[str]:
+    """A peer whose heartbeats go on, and which answers pings for `hears_s` and then hears nothing more, not even a close."""
+
+    async def speak(reader, writer):
+        request = (await reader.readuntil(b"\r\n\r\n")).decode()
+        writer.write(upgrade_of(request))
+        beating = asyncio.create_task(beat(writer))
+        with contextlib.suppress(TimeoutError, asyncio.IncompleteReadError):
+            async with asyncio.timeout(hears_s):
+                while True:
+                    await pong(reader, writer)
+        await over.wait()
+        beating.cancel()
+        writer.close()
+
+    async def beat(writer):
+        text = b'{"channel":"heartbeat"}'
+        while True:
+            writer.write(bytes([0x81, len(text)]) + text)
+            await asyncio.sleep(0.05)
+
+    async def pong(reader, writer):
+        head = await reader.readexactly(2)
+        size = head[1] & 0x7F
+        if size == 126:
+            size = int.from_bytes(await reader.readexactly(2), "big")
+        mask = await reader.readexactly(4)
+        data = bytes(byte ^ mask[i % 4] for i, byte in enumerate(await reader.readexactly(size)))
+        if head[0] == 0x89:
+            writer.write(bytes([0x8A, len(data)]) + data)
+
+    over = asyncio.Event()
+    server = await asyncio.start_server(speak, "127.0.0.1", 0)
+    try:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        over.set()
+        server.close()
+        await server.wait_closed()
+
+
+def upgrade_of(request: str) -> bytes:
+    key = next(line.split(": ")[1] for line in request.splitlines() if line.lower().startswith("sec-websocket-key"))
+    head = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Accept: {accept_key(key)}"]
+    return "\r\n".join([*head, "", ""]).encode()
+
+
+async def test_a_peer_that_sends_but_hears_nothing_is_left_at_once_when_its_pong_is_due():
+    """The library would wait for the answer to its close frame, and throw away what comes meanwhile."""
+    settings = msgspec.structs.replace(QUICK, snapshot_timeout_s=60, close_timeout_s=60)
+    async with deaf_peer() as url, running(session_for(url, settings=settings)) as run:
+        await run.until(lambda: "open" in run.states())
+        await eventually(lambda: bool(run.ends()), 4 * settings.ping_timeout_s)
+        assert run.ends()[0].reason == "given up: keepalive ping timeout"
+        await run.until(lambda: run.states().count("open") > 1)
+
+
+@pytest.mark.parametrize("hears_s", [0.1, 1.0, 1.9])
+async def test_a_peer_that_hears_nothing_is_noticed_within_four_seconds_whenever_it_went_deaf(hears_s):
+    settings = LinkSettings(snapshot_timeout_s=60)
+    assert settings.ping_interval_s + settings.ping_timeout_s + settings.look_interval_s < settings.silence_s
+    async with deaf_peer(hears_s) as url, running(session_for(url, settings=settings)) as run:
+        await run.until(lambda: "open" in run.states("public"))
+        started = time.monotonic()
+        await run.until(lambda: bool(run.ends("public")) and bool(run.ends("private")))
+        assert time.monotonic() - started - hears_s < 4.3
+
+
 async def test_a_half_open_socket_is_noticed_within_four_seconds_with_the_real_limits():
     # Accepts the handshake, then never reads nor writes again, as a peer behind a dead router does.
     async def answer_handshake_only(reader, writer):
-        request = (await reader.readuntil(b"\r\n\r\n")).decode()
-        key = next(line.split(": ")[1] for line in request.splitlines() if line.lower().startswith("sec-websocket-key"))
-        head = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Accept: {accept_key(key)}"]
-        writer.write("\r\n".join([*head, "", ""]).encode())
+        writer.write(upgrade_of((await reader.readuntil(b"\r\n\r\n")).decode()))
         await over.wait()
         writer.close()
 
