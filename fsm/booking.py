@@ -192,6 +192,7 @@ def _accepted(position: Position, fact: f.OrderAccepted, order_to: str) -> Posit
     if fact.leaves_qty is not None and fact.cum_qty is not None and order.is_open:
         total = _lots(position, fact.leaves_qty + fact.cum_qty)
         if order.pending == "":
+            position = _resized(position, order, total)
             # The confirmed total, also after an amend whose answer was lost; its executions may be listed after it.
             order = replace(order, qty_lots=total, ceiling_lots=0)
         else:
@@ -403,12 +404,24 @@ def _amended(position: Position, fact: f.OrderAmended, order_to: str) -> Positio
         )
         position = replace(position, tighten_attempts=0)
     if fact.order_qty is not None:
+        if not fact.by_venue and not order.pending:
+            position = _resized(position, order, _lots(position, fact.order_qty))
         order = replace(order, qty_lots=max(_lots(position, fact.order_qty), order.filled_lots), ceiling_lots=0)
     if fact.trigger_price is not None and fact.trigger_price > 0 and order.order_type == "stop-loss":
         order = replace(order, trigger_ticks=position.instrument.floor_ticks(fact.trigger_price))
     if fact.trail_offset_bps is not None:
         order = replace(order, trail_offset_bps=fact.trail_offset_bps)
     return with_order(position, _effective(position, order, fact.effective_stop))
+
+
+def _resized(position: Position, order: Order, total_lots: int) -> Position:
+    """A stop whose size changes while nothing of ours is on its way to it: an amend that was given up came late.
+
+    What was sent in its place stands beside it, and must not wait for the next attempt's time to be taken back: both can fire.
+    """
+    if order.role != "stop" or total_lots == order.qty_lots or not position.tighten_attempts:
+        return position
+    return replace(position, tighten_attempts=0)
 
 
 def _confirms(position: Position, order: Order, fact: f.OrderAmended) -> bool:

@@ -5,9 +5,9 @@ from msgspec.structs import replace
 
 from events import facts as f
 from events.ids import client_order_id_from
-from events.values import PositionSide
+from events.values import Capabilities, PositionSide
 from fsm.core import Core, evolve
-from tests.fsm.stage import MARGIN, POSITION_ID, D, Stage, assert_decision, checked
+from tests.fsm.stage import MARGIN, POSITION_ID, SPOT, D, Stage, assert_decision, checked, orders_of
 
 
 def test_an_order_found_after_a_crash_adds_up_with_the_executions_that_were_listed_ahead_of_it() -> None:
@@ -197,6 +197,24 @@ def test_an_amend_that_is_refused_behind_a_cancel_leaves_the_size_that_was_confi
     assert (stage.order("stop").pending, stage.order("stop").protects_lots) == ("cancel", 1_000)
     stage.cancel_rejected("stop", "other")
     assert (stage.order("stop").pending, stage.order("stop").protects_lots, stage.order("stop").possible_lots) == ("", 1_000, 1_000)
+    checked(stage)
+
+
+@pytest.mark.parametrize("told", ["by a report", "by a list"])
+@pytest.mark.parametrize("capabilities", [SPOT, MARGIN], ids=["spot", "margin"])
+def test_an_amend_that_comes_behind_the_stop_for_the_rest_takes_that_one_back_at_once(capabilities: Capabilities, told: str) -> None:
+    """A list showed it not applied, and it lay in the venue's queue: both stops together are more than is held, and both can fire (I2)."""
+    stage = Stage(capabilities=capabilities).accepted("entry").filled("entry", "0.4").accepted("stop").filled("entry", "0.6")
+    stage.wait(7_000).accepted("stop", leaves="0.4", cum="0").snapshot("stop", asked_ms_ago=100)
+    stage.said()
+    assert (stage.order("stop1").leaves_lots, stage.order("stop2").leaves_lots) == (400, 600)
+    stage.accepted("stop2")
+    if told == "by a report":
+        stage.amended("stop1", qty="1.0")
+    else:
+        stage.accepted("stop1", leaves="1.0", cum="0")
+    assert orders_of(stage.said()) == ["cancel stop"]
+    assert stage.order("stop2").pending == "cancel"
     checked(stage)
 
 
