@@ -43,7 +43,10 @@ class SubmitOrder(msgspec.Struct, frozen=True, kw_only=True, tag="submit_order.1
 
 
 class AmendOrder(msgspec.Struct, frozen=True, kw_only=True, tag="amend_order.1"):
-    """Change a live order in place. None fields stay as they are; `order_qty` is the new total, fills included."""
+    """Change a live order in place. None fields stay as they are; `order_qty` is the new total, fills included.
+
+    `deadline_ns`: the venue must not apply it later than this; left out where it names none.
+    """
 
     client_order_id: str
     venue_order_id: str
@@ -52,6 +55,7 @@ class AmendOrder(msgspec.Struct, frozen=True, kw_only=True, tag="amend_order.1")
     limit_price: Decimal | None = None
     trigger_price: Decimal | None = None
     trail_offset_bps: int | None = None
+    deadline_ns: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class CancelOrder(msgspec.Struct, frozen=True, kw_only=True, tag="cancel_order.1"):

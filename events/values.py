@@ -169,6 +169,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     `holds_funds`: a resting sell reserves the balance, so a second stop for the same quantity is refused (Kraken spot, K3).
     `reduce_only`: exits can be marked so that they never open a reverse position (margin only on Kraken).
     `one_child_per_fill`: an attached stop (OTO) gives one child per fill, without client id (K4).
+    `amend_deadline`: an amend can name its last moment (K1); left out in positions of before, whose amends named none.
     """
 
     venue: str
@@ -181,6 +182,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     post_only: bool = True
     deadline: bool = True
     dead_man_switch_cancels_stops: bool = True
+    amend_deadline: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):

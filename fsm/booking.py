@@ -102,6 +102,12 @@ def _queue_ns(position: Position) -> int:
     return max(position.plan.timing.market_deadline_ms * 1_000_000, REQUEST_NS)
 
 
+def _change_queue_ns(position: Position, order: Order) -> int:
+    """Return how long a change in flight may lie in a queue of the venue."""
+    names_deadline = order.pending_qty_lots is not None and position.capabilities.amend_deadline is True
+    return position.resize_ns if names_deadline else _queue_ns(position)
+
+
 def book(position: Position, fact: f.AnyFact, order_to: str) -> Position:
     """Return the position with `fact` booked: quantities, costs, order values and statuses; state and version untouched."""
     kind: Any = type(fact)
@@ -218,7 +224,7 @@ def _looked(position: Position, fact: f.SnapshotAgreed | f.SnapshotDiffered, ord
     # more would count as protected than is once the change has come, the answer to a later question is waited for.
     is_guarded = position.is_guarded(shared=fact.shared is True)
     for order in changing:
-        queue_ns = 0 if is_guarded and not order.is_listed_larger else _queue_ns(position)
+        queue_ns = 0 if is_guarded and not order.is_listed_larger else _change_queue_ns(position, order)
         seen = _answered(order, fact.asked_ns - queue_ns)
         unapplied += order.pending == "amend" and not seen.pending and seen.qty_lots != order.pending_qty_lots
         position = with_order(position, seen)

@@ -21,6 +21,9 @@ CHILD_LOOKS = 2
 AWAY_NS = 60_000_000_000
 # The longest time for which the owner is asked before a stop that he took away is put back (P19).
 HOLD_MAX_MS = 60_000
+# By how much the clocks of the venue and of this process may differ unnoticed, and the nearest deadline that Kraken takes.
+_CLOCKS_MS = 250
+_LEAST_DEADLINE_MS = 500
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -335,6 +338,14 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         stop closes what is theirs.
         """
         return not shared and (self.capabilities.holds_funds or (self.plan.margin and self.capabilities.reduce_only))
+
+    @property
+    def resize_ns(self) -> int:
+        """How long an amend of a stop's size may take until the venue has to refuse it: until we would ask what became of it.
+
+        A little less, so that the answer is evidence by either clock.
+        """
+        return max(self.plan.timing.amend_timeout_ms - _CLOCKS_MS, _LEAST_DEADLINE_MS) * 1_000_000
 
     @property
     def avg_entry_px(self) -> Decimal | None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Literal
 
+from msgspec import UNSET
+
 from events import commands as c
 from events import facts as f
 from events.ids import client_order_id_from
@@ -239,7 +241,10 @@ def amend_static(d: Draft, stop_id: StaticStopId, trigger_price: Decimal) -> c.A
 
 
 def _amend_qty(d: Draft, order: Order, lots: int) -> c.AmendOrder:
-    return c.AmendOrder(**_ids(d, order.client_order_id), order_qty=d.position.instrument.qty(lots))
+    p = d.position
+    # One of a level names none: late it tightens all the same. A late one of a size meets what was sent in its place.
+    deadline_ns = d.now_ns + p.resize_ns if p.capabilities.amend_deadline is True else UNSET
+    return c.AmendOrder(**_ids(d, order.client_order_id), order_qty=p.instrument.qty(lots), deadline_ns=deadline_ns)
 
 
 def _ids(d: Draft, client_order_id: str) -> dict[str, Any]:

@@ -184,6 +184,7 @@ def _assemble(
         asks_ledgers=parts.rest is not None,
         states_owned=True,
         names_ended=True,
+        amends_expire=True,
         asks_missing=parts.rest is not None,
     )
     pipeline = Pipeline(settings)

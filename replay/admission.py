@@ -13,7 +13,7 @@ from events.values import Capabilities, Instrument
 from fsm.desk import Desk
 from fsm.plans import check_plan
 from fsm.ranges import Ranges
-from venues.kraken.capabilities import capabilities_of
+from venues.kraken.capabilities import capabilities_of, without_amend_deadline
 from venues.kraken.modes import VenueModes
 
 from .intents import OpenPosition
@@ -51,10 +51,11 @@ class Admission:
         *,
         max_positions: int,
         taker_fee_bps: Decimal,
+        amends_expire: bool,
     ) -> None:
         self._desk, self._link, self._modes, self._instruments = desk, link, modes, instruments
         self._ranges, self._reserve = ranges, reserve
-        self._max_positions, self._taker_fee_bps = max_positions, taker_fee_bps
+        self._max_positions, self._taker_fee_bps, self._amends_expire = max_positions, taker_fee_bps, amends_expire
         self.halted = ""
 
     def judge(self, wish: OpenPosition, now_ns: int) -> f.PositionRequested | Refusal:
@@ -113,4 +114,5 @@ class Admission:
         if instrument is None:
             known = ", ".join(sorted(self._instruments)) or "none yet"
             raise BadInput(place, f"symbol {symbol!r} is not listed by the venue", f"use one of: {known}")
-        return instrument, capabilities_of(wish.plan.margin)
+        capabilities = capabilities_of(wish.plan.margin)
+        return instrument, capabilities if self._amends_expire else without_amend_deadline(capabilities)

@@ -88,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     asks_ledgers: bool = False
     states_owned: bool = False
     names_ended: bool = False
+    amends_expire: bool = False
     asks_missing: bool = False
     dead_man_secs: int = 0
     dead_man_left_secs: int = 0
@@ -122,6 +123,7 @@ class Pipeline:
             self._reserve,
             max_positions=settings.max_positions,
             taker_fee_bps=settings.taker_fee_bps,
+            amends_expire=settings.amends_expire,
         )
         self._steady = Steady()
         self._ended: list[tuple[str, f.OrderFact]] = []

@@ -67,7 +67,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     def capabilities(self) -> Capabilities:
         return Capabilities(
             venue="proof", native_trail=self.native, amend_in_place=self.amend, holds_funds=not self.margin, reduce_only=self.margin,
-            attached_stop=self.attach, one_child_per_fill=self.attach,
+            attached_stop=self.attach, one_child_per_fill=self.attach, amend_deadline=self.amend,
         )  # fmt: skip
 
     @property

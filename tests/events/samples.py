@@ -126,7 +126,12 @@ _NAMED = {"client_order_id": "hf0000012000c0", "venue_order_id": "OABCDE-FGHIJ-K
 COMMANDS: tuple[c.AnyCommand, ...] = (
     _SUBMIT,
     c.AmendOrder(
-        **_NAMED, order_qty=Decimal("0.02"), limit_price=Decimal("61900.1"), trigger_price=Decimal("61000.6"), trail_offset_bps=40
+        **_NAMED,
+        order_qty=Decimal("0.02"),
+        limit_price=Decimal("61900.1"),
+        trigger_price=Decimal("61000.6"),
+        trail_offset_bps=40,
+        deadline_ns=1723075201373456789,
     ),
     c.CancelOrder(**_NAMED),
     c.QueryOrder(**_NAMED),

@@ -1,8 +1,10 @@
 """What a fact changes in a position, whatever the table says: quantities, costs, orders."""
 
 import pytest
+from msgspec import UNSET
 from msgspec.structs import replace
 
+from events import commands as c
 from events import facts as f
 from events.ids import client_order_id_from
 from events.values import Capabilities, PositionSide
@@ -94,6 +96,37 @@ def test_an_amend_to_a_smaller_size_that_was_lost_is_shown_by_the_look_after_its
     stage.wait(10_000)
     assert "amend stop qty 0.6" in stage.said()
     checked(stage)
+
+
+@pytest.mark.parametrize(("is_named", "known_ms"), [(True, 4_750), (False, 5_000)])
+def test_beside_what_is_anothers_an_amend_is_settled_by_the_first_question_behind_its_last_moment(is_named: bool, known_ms: int) -> None:
+    """A stop for the rest leaves only when the amend can come no more; where it names no last moment the venue's own counts."""
+    capabilities = replace(SPOT, amend_deadline=True) if is_named else SPOT
+    stage = Stage(capabilities=capabilities).accepted("entry").filled("entry", "0.4").accepted("stop").filled("entry", "0.6")
+    (amend,) = [x for x in stage.made[0].commands if isinstance(x, c.AmendOrder)]
+    assert amend.deadline_ns == (stage.now_ns + 4_750_000_000 if is_named else UNSET)
+    stage.wait(5_500)
+    stage.accepted("stop", leaves="0.4", cum="0").snapshot("stop", asked_ms_ago=5_500 - known_ms, shared=True)
+    assert stage.order("stop").pending == "amend"
+    stage.said()
+    stage.accepted("stop", leaves="0.4", cum="0").snapshot("stop", asked_ms_ago=5_500 - known_ms - 1, shared=True)
+    assert stage.said()[0] == "submit stop 0.6 trail 300"
+    assert stage.order("stop1").pending == ""
+    checked(stage)
+
+
+def test_a_change_of_the_level_names_no_last_moment() -> None:
+    """Late it tightens all the same."""
+    stage = Stage(capabilities=replace(SPOT, amend_deadline=True)).protected()
+    stage.tighten(trail=100)
+    (amend,) = [x for x in stage.made[0].commands if isinstance(x, c.AmendOrder)]
+    assert (amend.trail_offset_bps, amend.deadline_ns) == (100, UNSET)
+
+
+@pytest.mark.parametrize(("timeout_ms", "after_ms"), [(5_000, 4_750), (1_500, 1_250), (600, 500), (100, 500)])
+def test_the_last_moment_of_an_amend_is_before_we_ask_and_not_nearer_than_the_venue_takes(timeout_ms: int, after_ms: int) -> None:
+    stage = Stage(timing=f.Timing(amend_timeout_ms=timeout_ms))
+    assert stage.position.resize_ns == after_ms * 1_000_000
 
 
 def test_a_cancel_that_a_later_snapshot_contradicts_is_sent_again() -> None:

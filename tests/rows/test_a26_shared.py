@@ -4,11 +4,13 @@ that has its pair for itself (I2, P04)."""
 from decimal import Decimal
 
 import pytest
+from msgspec import UNSET
 
 from events import commands as c
 from events import facts as f
 from events.values import PositionSide
 from holdfast.scenario.floor import BALANCES, SECOND, Floor, commands_of, replayed
+from replay.pipeline import Settings
 from tests.fsm.stage import MARGIN, SPOT, Stage, assert_decision
 from venues.simulated.settings import VenueSettings
 
@@ -57,6 +59,37 @@ def test_a26_beside_another_position_a_lost_stop_is_put_back_once_it_can_come_no
     floor.wait(10)
     assert (stops_of(floor, position_id), floor.state(position_id)) == (2 * ONCE, "Protected")
     assert 5 * SECOND <= floor.bare_ns <= 7 * SECOND
+    assert replayed(floor)
+
+
+@both_sides
+@pytest.mark.parametrize("lost", [False, True], ids=["late", "lost"])
+def test_a26_beside_another_position_an_amend_that_the_venue_has_late_or_never_is_made_good_when_it_can_come_no_more(
+    side: PositionSide, lost: bool
+) -> None:
+    """It names its last moment: the venue refuses it behind that, and no stop for the rest waits for longer (I1, I2)."""
+    floor = Floor()
+    other = floor.protected(side, margin=side is SHORT)
+    floor.faults.arm("split_fill", n=2, count=1)
+    floor.bare_ns = 0
+    if lost:
+        floor.holds_back = lambda text: '"amend_order"' in text and floor.now_ns < began_ns + SECOND
+    else:
+        floor.faults.arm("late_request", on="amend_order", seconds=6, count=1)
+    began_ns = floor.now_ns
+    position_id = floor.open(side, qty="0.1", margin=side is SHORT, timing=f.Timing(amend_timeout_ms=1_500))
+    floor.wait(12)
+    assert (stops_of(floor, position_id), floor.state(position_id), floor.state(other)) == (ONCE, "Protected", "Protected")
+    assert 1.5 * SECOND <= floor.bare_ns <= 2.5 * SECOND
+    assert replayed(floor)
+
+
+def test_a26_a_session_of_before_decides_as_it_did_and_names_no_last_moment_of_an_amend() -> None:
+    floor = Floor(settings=Settings(namespace="hf", symbols=("BTC/USD",)), faults=("split_fill/n=2/count=1",))
+    position_id = floor.protected(LONG)
+    (amend,) = commands_of(floor, position_id, c.AmendOrder)
+    assert amend.deadline_ns is UNSET
+    assert floor.position(position_id).capabilities.amend_deadline is UNSET
     assert replayed(floor)
 
 

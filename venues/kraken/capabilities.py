@@ -5,6 +5,8 @@ SDK (conditional close without client id). Not verified on a live account: that 
 whole quantity, and what an amend does to a trailing stop's peak.
 """
 
+import msgspec
+
 from events.values import Capabilities
 
 SPOT = Capabilities(
@@ -18,6 +20,7 @@ SPOT = Capabilities(
     post_only=True,
     deadline=True,  # 0.5 s to 60 s ahead
     dead_man_switch_cancels_stops=True,  # cancel_all_orders_after takes every order of the account
+    amend_deadline=True,  # 0.5 s to 60 s ahead
 )
 
 MARGIN = Capabilities(
@@ -31,9 +34,15 @@ MARGIN = Capabilities(
     post_only=True,
     deadline=True,
     dead_man_switch_cancels_stops=True,
+    amend_deadline=True,
 )
 
 
 def capabilities_of(margin: bool) -> Capabilities:
     """Return what Kraken can do for a margin position, or for spot."""
     return MARGIN if margin else SPOT
+
+
+def without_amend_deadline(capabilities: Capabilities) -> Capabilities:
+    """Return the same without deadlines of amends: what sessions of before decided by."""
+    return msgspec.structs.replace(capabilities, amend_deadline=msgspec.UNSET)

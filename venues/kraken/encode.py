@@ -71,8 +71,7 @@ def encode_submit(command: SubmitOrder, req_id: int, now_ns: int, order_userref:
         if getattr(command, flag):
             params[flag] = True
     if command.deadline_ns:
-        deadline_ns = min(max(command.deadline_ns, now_ns + MIN_DEADLINE_NS), now_ns + MAX_DEADLINE_NS)
-        params["deadline"] = rfc3339_ms_from(deadline_ns + venue_ahead_ns)
+        params["deadline"] = _deadline(command.deadline_ns, now_ns, venue_ahead_ns)
     if command.attached is None:
         params["cl_ord_id"] = command.client_order_id
     else:
@@ -80,6 +79,10 @@ def encode_submit(command: SubmitOrder, req_id: int, now_ns: int, order_userref:
         params["order_userref"] = order_userref
         params["conditional"] = _conditional(command.attached)
     return encode_request("add_order", req_id, params, is_private=True)
+
+
+def _deadline(deadline_ns: int, now_ns: int, venue_ahead_ns: int) -> str:
+    return rfc3339_ms_from(min(max(deadline_ns, now_ns + MIN_DEADLINE_NS), now_ns + MAX_DEADLINE_NS) + venue_ahead_ns)
 
 
 def as_validation(frame_text: str) -> str:
@@ -96,8 +99,8 @@ def _conditional(stop: AttachedStop) -> dict[str, Any]:
     return {"order_type": "stop-loss", "trigger_price": _lexeme(stop.trigger_price), "trigger_price_type": "static"}
 
 
-def encode_amend(command: AmendOrder, req_id: int, venue_order_id: str) -> str:
-    """Return the `amend_order` frame; `venue_order_id` names the order, the client id where it is ""."""
+def encode_amend(command: AmendOrder, req_id: int, venue_order_id: str, now_ns: int, venue_ahead_ns: int = 0) -> str:
+    """Return the `amend_order` frame; `venue_order_id` names the order, the client id where it is "". Times as in `encode_submit`."""
     params: dict[str, Any] = {"order_id": venue_order_id} if venue_order_id else {"cl_ord_id": command.client_order_id}
     if command.order_qty is not None:
         params["order_qty"] = _lexeme(command.order_qty)
@@ -109,6 +112,8 @@ def encode_amend(command: AmendOrder, req_id: int, venue_order_id: str) -> str:
     elif command.trigger_price is not None:
         params["trigger_price"] = _lexeme(command.trigger_price)
         params["trigger_price_type"] = "static"
+    if command.deadline_ns is not msgspec.UNSET:
+        params["deadline"] = _deadline(command.deadline_ns, now_ns, venue_ahead_ns)
     return encode_request("amend_order", req_id, params, is_private=True)
 
 

@@ -206,7 +206,7 @@ class KrakenTranslator:
             userref = self._orders.tag_of(order_userref_of(command.client_order_id), command.client_order_id)
             if isinstance(command, AmendOrder):
                 operation = "amend"
-                text = encode.encode_amend(command, req_id, venue_order_id)
+                text = encode.encode_amend(command, req_id, venue_order_id, now_ns, self._venue_ahead_ns())
             else:
                 operation = "cancel"
                 text = encode.encode_cancel(command, req_id, venue_order_id, userref)

@@ -64,15 +64,23 @@ def test_an_entry_with_an_attached_stop_carries_a_number_in_place_of_the_client_
 
 def test_an_amend_names_what_changes_and_nothing_else():
     command = AmendOrder(client_order_id="hf00000100001a", venue_order_id="", symbol="BTC/USD", trail_offset_bps=50)
-    assert encode.encode_amend(command, 3, "OABC") == (
+    assert encode.encode_amend(command, 3, "OABC", NOW_NS) == (
         '{"method":"amend_order","params":{"order_id":"OABC","trigger_price":0.50,"trigger_price_type":"pct","token":"@token@"},"req_id":3}'
     )
     sizes = {"order_qty": Decimal("1.50"), "trigger_price": Decimal(97)}
     command = AmendOrder(client_order_id="hf00000100001a", venue_order_id="", symbol="BTC/USD", **sizes)
-    assert encode.encode_amend(command, 3, "") == (
+    assert encode.encode_amend(command, 3, "", NOW_NS) == (
         '{"method":"amend_order","params":{"cl_ord_id":"hf00000100001a","order_qty":1.50,"trigger_price":97,"trigger_price_type":"static",'
         '"token":"@token@"},"req_id":3}'
     )
+
+
+@pytest.mark.parametrize(("ahead_s", "second"), [(0, "21.250"), (20, "41.250")])
+def test_the_last_moment_of_an_amend_is_named_in_the_venues_time(ahead_s, second):
+    sizes = {"order_qty": Decimal("1.50"), "deadline_ns": NOW_NS + 1_250_000_000}
+    command = AmendOrder(client_order_id="hf00000100001a", venue_order_id="", symbol="BTC/USD", **sizes)
+    text = encode.encode_amend(command, 3, "OABC", NOW_NS, ahead_s * 1_000_000_000)
+    assert json.loads(text)["params"]["deadline"].endswith(f":{second}Z")
 
 
 @pytest.mark.parametrize(
