@@ -185,10 +185,10 @@ def _one(path: Path | None, seed: int, save: Path, json: bool, direction: str) -
             f"latency {case.latency_ms[0]} to {case.latency_ms[1]} ms\n"
         )
         for happening in case.happenings:
-            sys.stdout.write(f"            {happening.at_ms / 1_000:7.3f} s {happening.kind}: {_detail(happening)}\n")
+            sys.stdout.write(f"            {happening.at_ms / 1_000:7.3f} s {_what(happening)}\n")
         for ambush in case.ambushes:
-            what = f"{ambush.delay_ms / 1_000:.3f} s behind {ambush.state}, {counted(ambush.times, 'time')}"
-            sys.stdout.write(f"            {what}, {ambush.kind}: {_detail(ambush)}\n")
+            when = f"{ambush.delay_ms / 1_000:.3f} s behind {ambush.state}, {counted(ambush.times, 'time')}"
+            sys.stdout.write(f"            {when}, {_what(ambush)}\n")
         sys.stdout.flush()
     lived = simulate(case)
     if json:
@@ -203,8 +203,10 @@ def _one(path: Path | None, seed: int, save: Path, json: bool, direction: str) -
     return ProofFailed.exit_code if lived.violations else 0
 
 
-def _detail(what: "Happening | Ambush") -> str:
-    return what.text or f"number {what.number}, {what.seconds} s"
+def _what(what: "Happening | Ambush") -> str:
+    from holdfast.simulation.case import WISHES
+
+    return what.kind if what.kind in WISHES else f"{what.kind}: {what.text or f'number {what.number}, {what.seconds} s'}"
 
 
 def _saved(total: "Total", folder: Path, direction: str) -> dict[int, str]:
