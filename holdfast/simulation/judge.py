@@ -22,7 +22,7 @@ from events.store import Store, open_store
 from fsm.position import HALTED, LIVE_STATES
 from projections.books import Books
 from projections.catchup import CatchUp
-from projections.fills import Transfer, row_from
+from projections.fills import Fill, Transfer, row_from
 from replay.lines import parts_of
 from replay.replay import replay
 from replay.session import is_begun
@@ -101,8 +101,11 @@ class Judge:
             self.watch.say(now_ns, "I2", f"{key}: {venue.beyond[key]} of other positions closed by two of its orders for the same quantity")
         if venue.pair_of[key] in venue.taken:
             return  # of which position the owner sold, nobody can tell
-        entries = (e for e in self.books.fills.entries if isinstance(e, Transfer) and e.kind == "adjustment" and e.position_id in family)
-        adjusted = sum((-e.qty * e.position_side.sign for e in entries), Decimal(0))
+        entries = [e for e in self.books.fills.entries if e.position_id in family]
+        fees = sum((e.base_fee for e in entries if isinstance(e, Fill)), Decimal(0))
+        taken_off = [-e.qty * e.position_side.sign for e in entries if isinstance(e, Transfer) and e.kind == "adjustment"]
+        # What a fee that was told behind the end had taken is put back there: another position buys it.
+        adjusted = sum((qty for qty in taken_off if not -fees <= qty < 0), Decimal(0))
         if venue.by_others[key] - adjusted >= least:
             self.watch.say(now_ns, "I9", f"{key}: orders of others closed {venue.by_others[key]} of it, and the log took {adjusted} off it")
 
