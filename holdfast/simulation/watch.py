@@ -65,6 +65,7 @@ class Held(NamedTuple):
 
 Pair = tuple[str, bool]  # the symbol, and whether on margin
 _NOTHING = Held(Decimal(0), Decimal(0), Decimal(0))
+NO_STOPS: Counter[str] = Counter()
 
 
 class VenueBooks:
@@ -135,14 +136,17 @@ class VenueBooks:
         pair = self.pair_of[position_id]
         return self._left_in(pair) if pair in self.taken else self.held[position_id].net
 
-    def _left_in(self, pair: Pair) -> Decimal:
-        """Return what is left of a pair of which the owner has sold: by our orders, and no more than the account holds.
+    def _left_in(self, pair: Pair, covered: Counter[str] = NO_STOPS) -> Decimal:
+        """Return what is left of a pair of which the owner has sold: by our orders, no more than the account holds, and not `covered`.
 
         An order of ours that was under way as he sold, or whose engine had not heard of it, may close what is not there any more.
+        And each position may leave less than the venue's smallest order, which together may be more than that.
         """
         taken, is_long = self.taken[pair]
-        left = min(self.sum_of(pair), self.there(pair, is_long))
-        return Decimal(0) if -taken <= left < 0 else left
+        ours = [key for key in self.held if self.pair_of[key] == pair]
+        left = min(self.sum_of(pair), self.there(pair, is_long)) - sum((covered[key] for key in ours), Decimal(0))
+        dust = sum((max(Decimal(0), min(self.minimum[key], self.held[key].net - covered[key])) for key in ours), Decimal(0))
+        return Decimal(0) if -taken <= left < dust else left
 
     def read(self, sides: dict[str, PositionSide]) -> list[Fill]:
         """Take the executions that are new; `sides` names the side of each position. Return those of ours."""
@@ -207,8 +211,7 @@ class VenueBooks:
                 found[owner] = held - covered[owner]
         for pair in self.taken:
             ours = [key for key in found if self.pair_of[key] == pair]
-            stops = sum((covered[key] for key in self.pair_of if self.pair_of[key] == pair), Decimal(0))
-            if ours and self._left_in(pair) - stops < self.minimum[ours[0]]:
+            if ours and self._left_in(pair, covered) < self.minimum[ours[0]]:
                 for key in ours:
                     del found[key]
         return found

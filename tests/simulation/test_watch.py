@@ -6,7 +6,7 @@ from events.ids import client_order_id_from, position_id_from
 from events.values import PositionSide
 from holdfast.simulation.watch import Watch
 from venues.simulated.faults import Faults
-from venues.simulated.gateway import Gateway
+from venues.simulated.gateway import Gateway, owner_order
 from venues.simulated.pairs import pair_of
 from venues.simulated.settings import VenueSettings
 from venues.simulated.wire import encode
@@ -79,3 +79,19 @@ def test_what_closes_a_long_closes_nothing_of_a_short_and_on_spot_nothing_of_ano
         venue.executes(OTHER, "sell" if venue.margin else "buy", "0.2")
         venue.executes(FIRST, "sell", "0.6")
         assert venue.left() == [D("-0.1"), D("0.2")]
+
+
+def test_where_the_owner_has_sold_each_position_may_leave_less_than_the_smallest_order_and_no_more_together() -> None:
+    dust, more = (Venue(PositionSide.LONG, PositionSide.LONG, has_hand=True) for _ in range(2))
+    sale = {"symbol": "BTC/USD", "side": "sell", "order_type": "market", "order_qty": D("0.5"), "margin": True}
+    for venue, left, qty in ((dust, "0", "0.49996"), (more, "0.00010", "0.49994")):
+        books, pair = venue.watch.books, ("BTC/USD", True)
+        venue.executes(FIRST, "buy", "1")
+        venue.executes(OTHER, "buy", "1")
+        owner_order(venue.gateway.exchange, sale, venue.now_ns)
+        books.take_sale(pair, is_long=True)
+        venue.executes(FIRST, "sell", "0.99996")
+        assert books.bare() == {OTHER: D(1)}
+        venue.executes(OTHER, "sell", qty)
+        assert [books.left_of(key) for key in (FIRST, OTHER)] == [D(left), D(left)]
+        assert bool(books.bare()) is (left != "0")
