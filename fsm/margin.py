@@ -9,6 +9,8 @@ Rules
        stream, so that after a start it must be younger than that; a refusal is the venue's own word of its moment, so that behind one
        an answer need only be younger than the refusal.
     4. Two answers in a row that agree are proof. Then what is missing is taken off: first those whose exit was refused, then the newest.
+       An answer may lack rows: where neither a refusal speaks for what it takes off nor our books come to it, the second one is asked for a
+       minute later.
 
 Pure: time comes in.
 """
@@ -25,6 +27,7 @@ from .model import Position
 
 # When to look after a restart: REST may be a minute behind (K9).
 LOOK_AFTER_RESTART_NS = 61 * SECOND_NS
+NOTHING = Decimal(0)
 
 
 class MarginAnswer(NamedTuple):
@@ -37,14 +40,16 @@ class MarginAnswer(NamedTuple):
 class _Question:
     """Whether the account holds a pair as the positions say: `refused` are those whose exit found nothing to close.
 
-    An answer counts if it is younger than `from_ns`; `seen` is the last one that did, (when, net). `ask_ns` is when to ask.
+    `gone` is what those of them add up to that ended by it: others of the pair were closed instead. An answer counts if it is younger
+    than `from_ns`; `seen` is the last one that did, (when, net). `ask_ns` is when to ask.
     """
 
-    __slots__ = ("ask_ns", "from_ns", "refused", "seen", "unanswered")
+    __slots__ = ("ask_ns", "from_ns", "gone", "refused", "seen", "unanswered")
 
     def __init__(self, from_ns: int, ask_ns: int) -> None:
         self.from_ns, self.ask_ns = from_ns, ask_ns
         self.refused: set[str] = set()
+        self.gone = Decimal(0)
         self.seen: tuple[int, Decimal] | None = None
         self.unanswered = 0
 
@@ -93,12 +98,18 @@ class Margin:
         self._owners[trade.symbol] = net + sign * (trade.qty - closed)
         return tuple(facts)
 
-    def doubt(self, symbol: str, refused: str, now_ns: int) -> None:
-        """Ask what the account holds of a pair: an exit of position `refused` found nothing that it could close."""
+    def doubt(self, symbol: str, refused: str, now_ns: int, gone: Decimal = NOTHING) -> None:
+        """Ask what the account holds of a pair: an exit of position `refused` found nothing that it could close.
+
+        `gone`: what our books had of it, below zero for a short, where it ended by that.
+        """
         question = self._questions.get(symbol)
         if question is None or not question.refused:
             question = self._questions[symbol] = _Question(now_ns, now_ns)
+        elif refused not in question.refused:
+            question.from_ns, question.ask_ns, question.seen = now_ns, now_ns, None
         question.refused.add(refused)
+        question.gone += gone
 
     def restarted(self, symbols: Iterable[str], now_ns: int) -> None:
         """Ask, once REST cannot be older than the restart, what the account holds of each of these pairs.
@@ -148,10 +159,24 @@ class Margin:
                 self._owners[symbol] = net - net_of(ours) + sum((part * p.side.sign for p, part in short), Decimal(0))
                 continue
             # What the venue itself has refused waits for the way out; without its word a list that lacks something gets more time to mend.
-            question.seen, question.ask_ns = (told_ns, net), now_ns + (ASK_AGAIN_NS if question.refused else ASK_AGAIN_MAX_NS)
+            is_its_word = self._is_backed(symbol, question, ours, net, short)
+            question.seen, question.ask_ns = (told_ns, net), now_ns + (ASK_AGAIN_NS if is_its_word else ASK_AGAIN_MAX_NS)
             told = f"is not held: the account has {net:f} {symbol} on margin, all in all"
             differs += [f"{p.position_id}: {part:f} of {qty_of(p):f} {told}" for p, part in short]
         return MarginAnswer(tuple(facts), tuple(differs))
+
+    def _is_backed(
+        self, symbol: str, question: _Question, ours: Sequence[Position], net: Decimal, short: Sequence[tuple[Position, Decimal]]
+    ) -> bool:
+        """Whether the venue's own word speaks for what an answer takes off: it is what was refused, or what our books come to with that.
+
+        A refusal says of its moment that nothing is on that side, of whichever position.
+        """
+        if question.refused and net == net_of(ours) + self.owners_of(symbol) + question.gone:
+            return True
+        has_moved = self._moved_ns.get(symbol, 0) > question.from_ns
+        sides = () if has_moved else {p.side for p in ours if p.position_id in question.refused}
+        return bool(question.refused) and all(p.position_id in question.refused or p.side in sides for p, _ in short)
 
 
 def _is_moving(position: Position) -> bool:

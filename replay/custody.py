@@ -139,9 +139,10 @@ class Custody:
             return None
         return f.PositionAdjusted(ts_recv_ns=fact.ts_recv_ns, open_qty=Decimal(0), reason="no such position", evidence=fact.text)
 
-    def nothing_to_close(self, position: Position, now_ns: int) -> None:
-        """Note that the venue refused an exit on margin because nothing is there that it could close."""
-        self._account.margin.doubt(position.plan.symbol, position.position_id, now_ns)
+    def nothing_to_close(self, position: Position, now_ns: int, *, has_ended: bool) -> None:
+        """Note that the venue refused an exit on margin because nothing is there to close, and whether that ended the position."""
+        lots = (position.held_lots - position.reverse_lots) * position.side.sign if has_ended else 0
+        self._account.margin.doubt(position.plan.symbol, position.position_id, now_ns, position.instrument.qty(lots))
 
     def began(self) -> None:
         """Note that what is held now is from before this life of the process."""

@@ -270,7 +270,7 @@ class Pipeline:
                 made.take_adjusted(self.desk.take(nothing, position.position_id))
             if position.plan.margin and self.settings.asks_rest:
                 # What was closed twice may have been another's of the pair.
-                self.custody.nothing_to_close(position, fact.ts_recv_ns)
+                self.custody.nothing_to_close(position, fact.ts_recv_ns, has_ended=nothing is not None)
 
     def _note_age(self, position_id: str, fact: f.ChildDiscovered) -> None:
         """Note how young a stop is that the venue itself made: its cancel costs as much as that of one of ours (I14)."""

@@ -385,6 +385,40 @@ def test_a26_of_several_positions_the_one_that_was_refused_gives_first_then_the_
     assert given("-9", "hf1") == {}
 
 
+def test_a26_what_neither_a_refusal_nor_our_books_speak_for_is_asked_once_more_after_a_minute() -> None:
+    positions = [replace(Stage(capabilities=MARGIN).protected("1.0").position, position_id=f"hf{n}", opened_ns=n) for n in (1, 2)]
+
+    def waits_s(net: str, refused: str, gone: str = "0", moved_s: int = 0) -> int:
+        account = Account()
+        account.margin.doubt(SYMBOL, refused, 2 * SECOND, D(gone))
+        account.margin.take_fill(SYMBOL, moved_s * SECOND)
+        assert account.margin.answer({SYMBOL: D(net)}, positions, True, 5 * SECOND, 0, 5 * SECOND).facts == ()
+        asked_ns = account.deadline_ns()
+        assert asked_ns is not None
+        return asked_ns // SECOND - 5
+
+    # A reverse of 0.4 was not there: it closed what the two hold.
+    assert [waits_s(net, "hf3", "-0.4") for net in ("1.6", "1.5")] == [6, 60]
+    # An exit of the first was refused, so that there was nothing on its side; what was bought since may be there.
+    assert [waits_s("0", "hf1", moved_s=moved_s) for moved_s in (1, 3)] == [6, 60]
+
+
+def test_a26_an_exit_that_is_refused_too_is_asked_about_at_once_and_by_answers_of_its_own() -> None:
+    position = replace(Stage(capabilities=MARGIN).protected("1.0").position, position_id="hf2")
+    account = Account()
+
+    def told(at_s: int) -> list[str]:
+        answer = account.margin.answer({SYMBOL: D("0.7")}, [position], True, at_s * SECOND, 0, at_s * SECOND)
+        return [f"{fact.open_qty:f}" for _, fact in answer.facts]
+
+    account.margin.doubt(SYMBOL, "hf1", SECOND, D("-0.4"))
+    assert told(2) == []
+    for at_s in (10, 11):
+        account.margin.doubt(SYMBOL, "hf2", at_s * SECOND)
+        assert account.deadline_ns() == 10 * SECOND
+    assert [told(at_s) for at_s in (12, 18)] == [[], ["0.700"]]
+
+
 def test_a26_a_long_and_a_short_of_one_pair_are_held_net_and_the_refused_one_ends() -> None:
     long = replace(Stage(PositionSide.LONG, MARGIN).protected("1.0").position, position_id="hf1")
     short = replace(Stage(PositionSide.SHORT, MARGIN, qty=D("0.4")).protected("0.4").position, position_id="hf2")
