@@ -97,7 +97,7 @@ class _Owners(NamedTuple):
 class Account:
     """What is known of one account besides the orders of ours."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, doubts_unbacked: bool = True) -> None:
         self._balances: dict[str, _Balance] = {}
         # What the last whole list names, and as of when.
         self._listed: tuple[frozenset[str], int] | None = None
@@ -112,7 +112,7 @@ class Account:
         self._questions: dict[str, _Question] = {}
         self._trades: deque[OwnerTrade] = deque(maxlen=TRADES_KEPT)
         self._trade_ids: deque[str] = deque(maxlen=TRADES_KEPT)
-        self.margin = Margin()
+        self.margin = Margin(doubts_unbacked=doubts_unbacked)
 
     def began(self, position_ids: Iterable[str]) -> None:
         """Note which positions a new life of the process begins with."""

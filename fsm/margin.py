@@ -55,9 +55,13 @@ class _Question:
 
 
 class Margin:
-    """What is known of one account's holdings on margin. A restart begins with nothing but what the log has booked."""
+    """What is known of one account's holdings on margin. A restart begins with nothing but what the log has booked.
 
-    def __init__(self) -> None:
+    `doubts_unbacked` False: behind a refusal every answer is confirmed at once, as in sessions of before.
+    """
+
+    def __init__(self, *, doubts_unbacked: bool = True) -> None:
+        self._doubts_unbacked = doubts_unbacked
         self._owners: dict[str, Decimal] = {}
         self._moved_ns: dict[str, int] = {}
         self._questions: dict[str, _Question] = {}
@@ -106,7 +110,7 @@ class Margin:
         question = self._questions.get(symbol)
         if question is None or not question.refused:
             question = self._questions[symbol] = _Question(now_ns, now_ns)
-        elif refused not in question.refused:
+        elif self._doubts_unbacked and refused not in question.refused:
             question.from_ns, question.ask_ns, question.seen = now_ns, now_ns, None
         question.refused.add(refused)
         question.gone += gone
@@ -159,7 +163,7 @@ class Margin:
                 self._owners[symbol] = net - net_of(ours) + sum((part * p.side.sign for p, part in short), Decimal(0))
                 continue
             # What the venue itself has refused waits for the way out; without its word a list that lacks something gets more time to mend.
-            is_its_word = self._is_backed(symbol, question, ours, net, short)
+            is_its_word = bool(question.refused) and (not self._doubts_unbacked or self._is_backed(symbol, question, ours, net, short))
             question.seen, question.ask_ns = (told_ns, net), now_ns + (ASK_AGAIN_NS if is_its_word else ASK_AGAIN_MAX_NS)
             told = f"is not held: the account has {net:f} {symbol} on margin, all in all"
             differs += [f"{p.position_id}: {part:f} of {qty_of(p):f} {told}" for p, part in short]
@@ -172,11 +176,11 @@ class Margin:
 
         A refusal says of its moment that nothing is on that side, of whichever position.
         """
-        if question.refused and net == net_of(ours) + self.owners_of(symbol) + question.gone:
+        if net == net_of(ours) + self.owners_of(symbol) + question.gone:
             return True
         has_moved = self._moved_ns.get(symbol, 0) > question.from_ns
         sides = () if has_moved else {p.side for p in ours if p.position_id in question.refused}
-        return bool(question.refused) and all(p.position_id in question.refused or p.side in sides for p, _ in short)
+        return all(p.position_id in question.refused or p.side in sides for p, _ in short)
 
 
 def _is_moving(position: Position) -> bool:

@@ -185,6 +185,7 @@ def _assemble(
         states_owned=True,
         names_ended=True,
         amends_expire=True,
+        doubts_unbacked=True,
         asks_missing=parts.rest is not None,
     )
     pipeline = Pipeline(settings)

@@ -36,9 +36,9 @@ class Judged(NamedTuple):
 class Custody:
     """What one account holds beside the positions of `desk`; `instruments` are those that the venue has listed by now."""
 
-    def __init__(self, desk: Desk, instruments: Mapping[str, Instrument]) -> None:
+    def __init__(self, desk: Desk, instruments: Mapping[str, Instrument], *, doubts_unbacked: bool) -> None:
         self._desk, self._instruments = desk, instruments
-        self._account = Account()
+        self._account = Account(doubts_unbacked=doubts_unbacked)
         self._monitor = Monitor()
         self._needed: dict[str, f.BalanceShort] = {}
         self._seen_orders: deque[str] = deque(maxlen=ORDERS_KEPT)

@@ -89,6 +89,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     states_owned: bool = False
     names_ended: bool = False
     amends_expire: bool = False
+    doubts_unbacked: bool = False
     asks_missing: bool = False
     dead_man_secs: int = 0
     dead_man_left_secs: int = 0
@@ -107,7 +108,7 @@ class Pipeline:
         self.desk = Desk(settings.namespace, executor, hard_take_profit_bps=settings.hard_take_profit_bps)
         self.translator = KrakenTranslator(settings.namespace, settings.symbols, asks_ledgers=settings.asks_ledgers)
         self.link = PrivateLink(self.desk, settings.link, executor)
-        self.custody = Custody(self.desk, self.instruments)
+        self.custody = Custody(self.desk, self.instruments, doubts_unbacked=settings.doubts_unbacked)
         self.dead_man = DeadMan(settings.dead_man_secs, settings.dead_man_left_secs)
         self._has_switch = bool(settings.dead_man_secs or settings.dead_man_left_secs)
         self._vigil, self._unlisted, self._modes = Vigil(), Unlisted(), VenueModes()

@@ -388,8 +388,8 @@ def test_a26_of_several_positions_the_one_that_was_refused_gives_first_then_the_
 def test_a26_what_neither_a_refusal_nor_our_books_speak_for_is_asked_once_more_after_a_minute() -> None:
     positions = [replace(Stage(capabilities=MARGIN).protected("1.0").position, position_id=f"hf{n}", opened_ns=n) for n in (1, 2)]
 
-    def waits_s(net: str, refused: str, gone: str = "0", moved_s: int = 0) -> int:
-        account = Account()
+    def waits_s(net: str, refused: str, gone: str = "0", moved_s: int = 0, account: Account | None = None) -> int:
+        account = account or Account()
         account.margin.doubt(SYMBOL, refused, 2 * SECOND, D(gone))
         account.margin.take_fill(SYMBOL, moved_s * SECOND)
         assert account.margin.answer({SYMBOL: D(net)}, positions, True, 5 * SECOND, 0, 5 * SECOND).facts == ()
@@ -399,6 +399,8 @@ def test_a26_what_neither_a_refusal_nor_our_books_speak_for_is_asked_once_more_a
 
     # A reverse of 0.4 was not there: it closed what the two hold.
     assert [waits_s(net, "hf3", "-0.4") for net in ("1.6", "1.5")] == [6, 60]
+    # As in a session of before.
+    assert waits_s("1.5", "hf3", "-0.4", account=Account(doubts_unbacked=False)) == 6
     # An exit of the first was refused, so that there was nothing on its side; what was bought since may be there.
     assert [waits_s("0", "hf1", moved_s=moved_s) for moved_s in (1, 3)] == [6, 60]
 
