@@ -1,8 +1,11 @@
 """`holdfast simulate`: the whole engine under virtual time, with every fault that a seed draws."""
 
+import contextlib
 import os
+import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -86,7 +89,7 @@ def command(
         _print_beginning(seed, seeds, level)
     planted = _planted() if self_check and level == "engine" and seeds != 1 else {}
     begun = time.monotonic()
-    with Progress(f"{level} lives") as progress:
+    with Progress(f"{level} lives") as progress, _interrupts() as is_interrupted:
         total = campaign(
             level,
             seed,
@@ -95,6 +98,7 @@ def command(
             duration_s=duration,
             until_failure=until_failure,
             on_progress=lambda done: progress(done.seeds, seeds),
+            is_stopped=is_interrupted,
             direction=direction,
         )
     seconds = time.monotonic() - begun
@@ -106,7 +110,30 @@ def command(
     missed = [name for name, found in planted.items() if found is None]
     if missed:
         sys.stderr.write(f"holdfast: the simulation did not find what was planted: {', '.join(missed)}; do not trust it until it does\n")
-    return ProofFailed.exit_code if total.failed or missed else 0
+    if total.failed or missed:
+        return ProofFailed.exit_code
+    if is_interrupted():
+        sys.stderr.write(f"holdfast: interrupted behind {counted(total.seeds, 'seed')}; what they showed stands above\n")
+        raise KeyboardInterrupt
+    return 0
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C end a long run with what it has shown by then, a later one at once."""
+    interrupted: list[float] = []
+
+    def note(*_: object) -> None:
+        interrupted.append(time.monotonic())
+        # One key press may come twice: to the process, and to its group.
+        if interrupted[-1] - interrupted[0] > 1:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(interrupted)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _steps(jobs: int, json: bool) -> int:

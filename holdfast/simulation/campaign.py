@@ -4,6 +4,7 @@ Two levels: `engine` is the whole engine under virtual time (`world`), `core` th
 every order of things (`adversary`): a hundred times as fast, and blind for sockets, disks and codecs.
 """
 
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -164,14 +165,19 @@ def campaign(
     duration_s: float | None,
     until_failure: bool,
     on_progress: Callable[[Total], None],
+    is_stopped: Callable[[], bool] = lambda: False,
     direction: str = "",
 ) -> Total:
-    """Live `count` seeds from `first` on (None: without end), at most `duration_s` real seconds, or until one breaks something."""
+    """Live `count` seeds from `first` on (None: without end), at most `duration_s` real seconds, or until one breaks something.
+
+    No more are begun once `is_stopped` says so; processes of their own leave an interrupt from the terminal to it.
+    """
     total = Total()
     begun_s = time.monotonic()
 
     def is_over() -> bool:
-        return (until_failure and bool(total.failed)) or (duration_s is not None and time.monotonic() - begun_s >= duration_s)
+        is_late = duration_s is not None and time.monotonic() - begun_s >= duration_s
+        return is_late or is_stopped() or (until_failure and bool(total.failed))
 
     for lived in _lived(level, _chunks(level, first, count), jobs, is_over, direction):
         total.add(lived)
@@ -179,6 +185,10 @@ def campaign(
         if is_over():
             break
     return total
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _chunks(level: Level, first: int, count: int | None) -> Iterator[range]:
@@ -195,7 +205,7 @@ def _lived(level: Level, chunks: Iterator[range], jobs: int, is_over: Callable[[
             for seed in chunk:
                 yield from lives_of(level, range(seed, seed + 1), direction)
         return
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, initializer=_ignore_interrupts) as pool:
         waiting: set[Future[list[Lived]]] = set()
         try:
             while True:

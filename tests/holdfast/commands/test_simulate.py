@@ -1,6 +1,12 @@
 """`holdfast simulate`: what a user sees of many lives."""
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -54,6 +60,21 @@ def test_a_duration_ends_without_a_count(capsys: pytest.CaptureFixture[str]) -> 
     said = capsys.readouterr().out
     assert "seeds       1 to without end, level core" in said
     assert "violations  0" in said
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_an_interrupt_ends_with_what_was_shown_by_then(jobs: str) -> None:
+    command = [sys.executable, "-m", "holdfast", "simulate", "--seed", "1", "--seeds", "100000", "--jobs", jobs, "--no-self-check"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        assert run.stdout.readline().startswith("seeds       1 to 100000")
+        time.sleep(4)
+        os.killpg(run.pid, signal.SIGINT)
+        said, warned = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "violations  0" in said
+    assert re.fullmatch(r"holdfast: interrupted behind \d+ seeds?; what they showed stands above\n", warned)
 
 
 def test_until_failure_ends_with_the_first_seed_that_breaks_something(capsys: pytest.CaptureFixture[str]) -> None:
