@@ -243,7 +243,8 @@ class OrderFilled(OrderFact, frozen=True, kw_only=True, tag="order_filled.1"):
     `cum_qty` is the venue's running total including this fill, None if it gave none. `behind_gap` is there, and true, where
     executions before it may be missing: after a restart a list that reaches back to it proves nothing. `fee_worth` is there where
     the venue said what the fee is worth, in the quote asset, and not in which asset it was taken: with no `fees` that is not
-    known yet, with `fees` this tells it of an execution that was told before.
+    known yet, with `fees` this tells it of an execution that was told before. `ahead_of_stop` is there, and true, where the list that
+    told it names a stop of its position of which the log does not know: that one is told next.
     """
 
     trade_id: str
@@ -255,6 +256,7 @@ class OrderFilled(OrderFact, frozen=True, kw_only=True, tag="order_filled.1"):
     liquidity_side: Literal["maker", "taker", ""] = ""
     behind_gap: Literal[True] | msgspec.UnsetType = msgspec.UNSET
     fee_worth: Decimal | msgspec.UnsetType = msgspec.UNSET
+    ahead_of_stop: Literal[True] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def is_fee_open(self) -> bool:

@@ -112,6 +112,9 @@ def _cover(d: Draft) -> Commands:
     missing = p.held_lots - sum(_leased(o) for o in p.orders) - _expected_children(d)
     if missing <= 0 or not p.is_tradable or (p.hold_ns and not p.exit_reason) or p.is_away(d.now_ns):
         return
+    if isinstance(d.fact, f.OrderFilled) and d.fact.ahead_of_stop is True:
+        # It comes with the same list: another one beside it could only be taken back by a cancel, and both may fire before (I2).
+        return
     is_watch = isinstance(d.fact, f.DeadlinePassed)
     if p.capabilities.amend_in_place and not is_watch and any(o.status == SUBMITTED for o in p.open_orders("stop")):
         # The stop is on its way: once it is confirmed one amend takes in all that filled meanwhile, instead of a stop per fill.

@@ -187,6 +187,7 @@ def _assemble(
         amends_expire=True,
         doubts_unbacked=True,
         asks_missing=parts.rest is not None,
+        awaits_found=True,
     )
     pipeline = Pipeline(settings)
     record = SessionWriter.create(

@@ -18,7 +18,7 @@ Nothing here reads a clock, draws an id or sends anything.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -91,6 +91,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     amends_expire: bool = False
     doubts_unbacked: bool = False
     asks_missing: bool = False
+    awaits_found: bool = False
     dead_man_secs: int = 0
     dead_man_left_secs: int = 0
 
@@ -195,7 +196,9 @@ class Pipeline:
     # --- frames and answers -------------------------------------------------------------------------------------------
 
     def _frame(self, made: Made, text: str, ts_recv_ns: int, source: str) -> None:
-        items = self.translator.decode(text, ts_recv_ns)
+        items: Sequence[f.AnyFact | m.AnyMessage] = self.translator.decode(text, ts_recv_ns)
+        if source == PRIVATE and self.settings.awaits_found:
+            items = self._with_found_stops(items, ts_recv_ns)
         for item in items:
             if type(item) is m.Heartbeat:
                 # Half of all that a quiet market says.
@@ -378,13 +381,40 @@ class Pipeline:
         made.notices += [Notice(False, _MISMATCH_CODES[x.kind], x.text) for x in self.custody.look(ts_recv_ns)]
         made.notices += self._unlisted.look(self.desk.unlisted, ts_recv_ns)
 
-    def _found(self, order: m.OpenOrder, ts_recv_ns: int) -> list[PositionEvent]:
-        """Complete the log with an order of ours that rests without its knowledge."""
+    def _with_found_stops(self, items: Sequence[f.AnyFact | m.AnyMessage], ts_recv_ns: int) -> Sequence[f.AnyFact | m.AnyMessage]:
+        """Put the stops that a list names and the log does not know right behind the executions that it tells of their positions.
+
+        A stop that was sent for those meanwhile could only be taken back by a cancel, and both may fire before (I2).
+        """
+        snapshot = next((item for item in items if type(item) is m.SnapshotTaken), None)
+        unknown = [] if snapshot is None else [self._unknown(order, ts_recv_ns) for order in snapshot.open_orders]
+        found = [(x[0], x[1]) for x in unknown if x is not None and x[1].role == "stop"]
+        lacking = {p.position_id: p for p, stop in found if p.order(stop.client_order_id, stop.venue_order_id) is None}
+        if not lacking:
+            return items
+        out, behind = list(items), 0
+        for place, item in enumerate(items):
+            if isinstance(item, f.OrderFilled):
+                position = lacking.get(self.desk.owner_of(item.client_order_id, item.venue_order_id) or "")
+                if position is not None and item.trade_id not in position.trade_ids:
+                    out[place], behind = msgspec.structs.replace(item, ahead_of_stop=True), place + 1
+        if behind:
+            self.counters["found_after_crash"] += len(lacking)
+            out[behind:behind] = [stop for position, stop in found if position.position_id in lacking]
+        return out
+
+    def _unknown(self, order: m.OpenOrder, ts_recv_ns: int) -> tuple[Position, f.ChildDiscovered] | None:
         owner = self.desk.owner_of(order.client_order_id, order.venue_order_id)
         position = None if owner is None else self.desk.get(owner)
         fact = None if position is None else found_order(position, order, self.link.asked_ns, ts_recv_ns)
-        if position is None or fact is None:
+        return None if position is None or fact is None else (position, fact)
+
+    def _found(self, order: m.OpenOrder, ts_recv_ns: int) -> list[PositionEvent]:
+        """Complete the log with an order of ours that rests without its knowledge."""
+        found = self._unknown(order, ts_recv_ns)
+        if found is None:
             return []
+        position, fact = found
         is_known = position.order(order.client_order_id, order.venue_order_id) is not None
         self.counters["found_after_its_end" if is_known else "found_after_crash"] += 1
         return self.desk.take(fact, position.position_id)

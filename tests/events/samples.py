@@ -168,6 +168,7 @@ FACTS: tuple[f.AnyFact, ...] = (
         liquidity_side="maker",
         behind_gap=True,
         fee_worth=Decimal("0.93"),
+        ahead_of_stop=True,
     ),
     f.OrderCompleted(**_ORDER, cum_qty=Decimal("0.0125")),  # type: ignore[arg-type]
     f.OrderTriggered(**_ORDER, px=Decimal("61305.8")),  # type: ignore[arg-type]

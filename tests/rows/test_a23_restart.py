@@ -13,6 +13,7 @@ from fsm.monitor import BOUND_NS
 from fsm.position import LIVE_STATES
 from holdfast.assembly import live_histories
 from holdfast.scenario.floor import MS, SYMBOL, Floor, replayed
+from replay.intents import HaltPosition
 from replay.pipeline import Settings
 from replay.takeover import found_order
 from tests.fsm.stage import D, Stage, assert_decision, checked
@@ -119,6 +120,27 @@ def test_a23_more_trades_than_a_snapshot_lists_and_a_rest_that_is_no_help_delay_
 def test_a23_a_halted_position_stays_halted_and_protected(side: PositionSide) -> None:
     stage = Stage(side).protected().halt().restart().link_live().snapshot("stop")
     assert (stage.state, stage.bare) == ("Halted", 0)
+
+
+@both_sides
+def test_a23_a_stop_that_the_log_forgot_with_the_execution_that_it_protects_gets_no_second_one_beside_it(side: PositionSide) -> None:
+    floor = Floor()
+    entry_price = floor.moved(side, -100)
+    position_id = floor.open(side, attach_stop=False, entry_type="limit", entry_price=entry_price)
+    floor.wait(1)
+    floor.holds_back = lambda text: "cancel" in text
+    floor.intent(HaltPosition(position_id=position_id, reason="a person asked for it"))
+    floor.tick(floor.moved(side, -110), 5)
+    floor.wait(1)
+    stops = floor.resting()
+    assert [stop.split()[0] for stop in stops] == ["trailing-stop"]
+    filled = next(place for place, event in enumerate(floor.events) if isinstance(event.fact, f.OrderFilled))
+    floor.lose(len(floor.events) - filled)
+    floor.kill()
+    floor.wait(5)
+    assert (floor.state(position_id), floor.resting()) == ("Halted", stops)
+    assert not [x for event in floor.events[floor.lived_from :] for x in event.commands if isinstance(x, c.SubmitOrder | c.CancelOrder)]
+    assert replayed(floor)
 
 
 @both_sides
