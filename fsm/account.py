@@ -16,7 +16,8 @@ Rules
        its own only while that position is all that there is (`shared`).
     7. What an asset has grown by since an entry for it was sent, beyond what the owner is known to have traded, that entry has bought, as
        long as no list with every execution says otherwise, and no more than a list that names it as open says that it has executed.
-       It counts as held then (`unheard`), so that it is protected, and a person is told; how much it is follows the balance. The log keeps
+       It counts as held then (`unheard`), so that it is protected, and a person is told; how much it is follows the balance, and what was
+       there at a time until which every execution is known is the owner's (`told_until`). The log keeps
        what was there before, for a life of the process that begins meanwhile. Where nobody knows it, or the entry has rested since, only
        the person is told.
 
@@ -47,10 +48,11 @@ NOTHING_LISTED: Mapping[str, Decimal] = MappingProxyType({})
 
 
 class _Balance(NamedTuple):
-    """The total of an asset, as of the venue's time `ts_event_ns`."""
+    """The total of an asset, as of the venue's time `ts_event_ns`, and since when each word of it was the same, by our clock."""
 
     qty: Decimal
     ts_event_ns: int
+    since_ns: int = 0
 
 
 class Due(NamedTuple):
@@ -128,7 +130,8 @@ class Account:
             missing.pop(of_trade, None)
             if known is not None and ts_event_ns < known.ts_event_ns:
                 return
-        self._balances[asset] = _Balance(balance, ts_event_ns)
+        since_ns = known.since_ns if known is not None and known.qty == balance else now_ns
+        self._balances[asset] = _Balance(balance, ts_event_ns, since_ns)
         # A list came behind an answer of that time, a line may be the first of several at once.
         before_ns = ts_event_ns + 1 if of_trade is None else ts_event_ns
         self._not_in_balance[asset] = {key: fill for key, fill in missing.items() if fill.ts_event_ns >= before_ns}
@@ -272,6 +275,22 @@ class Account:
         if surplus is None or surplus < least:
             return False
         return owners is None or abs(surplus - owners.qty) >= least or not self._is_heard
+
+    def told_until(self, positions: Iterable[Position], as_of_ns: int) -> bool:
+        """Take it that every execution until `as_of_ns` is booked; return whether more of an asset is the owner's than was known.
+
+        What was there by then, and is still, no execution explains that is yet to be told, whatever the lists of the stream lack.
+        """
+        known = tuple(positions)
+        has_changed = False
+        for asset in sorted({p.instrument.base for p in known if p.open_orders("entry") and _is_spot_long(p, p.instrument.base)}):
+            balance, owners, surplus = self._balances.get(asset), self._owners.get(asset), self._surplus(asset, known)
+            if balance is None or balance.since_ns > as_of_ns or surplus is None:
+                continue
+            if owners is None or abs(surplus - owners.qty) >= _least(asset, known):
+                self._leave_to_owner(asset, known)
+                has_changed = True
+        return has_changed
 
     def _may_have_bought(self, asset: str, positions: Sequence[Position], listed: Mapping[str, Decimal]) -> bool:
         """Whether there may be more of an asset than is known, bought by an entry in question, or less of what was thought so."""

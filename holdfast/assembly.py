@@ -188,6 +188,7 @@ def _assemble(
         doubts_unbacked=True,
         asks_missing=parts.rest is not None,
         awaits_found=True,
+        reads_back=True,
     )
     pipeline = Pipeline(settings)
     record = SessionWriter.create(

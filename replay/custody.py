@@ -200,6 +200,10 @@ class Custody:
         """Return whether a snapshot without executions calls itself complete, and a balance says that one of ours may be missing in it."""
         return snapshot.trades_complete and not snapshot.newest_trade_ns and self._account.belies(self._desk.positions.values())
 
+    def told_until(self, as_of_ns: int) -> bool:
+        """Take it that every execution until `as_of_ns` is booked; return whether more of an asset is the owner's than was known."""
+        return self._account.told_until(self._desk.positions.values(), as_of_ns)
+
     def judge(self, snapshot: m.SnapshotTaken, is_complete: bool, is_settled: bool, asked_ns: int, now_ns: int) -> Judged:
         """Judge the account by a snapshot, asked for at `asked_ns`, whose executions are booked; before positions act on it.
 

@@ -92,6 +92,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     doubts_unbacked: bool = False
     asks_missing: bool = False
     awaits_found: bool = False
+    reads_back: bool = False
     dead_man_secs: int = 0
     dead_man_left_secs: int = 0
 
@@ -318,6 +319,9 @@ class Pipeline:
         elif isinstance(item, m.TradesCompleted):
             self.counters["trades_completed"] += 1
             made.refresh = True
+        elif isinstance(item, m.TradesRead):
+            if self.settings.reads_back and self.custody.told_until(item.as_of_ns):
+                made.refresh = True
         elif isinstance(item, m.InstrumentsListed):
             self.instruments.update((i.symbol, i) for i in item.instruments)
             self._modes.take_pairs(item.instruments, item.statuses)

@@ -146,6 +146,12 @@ class TradesCompleted(VenueMessage, frozen=True, kw_only=True, tag="trades_compl
     count: int
 
 
+class TradesRead(VenueMessage, frozen=True, kw_only=True, tag="trades_read"):
+    """Every execution until `as_of_ns` has been told, back to before the oldest position that lives; REST may be behind it."""
+
+    as_of_ns: int
+
+
 class ForeignOrder(VenueMessage, frozen=True, kw_only=True, tag="foreign_order"):
     """An order without a client id of ours changed. `status` is the venue's word (new, canceled, filled, ...)."""
 
@@ -286,6 +292,7 @@ AnyMessage = (
     | MarginHeld
     | FeeUnknown
     | TradesCompleted
+    | TradesRead
     | ForeignOrder
     | ForeignFill
     | SequenceGap

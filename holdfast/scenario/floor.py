@@ -77,7 +77,7 @@ class Floor:
         self.now_ns, self.lag_ns = START_NS, lag_ns
         self.settings = settings or Settings(
             namespace="hf", symbols=(symbol,), asks_rest=True, asks_ledgers=True, asks_missing=True, states_owned=True, names_ended=True,
-            amends_expire=True, doubts_unbacked=True, awaits_found=True,
+            amends_expire=True, doubts_unbacked=True, awaits_found=True, reads_back=True,
         )
         self.faults = fault_book or Faults(1)
         self.faults.switch_on(faults)

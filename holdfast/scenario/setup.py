@@ -39,7 +39,7 @@ def engine_settings(scenario: Scenario) -> Settings:
     """Return the settings of a scenario's engine. Raises BadInput."""
     given: dict[str, object] = {
         "namespace": NAMESPACE, "symbols": (SYMBOL,), "asks_rest": True, "asks_ledgers": True, "asks_missing": True, "states_owned": True,
-        "names_ended": True, "amends_expire": True, "doubts_unbacked": True, "awaits_found": True,
+        "names_ended": True, "amends_expire": True, "doubts_unbacked": True, "awaits_found": True, "reads_back": True,
         **scenario.engine,
     }
     unknown = sorted(set(given) - set(Settings.__struct_fields__))

@@ -191,6 +191,27 @@ def test_a_list_without_executions_is_not_belied_by_what_was_the_owners_when_the
     assert account.belies([stage.position]), "no list of balances came with this one"
 
 
+def test_what_was_there_when_every_execution_was_known_and_is_still_belies_no_list_and_no_entry_has_bought_it() -> None:
+    account, stage = Account(), Stage()
+    account.take_balance("BTC", D("5"), None, 1 * SECOND, 1 * SECOND)
+    account.entering("BTC", [])
+    account.take_balance("BTC", D("5.3"), None, 10 * SECOND, 10 * SECOND)
+    account.due([stage.position], 11 * SECOND)
+    (_, bought), *_ = account.answer([stage.position], is_complete=False, is_settled=True, asked_ns=11 * SECOND, now_ns=12 * SECOND).facts
+    stage.take(bought)
+    assert not account.told_until([stage.position], 9 * SECOND), "an execution from after that may have brought it"
+    # The same word again is from since it was said first.
+    account.take_balance("BTC", D("5.3"), None, 70 * SECOND, 70 * SECOND)
+    account.take_list(frozenset({"BTC"}), 70 * SECOND)
+    assert account.belies([stage.position])
+    assert account.told_until([stage.position], 10 * SECOND)
+    assert not account.belies([stage.position])
+    assert not account.told_until([stage.position], 11 * SECOND), "it is known"
+    account.due([stage.position], 71 * SECOND)
+    answer = account.answer([stage.position], is_complete=False, is_settled=True, asked_ns=71 * SECOND, now_ns=72 * SECOND)
+    assert [fact.open_qty for _, fact in answer.facts if isinstance(fact, f.PositionAdjusted)] == [D("0.0")]
+
+
 def test_a_stop_that_fired_and_was_given_up_keeps_no_answer_about_margin_from_counting() -> None:
     stage = Stage(capabilities=MARGIN).protected("1.0").triggered("stop")
     account, orders = Account(), stage.position.orders

@@ -62,6 +62,23 @@ def test_a26_what_the_owner_pays_in_while_an_entry_is_in_question_is_left_alone_
     assert replayed(floor)
 
 
+def test_a26_what_the_owner_pays_in_is_left_alone_once_the_trades_have_been_read_though_no_order_is_found_by_its_id() -> None:
+    floor = Floor()
+    floor.wait(1)
+    floor.altered_answer = lambda path, text: '{"error":["EGeneral:Internal error"]}' if path.endswith("Orders") else text
+    floor.faults.arm("ack_lost_not_applied", on="add_order")
+    position_id = floor.open()
+    floor.wait(1)
+    floor.cut()
+    floor.owner(lambda exchange, now_ns: exchange.change_balance("BTC", D("0.5"), now_ns))
+    floor.connect()
+    floor.wait(30)
+    assert floor.resting() == ["trailing-stop sell 0.5"], "REST may be a minute late"
+    floor.wait(60)
+    assert (floor.state(position_id), floor.resting(), floor.at_venue()) == ("Abandoned", [], D("0.5"))
+    assert replayed(floor)
+
+
 def test_a26_a_lost_entry_beside_the_owners_coins_is_proven_absent_by_a_list_without_executions() -> None:
     floor = Floor(venue=VenueSettings(balances={**BALANCES, "BTC": D(5)}))
     floor.wait(1)

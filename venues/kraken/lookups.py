@@ -28,7 +28,7 @@ import msgspec
 from events.errors import BadInput
 from events.facts import Fee, OrderFilled, OrderNotFound
 
-from ..messages import BalanceHeld, FeeUnknown, FrameRefused, MarginHeld, Question, QuestionAnswered, TradesCompleted
+from ..messages import BalanceHeld, FeeUnknown, FrameRefused, MarginHeld, Question, QuestionAnswered, TradesCompleted, TradesRead
 from . import codec_rest, executions
 from .codec import ExecEntry
 from .errors import kind_of
@@ -420,6 +420,8 @@ class Lookups:
             mine = self._orders.venue_order_id_of(walk.search.client_order_id)
             walk.search.found |= any(trade.order_id == mine for trade in trades)
             output += self._lost(walk.search, is_whole, answer.ts_recv_ns)
+        if walk.gap_ns and walk.has_old and is_whole:
+            output.append(TradesRead(ts_recv_ns=answer.ts_recv_ns, as_of_ns=walk.begun_ns - LAG_NS))
         if not walk.gap_ns or not self._orders.has_gap:
             return
         # Seen from the newest gap, which may have opened while this was read.

@@ -343,6 +343,10 @@ def test_a_gap_stays_open_while_rest_is_behind_the_snapshot(make_client: MakeCli
         heard += engine.answers()
     assert ORDER in {item.client_order_id for item in heard if isinstance(item, f.OrderFilled)}
     assert kinds(heard).count("TradesCompleted") == 1
+    # Each reading to the end says until when nothing can be missing, also where that is not late enough for the gap.
+    told_ns = [item.as_of_ns for item in heard if isinstance(item, m.TradesRead)]
+    assert len(told_ns) > 1
+    assert all(at_ns < client.now_ns - 60 * SECOND_NS + 1 for at_ns in told_ns)
     assert engine.lookups.next_due_ns() is None
     assert engine.snapshot().trades_complete
 
