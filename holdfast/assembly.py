@@ -32,7 +32,7 @@ from fsm.table import Table
 from fsm.trail import TRAIL
 from replay.intents import BarsRecalled
 from replay.output import Refusal
-from replay.pipeline import Pipeline, Settings
+from replay.pipeline import TODAY, Pipeline, Settings
 from replay.reading import read_session
 from replay.redact import Redactor
 from replay.session import Previous, SessionWriter, is_begun, manifest_from, repair
@@ -182,13 +182,8 @@ def _assemble(
         dead_man_left_secs=_left_on(before, parts),
         asks_rest=parts.rest is not None,
         asks_ledgers=parts.rest is not None,
-        states_owned=True,
-        names_ended=True,
-        amends_expire=True,
-        doubts_unbacked=True,
         asks_missing=parts.rest is not None,
-        awaits_found=True,
-        reads_back=True,
+        **TODAY,
     )
     pipeline = Pipeline(settings)
     record = SessionWriter.create(

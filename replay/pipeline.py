@@ -20,6 +20,7 @@ Nothing here reads a clock, draws an id or sends anything.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -95,6 +96,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reads_back: bool = False
     dead_man_secs: int = 0
     dead_man_left_secs: int = 0
+
+
+# What decides today besides. Sessions of before did not decide by it, say nothing of it, and replay without.
+TODAY: dict[str, Any] = {
+    "states_owned": True,
+    "names_ended": True,
+    "amends_expire": True,
+    "doubts_unbacked": True,
+    "awaits_found": True,
+    "reads_back": True,
+}
 
 
 class Pipeline:

@@ -22,7 +22,7 @@ from fsm.coverage import unprotected_lots
 from fsm.model import Position
 from replay.intents import AdoptExposure, Answer, BarsRecalled, ExitPosition, Link, OpenPosition, Restarted, Sent, payload_from
 from replay.output import NOTHING, Output
-from replay.pipeline import Pipeline, Settings
+from replay.pipeline import TODAY, Pipeline, Settings
 from venues.kraken import encode
 from venues.kraken.rest import CallCounter, api_sign
 from venues.kraken.translate import SESSION_REQ_ID_BASE
@@ -76,8 +76,7 @@ class Floor:
         self.symbol = symbol
         self.now_ns, self.lag_ns = START_NS, lag_ns
         self.settings = settings or Settings(
-            namespace="hf", symbols=(symbol,), asks_rest=True, asks_ledgers=True, asks_missing=True, states_owned=True, names_ended=True,
-            amends_expire=True, doubts_unbacked=True, awaits_found=True, reads_back=True,
+            namespace="hf", symbols=(symbol,), asks_rest=True, asks_ledgers=True, asks_missing=True, **TODAY
         )
         self.faults = fault_book or Faults(1)
         self.faults.switch_on(faults)

@@ -8,7 +8,7 @@ from events import facts as f
 from events.errors import BadInput
 from events.values import PositionSide
 from holdfast.simulation.watch import NAMESPACE
-from replay.pipeline import Settings
+from replay.pipeline import TODAY, Settings
 from venues.simulated.faults import FAULTS
 from venues.simulated.settings import VenueSettings
 
@@ -38,8 +38,7 @@ def venue_settings(scenario: Scenario) -> VenueSettings:
 def engine_settings(scenario: Scenario) -> Settings:
     """Return the settings of a scenario's engine. Raises BadInput."""
     given: dict[str, object] = {
-        "namespace": NAMESPACE, "symbols": (SYMBOL,), "asks_rest": True, "asks_ledgers": True, "asks_missing": True, "states_owned": True,
-        "names_ended": True, "amends_expire": True, "doubts_unbacked": True, "awaits_found": True, "reads_back": True,
+        "namespace": NAMESPACE, "symbols": (SYMBOL,), "asks_rest": True, "asks_ledgers": True, "asks_missing": True, **TODAY,
         **scenario.engine,
     }
     unknown = sorted(set(given) - set(Settings.__struct_fields__))
