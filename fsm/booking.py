@@ -423,9 +423,11 @@ def _amended(position: Position, fact: f.OrderAmended, order_to: str) -> Positio
 def _resized(position: Position, order: Order, total_lots: int) -> Position:
     """A stop whose size changes while nothing of ours is on its way to it: an amend that was given up came late.
 
-    What was sent in its place stands beside it, and must not wait for the next attempt's time to be taken back: both can fire.
+    What was sent in its place stands beside it, and must not wait for the next attempt's time to be taken back: both can fire. Not where
+    the answer to an amend is open (`ceiling_lots`): the word that it was not applied is no change, and one more attempt at once for each
+    would go round as fast as a venue in maintenance says both (I14).
     """
-    if order.role != "stop" or total_lots == order.qty_lots or not position.tighten_attempts:
+    if order.role != "stop" or order.ceiling_lots or total_lots == order.qty_lots or not position.tighten_attempts:
         return position
     return replace(position, tighten_attempts=0)
 

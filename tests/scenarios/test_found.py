@@ -10,7 +10,7 @@ both_sides = pytest.mark.parametrize("side", PositionSide, ids=lambda side: side
 
 
 @both_sides
-@pytest.mark.parametrize(("name", "boundary"), [("P05", 5), ("P02-stopped", 1), ("P03-silent", 4)])
+@pytest.mark.parametrize(("name", "boundary"), [("P05", 5), ("P02-stopped", 1), ("P03-silent", 4), ("P19c", 7), ("P30", 6)])
 def test_a_venue_in_maintenance_is_not_asked_again_as_fast_as_it_answers(name: str, boundary: int, side: PositionSide) -> None:
     assert run(Case(scenarios([name])[0], side, "mode_maintenance", boundary)).problems == ()
 
